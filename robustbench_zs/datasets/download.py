@@ -1,0 +1,58 @@
+"""MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 through torchvision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from robustbench_zs.datasets.images import Dataset, LabelledImages
+from robustbench_zs.errors import RequestError
+
+TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+
+
+def load_with_torchvision(name: str, folder: Path) -> Dataset:
+    """The dataset from torchvision's archives in `folder`, downloaded there if absent.
+
+    The CIFAR archives are pickles; torchvision opens them only after their published MD5 has matched.
+
+    Raises:
+        RequestError: it is not there and cannot be downloaded; the sentence says both ways to get it.
+    """
+    import torchvision.datasets
+
+    cls = getattr(torchvision.datasets, TORCHVISION_CLASSES[name])
+    existed = folder.exists()
+    try:
+        train, test = (cls(str(folder), train=train, download=True) for train in (True, False))
+    except Exception as error:  # torchvision lets URLError, RuntimeError, OSError and EOFError through
+        if not existed:
+            _remove_empty(folder)
+        raise RequestError(
+            f"the dataset {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}): either run "
+            f"once where there is a network, or put the Hugging Face Parquet files (train-*.parquet, test-*.parquet) "
+            f"into DIR/{name} and give --data-dir DIR"
+        ) from error
+
+    class_names = tuple(str(c) for c in train.classes)
+
+    def load_split(split: str) -> LabelledImages:
+        source = train if split == "train" else test
+        data = torch.as_tensor(source.data)
+        pixels = data.unsqueeze(1) if data.ndim == 3 else data.permute(0, 3, 1, 2)
+        return LabelledImages(pixels.contiguous(), torch.as_tensor(source.targets).long(), len(class_names))
+
+    return Dataset(name, len(class_names), load_split, class_names)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Take back the folders that a failed download made."""
+    if folder.exists():
+        for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+            if not any(path.iterdir()):
+                path.rmdir()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        if folder.parent.exists() and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()

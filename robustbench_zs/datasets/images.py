@@ -1,0 +1,127 @@
+"""Labelled images in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robustbench_zs.errors import RequestError
+
+MOST_CLASSES = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """N images and labels; kept as the integers they were stored as, handed out as float32 in [0, 1].
+
+    Args:
+        pixels: uint8, N×C×H×W.
+        labels: int64, N, each in 0 … classes − 1.
+        classes: number of classes.
+        levels: the integer that means white, 255 for most images, 16 for `digits`.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    classes: int
+    levels: int = 255
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
+            raise RequestError("pixels must be uint8 of shape N×C×H×W")
+        if len(self.pixels) != len(self.labels):
+            raise RequestError(f"there are {len(self.pixels)} images but {len(self.labels)} labels")
+        if len(self) == 0:
+            raise RequestError("a dataset split must hold at least one image")
+        if not 1 <= self.classes <= MOST_CLASSES:
+            raise RequestError(f"a dataset has 1 to {MOST_CLASSES} classes, not {self.classes}")
+        if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.classes:
+            raise RequestError(f"labels must lie in 0 … {self.classes - 1}")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    def images(self, indices: Tensor | slice | None = None) -> Tensor:
+        """The images at `indices` (all by default) as float32 in [0, 1], N×C×H×W."""
+        pixels = self.pixels if indices is None else self.pixels[indices]
+        return pixels.to(torch.float32) / self.levels
+
+    def first(self, n: int | None) -> LabelledImages:
+        """The first n images; all for None.
+
+        Raises:
+            RequestError: n is not between 1 and the number of images.
+        """
+        if n is None or n == len(self):
+            return self
+        if not 1 <= n <= len(self):
+            raise RequestError(f"{n} images were asked for; the split has {len(self)}, and at least 1 is needed")
+        return LabelledImages(self.pixels[:n], self.labels[:n], self.classes, self.levels)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of pixels, labels and their meaning: two splits with one digest give the same results."""
+        sha = hashlib.sha256(f"{tuple(self.pixels.shape)} {self.classes} {self.levels}".encode())
+        sha.update(np.ascontiguousarray(self.pixels.numpy()).data)
+        sha.update(np.ascontiguousarray(self.labels.numpy()).data)
+        return sha.hexdigest()
+
+    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel over all pixels, on the [0, 1] scale; a constant channel has std 1."""
+        means, stds = [], []
+        for channel in range(self.pixels.shape[1]):
+            # From the histogram of the integer levels: exact, the same on every machine, and in little memory.
+            counts = torch.bincount(self.pixels[:, channel].reshape(-1).long(), minlength=256).double()
+            values = torch.arange(len(counts), dtype=torch.float64) / self.levels
+            mean = float((counts * values).sum() / counts.sum())
+            variance = float((counts * (values - mean) ** 2).sum() / counts.sum())
+            means.append(mean)
+            stds.append(variance**0.5 or 1.0)
+        return tuple(means), tuple(stds)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test split of one name, each read when it is first used.
+
+    Args:
+        name: as in results.
+        classes: number of classes of both splits.
+        load_split: `"train"` or `"test"` → its images; may raise `RequestError`.
+        class_names: where the source gives them.
+    """
+
+    name: str
+    classes: int
+    load_split: Callable[[str], LabelledImages]
+    class_names: tuple[str, ...] | None = None
+
+    @cached_property
+    def train(self) -> LabelledImages:
+        return self.load_split("train")
+
+    @cached_property
+    def test(self) -> LabelledImages:
+        return self.load_split("test")
+
+    def split(self, name: str) -> LabelledImages:
+        """`"train"` or `"test"`.
+
+        Raises:
+            RequestError: another name, or images that cannot be read.
+        """
+        if name not in ("train", "test"):
+            raise RequestError(f"the split is 'train' or 'test', not {name[:40]!r}")
+        return self.train if name == "train" else self.test

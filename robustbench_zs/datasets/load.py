@@ -1,0 +1,120 @@
+"""One function from a name or a folder to images."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from robustbench_zs.datasets.digits import load_digits
+from robustbench_zs.datasets.folders import class_folders, read_class_folders
+from robustbench_zs.datasets.images import Dataset, LabelledImages
+from robustbench_zs.datasets.parquet import parquet_shards, read_classes, read_parquet
+from robustbench_zs.errors import RequestError
+
+DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
+
+_SHAPES = {
+    "mnist": (1, 28, 28, 10),
+    "fashion-mnist": (1, 28, 28, 10),
+    "cifar10": (3, 32, 32, 10),
+    "cifar100": (3, 32, 32, 100),
+}
+SMALLEST_SIDE = 8
+"""Three stages halve the image twice; below 8×8 the last one would see less than 2×2."""
+
+_TEST_SPLITS = ("test", "validation", "valid", "val")
+
+
+def default_data_dir() -> Path:
+    """`$ZSBENCH_DATA_DIR`, else `data` in the working folder."""
+    return Path(os.environ.get("ZSBENCH_DATA_DIR") or "data")
+
+
+def load_dataset(
+    name: str,
+    data_dir: Path | str | None = None,
+    train_examples: int | None = None,
+    test_examples: int | None = None,
+) -> Dataset:
+    """Load a dataset: `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, or a folder of the user's own.
+
+    Named ones are read from Parquet files in `data_dir`/NAME if there are any, else from torchvision's archives there,
+    which are downloaded if absent. A folder (a path, or a name within `data_dir`) holds Parquet files or class folders
+    for `train` and for `test` (or `validation`, `valid`, `val`).
+
+    Args:
+        name: a name or a path.
+        data_dir: folder that holds `cifar10/`, `mnist/`, …; `default_data_dir()` if None.
+        train_examples, test_examples: keep only that many images from the front of the split.
+
+    Raises:
+        RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
+    """
+    directory = Path(data_dir) if data_dir is not None else default_data_dir()
+    if data_dir is not None and not directory.is_dir():
+        raise RequestError(f"the data folder {directory} does not exist")
+    return _load(name, directory, train_examples, test_examples)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, directory: Path, train_examples: int | None, test_examples: int | None) -> Dataset:
+    for examples in (train_examples, test_examples):
+        if examples is not None and examples < 1:
+            raise RequestError(f"the number of examples must be at least 1, not {examples}")
+    limits = {"train": train_examples, "test": test_examples}
+    if name == "digits":
+        dataset = load_digits()
+    elif (folder := directory / name).is_dir() and (name not in DATASETS or parquet_shards(folder, "train")):
+        dataset = _load_folder(name, folder, limits)
+    elif name not in DATASETS and Path(name).is_dir():
+        dataset = _load_folder(name, Path(name), limits)
+    elif name in DATASETS:
+        from robustbench_zs.datasets.download import load_with_torchvision
+
+        dataset = load_with_torchvision(name, folder)
+    else:
+        raise RequestError(
+            f"there is no dataset {name[:200]!r}: give one of {', '.join(DATASETS)}, or a folder that holds train and test "
+            "as Parquet files or class folders"
+        )
+    full = dataset.load_split
+    return replace(dataset, load_split=lambda split: full(split).first(limits[split]))
+
+
+def _load_folder(name: str, folder: Path, limits: dict[str, int | None]) -> Dataset:
+    """A dataset from the Parquet files or class folders in `folder`."""
+    parquet = {"train": parquet_shards(folder, "train")}
+    test_name = next((s for s in _TEST_SPLITS if (folder / s).is_dir() or parquet_shards(folder, s)), None)
+    if test_name is None or not (parquet["train"] or (folder / "train").is_dir()):
+        raise RequestError(
+            f"{folder} holds no {'test' if test_name is None else 'train'} split: it needs train and test, "
+            "as Parquet files (train-*.parquet) or as class folders (train/CLASS/*.png)"
+        )
+    parquet["test"] = parquet_shards(folder, test_name)
+    expected = _SHAPES.get(name)
+    class_names: tuple[str, ...] | None
+    if parquet["train"]:
+        classes, class_names = read_classes(parquet["train"] + parquet["test"])
+    else:
+        class_names = class_folders(folder / "train")
+        classes = len(class_names)
+        if class_folders(folder / test_name) != class_names:
+            raise RequestError(f"the class folders of train and {test_name} in {folder} differ")
+    classes = expected[3] if expected else classes
+
+    def load_split(split: str) -> LabelledImages:
+        if parquet[split]:
+            images = read_parquet(parquet[split], classes, limits[split])
+        else:
+            images = read_class_folders(folder / (split if split == "train" else test_name), class_names or ())
+        if images.shape != (expected[:3] if expected else images.shape) or min(images.shape[1:]) < SMALLEST_SIDE:
+            wanted = "×".join(map(str, expected[:3])) if expected else f"any, at least {SMALLEST_SIDE}×{SMALLEST_SIDE}"
+            raise RequestError(
+                f"the {split} images in {folder} are {'×'.join(map(str, images.shape))} (channels×height×width); "
+                f"allowed is {wanted}"
+            )
+        return images
+
+    return Dataset(name if name in DATASETS else folder.resolve().name, classes, load_split, class_names)

@@ -1,0 +1,20 @@
+"""Network × perturbation → one outcome per image, and the store that keeps them."""
+
+from robustbench_zs.evaluation.evaluate import attack, evaluate, gap, make_attack
+from robustbench_zs.evaluation.intervals import wilson_interval
+from robustbench_zs.evaluation.outcomes import NEAR_TIE, Outcomes, measure
+from robustbench_zs.evaluation.store import ResultsStore
+from robustbench_zs.evaluation.subject import Subject
+
+__all__ = [
+    "NEAR_TIE",
+    "Outcomes",
+    "ResultsStore",
+    "Subject",
+    "attack",
+    "evaluate",
+    "gap",
+    "make_attack",
+    "measure",
+    "wilson_interval",
+]

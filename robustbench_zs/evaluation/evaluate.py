@@ -1,0 +1,393 @@
+"""Accuracies under perturbations: the functions behind `zsbench evaluate`, `attack` and `gap`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from robustbench_zs.datasets import LabelledImages, load_dataset
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
+from robustbench_zs.evaluation.outcomes import Outcomes, measure
+from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
+from robustbench_zs.evaluation.subject import Subject
+from robustbench_zs.perturbations import FGSM, PGD, Perturbation
+from robustbench_zs.schemes import CoefficientLike, MultistepScheme
+from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
+from robustbench_zs.training.train import choose_execution
+from robustbench_zs.workers import Job, run_jobs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+DEFAULT_BATCH_SIZE = 256
+DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
+"""Default budget of an attack by dataset; 8/255 for all others."""
+
+CheckpointLike = str | Path | Checkpoint
+OnResult = Callable[[str, str], None]
+"""Called with checkpoint and perturbation after each evaluation."""
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """Evaluate one checkpoint on the first images of a split: `splits` pairs a split with a perturbation (None: clean)."""
+
+    checkpoint: Checkpoint
+    dataset: str
+    data_dir: str | None
+    train_examples: int | None
+    test_examples: int | None
+    items: tuple[tuple[str, Perturbation | None], ...]
+    store: str | None
+    batch_size: int
+    device: str
+    threads: int
+
+
+Results = dict[tuple[str, Perturbation | None], Outcomes]
+
+
+def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
+    """The outcomes of every item of a task, from the store where they are there, else computed and stored."""
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(task.threads)
+    try:
+        return _evaluate_one(task, send)
+    finally:
+        torch.set_num_threads(threads_before)
+
+
+def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
+    subject = Subject.of_checkpoint(task.checkpoint)
+    dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples)
+    for split in {split for split, _ in task.items}:
+        subject.check_fits(dataset, split)
+    store = ResultsStore(task.store) if task.store else None
+    device = torch.device(task.device)
+    results: Results = {}
+
+    def outcomes(split: str, perturbation: Perturbation | None) -> Outcomes:
+        if (split, perturbation) in results:
+            return results[split, perturbation]
+        data: LabelledImages = dataset.split(split)
+        key = ResultKey.of(subject.digest, data.digest, split, perturbation, len(data))
+        found = store.get(key) if store else None
+        if found is None:
+            clean = outcomes(split, None) if perturbation is not None else None
+            start = time.perf_counter()
+            found = measure(
+                subject.module.to(device), data, perturbation, device=device, batch_size=task.batch_size, clean=clean
+            )
+            if store:
+                store.put(key, found, time.perf_counter() - start)
+        results[split, perturbation] = found
+        return found
+
+    for split, perturbation in task.items:
+        outcomes(split, perturbation)
+        send(perturbation.label if perturbation else f"clean {split}")
+    return results
+
+
+def evaluate(
+    checkpoints: Iterable[CheckpointLike] | None = None,
+    perturbations: Sequence[Perturbation] = (),
+    *,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+    split: Literal["train", "test"] = "test",
+    examples: int | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: int = 1,
+    store: str | Path | None = DEFAULT_STORE,
+    on_result: OnResult | None = None,
+) -> pd.DataFrame:
+    """Accuracy of each checkpoint under each perturbation; without perturbations, on clean images.
+
+    Args:
+        checkpoints: files or `Checkpoint`s; all below `checkpoints/` (trained on `dataset`, if given) by default.
+        perturbations: noise and attacks from `robustbench_zs.perturbations`.
+        dataset: the one the checkpoint was trained on by default.
+        examples: the first so many images of the split; all by default.
+        batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`).
+        store: results found there are not computed again; None computes everything and stores nothing.
+
+    Returns:
+        One row a checkpoint and perturbation with the columns of `result_row`; accuracies in percent, drops in points.
+
+    Raises:
+        RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.
+        UnfinishedError: out of memory, disk full, store locked.
+    """
+    found = resolve_checkpoints(checkpoints, dataset)
+    items: tuple[tuple[str, Perturbation | None], ...] = ((split, None), *((split, p) for p in perturbations))
+    limits = {
+        "train_examples": examples if split == "train" else None,
+        "test_examples": examples if split == "test" else None,
+    }
+    results = _run(
+        found, dataset, data_dir, [(items, limits)] * len(found), batch_size, device, threads, workers, store, on_result
+    )
+    rows = []
+    for checkpoint, outcomes in zip(found, results, strict=True):
+        subject = Subject.of_checkpoint(checkpoint)
+        name = dataset_label(dataset or checkpoint.header.dataset.name)
+        for _, perturbation in items[1:] or items:
+            rows.append(result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None]))
+    return _frame(rows)
+
+
+def attack(
+    checkpoints: Iterable[CheckpointLike] | None = None,
+    kind: str = "pgd",
+    *,
+    eps: CoefficientLike | Sequence[CoefficientLike] | None = None,
+    steps: int = 10,
+    step_size: CoefficientLike | None = None,
+    restarts: int = 1,
+    seed: int = 1,
+    engine: str = "foolbox",
+    dataset: str | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Robust accuracy of each checkpoint under FGSM or L∞ PGD; rows and further options as for `evaluate`.
+
+    Args:
+        kind: `"fgsm"` or `"pgd"`.
+        eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3 and
+            for digits 0.1.
+        steps, step_size (ε/4 by default), restarts, seed: of PGD.
+        engine: `"foolbox"` or `"torchattacks"`.
+
+    Raises:
+        RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
+    """
+    import pandas as pd
+
+    found = resolve_checkpoints(checkpoints, dataset)
+    groups: dict[str, list[Checkpoint]] = {}
+    for checkpoint in found:
+        groups.setdefault(dataset or checkpoint.header.dataset.name, []).append(checkpoint)
+    budgets: Sequence[Any] | None = None if eps is None else eps if isinstance(eps, (list, tuple)) else [eps]
+    frames = []
+    for name, group in groups.items():
+        attacks = [
+            make_attack(kind, e, steps, step_size, restarts, seed, engine)
+            for e in budgets or [DEFAULT_EPS.get(name, "8/255")]
+        ]
+        frames.append(evaluate(group, attacks, dataset=dataset, **options))
+    return pd.concat(frames, ignore_index=True)
+
+
+def make_attack(
+    kind: str,
+    eps: CoefficientLike,
+    steps: int = 10,
+    step_size: CoefficientLike | None = None,
+    restarts: int = 1,
+    seed: int = 1,
+    engine: str = "foolbox",
+) -> Perturbation:
+    """Raises: RequestError: an unknown attack or engine, or a value out of range."""
+    if kind == "fgsm":
+        return FGSM(eps, engine)  # type: ignore[arg-type]  # text such as '8/255' becomes a float on construction
+    if kind == "pgd":
+        return PGD(eps, engine, steps, step_size, restarts, seed)  # type: ignore[arg-type]
+    raise RequestError(f"there is no attack {kind[:40]!r}; allowed are fgsm, pgd")
+
+
+def gap(
+    checkpoints: Iterable[CheckpointLike] | None = None,
+    *,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+    examples: int | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: int = 1,
+    store: str | Path | None = DEFAULT_STORE,
+    on_result: OnResult | None = None,
+) -> pd.DataFrame:
+    """Generalization gap (§5.4): accuracy on the clean, unaugmented training images − test accuracy, in points.
+
+    The training images are those the checkpoint was trained on; `examples` limits the test images. Errors as `evaluate`.
+
+    Raises:
+        RequestError: also if the training images at hand are not those of the checkpoint.
+    """
+    found = resolve_checkpoints(checkpoints, dataset)
+    plans = []
+    for checkpoint in found:
+        header = checkpoint.header.dataset
+        limits = {"train_examples": header.train_examples, "test_examples": examples}
+        here = load_dataset(dataset or header.name, data_dir, **limits)
+        if here.train.digest != header.train_digest:
+            raise RequestError(f"the training images of {here.name} at hand are not those {checkpoint.path} was trained on")
+        plans.append(((("train", None), ("test", None)), limits))
+    results = _run(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
+    return _frame(
+        [
+            gap_row(Subject.of_checkpoint(checkpoint), outcomes["train", None], outcomes["test", None])
+            for checkpoint, outcomes in zip(found, results, strict=True)
+        ]
+    )
+
+
+def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: str | None = None) -> list[Checkpoint]:
+    """The checkpoints meant; without any, all below `checkpoints/` that were trained on `dataset`.
+
+    Raises:
+        RequestError: there is none; the sentence says how to get one.
+    """
+    if checkpoints is not None:
+        found = [c if isinstance(c, Checkpoint) else read_checkpoint(c) for c in checkpoints]
+        if found:
+            return found
+    found = [c for c in find_checkpoints() if dataset is None or c.header.dataset.name == dataset_label(dataset)]
+    if not found:
+        trained_on = f" trained on {dataset}" if dataset else ""
+        raise RequestError(
+            f"there is no checkpoint{trained_on} below checkpoints/: train some with `zsbench train`, or name a file"
+        )
+    return found
+
+
+def dataset_label(dataset: str) -> str:
+    """The name of a dataset that may be given as a path."""
+    return Path(dataset).resolve().name if Path(dataset).is_dir() else dataset
+
+
+def _run(
+    checkpoints: Sequence[Checkpoint],
+    dataset: str | None,
+    data_dir: str | Path | None,
+    plans: Sequence[tuple[Any, dict[str, int | None]]],
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    workers: int,
+    store: str | Path | None,
+    on_result: OnResult | None,
+) -> list[Results]:
+    if not 1 <= batch_size <= 1_000_000:
+        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
+    execution = choose_execution(len(checkpoints), device, threads, workers)
+    jobs = [
+        Job(
+            evaluate_one,
+            (
+                EvaluationTask(
+                    checkpoint=checkpoint,
+                    dataset=dataset or checkpoint.header.dataset.name,
+                    data_dir=None if data_dir is None else str(data_dir),
+                    items=items,
+                    store=None if store is None else str(store),
+                    batch_size=batch_size,
+                    device=execution.device,
+                    threads=execution.threads,
+                    **limits,
+                ),
+            ),
+        )
+        for checkpoint, (items, limits) in zip(checkpoints, plans, strict=True)
+    ]
+    if store is not None:
+        known = ResultsStore(store)
+        for checkpoint in checkpoints:
+            remember(known, checkpoint)
+    results: list[Results | None] = [None] * len(jobs)
+    workers = workers if execution.device == "cpu" else 1
+    names = [str(checkpoint.path) for checkpoint in checkpoints]
+    for index, result in run_jobs(jobs, workers, lambda i, label: on_result and on_result(names[i], label)):
+        results[index] = result
+    return [result for result in results if result is not None]
+
+
+def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
+    """Note a checkpoint's header in the store."""
+    store.remember_checkpoint(
+        checkpoint.header.training_key, checkpoint.digest, checkpoint.path, checkpoint.header.model_dump_json()
+    )
+
+
+def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
+    """`moduli` (descending) and `zero_stable`; None where the scheme is unknown."""
+    return {
+        "moduli": None if scheme is None else list(scheme.moduli),
+        "zero_stable": None if scheme is None else scheme.zero_stable,
+    }
+
+
+def _identity(subject: Subject) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "checkpoint": subject.checkpoint,
+        "digest": subject.digest,
+        "network": subject.network,
+        "scheme": None if subject.scheme is None else subject.scheme.name,
+        **scheme_columns(subject.scheme),
+    }
+
+
+def result_row(
+    subject: Subject, dataset: str, split: str, perturbation: Perturbation | None, outcomes: Outcomes, clean: Outcomes
+) -> dict[str, Any]:
+    """One row of results: accuracies in percent with the 95% Wilson interval, drop = clean − perturbed in points."""
+    n = len(outcomes.correct)
+    low, high = wilson_interval(int(outcomes.correct.sum()), n)
+    return {
+        **_identity(subject),
+        "dataset": dataset,
+        "split": split,
+        "perturbation": "clean" if perturbation is None else perturbation.label,
+        "engine": perturbation.engine_or_none if perturbation else None,
+        "seed": subject.seed,
+        "perturbation_seed": perturbation.seed_or_none if perturbation else None,
+        "examples": n,
+        "clean_accuracy": clean.accuracy,
+        "accuracy": outcomes.accuracy,
+        "ci_low": low,
+        "ci_high": high,
+        "drop": clean.accuracy - outcomes.accuracy,
+    }
+
+
+def gap_row(subject: Subject, train: Outcomes, test: Outcomes) -> dict[str, Any]:
+    """One row of the generalization gap, with Wilson intervals of both accuracies and Newcombe's of their difference."""
+    counts = [(int(o.correct.sum()), len(o.correct)) for o in (train, test)]
+    (train_low, train_high), (test_low, test_high) = (wilson_interval(*c) for c in counts)
+    gap_low, gap_high = newcombe_interval(*counts[0], *counts[1])
+    return {
+        **_identity(subject),
+        "dataset": subject.dataset,
+        "seed": subject.seed,
+        "train_examples": counts[0][1],
+        "train_accuracy": train.accuracy,
+        "train_ci_low": train_low,
+        "train_ci_high": train_high,
+        "test_examples": counts[1][1],
+        "test_accuracy": test.accuracy,
+        "test_ci_low": test_low,
+        "test_ci_high": test_high,
+        "gap": train.accuracy - test.accuracy,
+        "gap_ci_low": gap_low,
+        "gap_ci_high": gap_high,
+    }
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
+    frame = pd.DataFrame(rows)
+    return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed") if c in frame})

@@ -1,0 +1,107 @@
+"""Network × perturbation → one outcome per image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.perturbations import Perturbation
+
+EVALUATION_VERSION = 1
+"""Raised when a change of the code changes outcomes; results of another version are not reused."""
+
+NEAR_TIE = 1e-4
+"""Floating-point tolerance of a decision, relative to the largest |logit| of the image: where the two largest logits differ
+by less, another batch size, thread count or device may decide otherwise. Everywhere else outcomes are equal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """`correct`: bool, N, whether each image is classified rightly; `near_ties`: bool, N, decisions within `NEAR_TIE`."""
+
+    correct: npt.NDArray[np.bool_]
+    near_ties: npt.NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> float:
+        """Percent."""
+        return 100 * float(self.correct.mean())
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients for parameters and full float32 inside; everything as it was afterwards."""
+    modes = {module: module.training for module in network.modules()}
+    gradients = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        network.eval().requires_grad_(False)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for parameter, gradient in gradients.items():
+            parameter.requires_grad_(gradient)
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+
+
+def decide(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images are right, and which decisions are near ties; N×K logits → two bool tensors of N.
+
+    An image with a logit that is not finite is wrong: the network gives no answer there.
+    """
+    finite = torch.isfinite(logits).all(1)
+    top = logits.topk(min(2, logits.shape[1]), dim=1).values
+    scale = logits.abs().amax(1)
+    near = finite & ((top[:, 0] - top[:, -1]) <= NEAR_TIE * scale)
+    return finite & (logits.argmax(1) == labels), near
+
+
+def measure(
+    network: nn.Module,
+    data: LabelledImages,
+    perturbation: Perturbation | None,
+    *,
+    device: torch.device,
+    batch_size: int,
+    clean: Outcomes | None = None,
+) -> Outcomes:
+    """Classify every image after the perturbation (none: clean images).
+
+    Under an attack an image that is wrong when clean counts as wrong and is not attacked, so `clean` is needed there.
+
+    Args:
+        network: on `device`; see `evaluation_mode`.
+        clean: outcomes of the same network on the same clean images.
+
+    Raises:
+        UnfinishedError: out of memory.
+    """
+    attacked = perturbation is not None and perturbation.needs_gradient
+    if attacked and clean is None:
+        raise RequestError("an attack needs the outcomes on clean images")
+    chosen = np.flatnonzero(clean.correct) if attacked and clean is not None else np.arange(len(data))
+    correct = np.zeros(len(data), np.bool_)
+    near_ties = np.zeros(len(data), np.bool_)
+    try:
+        with evaluation_mode(network):
+            for indices in torch.from_numpy(chosen).split(batch_size):
+                images, labels = data.images(indices).to(device), data.labels[indices].to(device)
+                if perturbation is not None:
+                    images = perturbation(network, images, labels, indices)
+                with torch.no_grad():
+                    right, near = decide(network(images), labels)
+                correct[indices.numpy()] = right.cpu().numpy()
+                near_ties[indices.numpy()] = near.cpu().numpy()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise UnfinishedError(f"out of memory at batch size {batch_size}: try a smaller --batch-size") from error
+    return Outcomes(correct, near_ties)

@@ -1,0 +1,150 @@
+"""The results store: one SQLite file for a working folder, shared by single commands, studies and processes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from robustbench_zs.environment import environment
+from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
+from robustbench_zs.files import canonical_json
+from robustbench_zs.perturbations import Perturbation
+
+DEFAULT_STORE = "reports/results.sqlite"
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another process that is writing."""
+
+CLEAN = canonical_json({"kind": "clean"})
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outcomes (
+    weights_digest TEXT NOT NULL,
+    dataset_digest TEXT NOT NULL,
+    split TEXT NOT NULL,
+    perturbation TEXT NOT NULL,
+    examples INTEGER NOT NULL,
+    evaluation_version INTEGER NOT NULL,
+    correct BLOB NOT NULL,
+    near_ties BLOB NOT NULL,
+    seconds REAL NOT NULL,
+    environment TEXT NOT NULL,
+    created TEXT NOT NULL,
+    PRIMARY KEY (weights_digest, dataset_digest, split, perturbation, examples, evaluation_version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    training_key TEXT PRIMARY KEY,
+    weights_digest TEXT NOT NULL,
+    path TEXT NOT NULL,
+    header TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class ResultKey:
+    """What an outcome is a function of."""
+
+    weights_digest: str
+    dataset_digest: str
+    split: str
+    perturbation: str
+    examples: int
+
+    @staticmethod
+    def of(
+        weights_digest: str, dataset_digest: str, split: str, perturbation: Perturbation | None, examples: int
+    ) -> ResultKey:
+        text = CLEAN if perturbation is None else canonical_json(perturbation.key())
+        return ResultKey(weights_digest, dataset_digest, split, text, examples)
+
+    @property
+    def values(self) -> tuple[str | int, ...]:
+        return (
+            self.weights_digest,
+            self.dataset_digest,
+            self.split,
+            self.perturbation,
+            self.examples,
+            EVALUATION_VERSION,
+        )
+
+
+class ResultsStore:
+    """Open a store, creating it if absent; every write is one transaction, so a reader sees whole rows only.
+
+    Raises (each method too):
+        RequestError: the file is not such a store.
+        UnfinishedError: it cannot be written, or another process held it for over a minute.
+    """
+
+    def __init__(self, path: Path | str = DEFAULT_STORE) -> None:
+        self.path = Path(path)
+        with self._connection() as connection:
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        # A connection for each use: processes come and go, and SQLite's own locks keep them apart.
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT)
+            try:
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            raise UnfinishedError(f"the results store {self.path} could not be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise RequestError(f"{self.path} is not a results store: {error}") from error
+        except OSError as error:
+            raise UnfinishedError(f"the results store {self.path} could not be made: {error.strerror}") from error
+
+    def get(self, key: ResultKey) -> Outcomes | None:
+        """The outcomes stored under the key, if any."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT correct, near_ties FROM outcomes WHERE (weights_digest, dataset_digest, split, perturbation, "
+                "examples, evaluation_version) = (?, ?, ?, ?, ?, ?)",
+                key.values,
+            ).fetchone()
+        return None if row is None else Outcomes(_unpack(row[0], key.examples), _unpack(row[1], key.examples))
+
+    def put(self, key: ResultKey, outcomes: Outcomes, seconds: float) -> None:
+        """Store outcomes; if another process was first, its row stays."""
+        row = (
+            *key.values,
+            np.packbits(outcomes.correct).tobytes(),
+            np.packbits(outcomes.near_ties).tobytes(),
+            seconds,
+            canonical_json(environment()),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        with self._connection() as connection:
+            connection.execute(f"INSERT OR IGNORE INTO outcomes VALUES ({', '.join('?' * len(row))})", row)
+
+    def remember_checkpoint(self, training_key: str, weights_digest: str, path: Path, header: str) -> None:
+        """Note what was trained, so that a report can be made again without the weights."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", (training_key, weights_digest, str(path), header)
+            )
+
+    def checkpoint(self, training_key: str) -> tuple[str, str, str] | None:
+        """(weights digest, path, header as JSON) of what was trained under the key, if it is known."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT weights_digest, path, header FROM checkpoints WHERE training_key = ?", (training_key,)
+            ).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
+
+
+def _unpack(blob: bytes, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.unpackbits(np.frombuffer(blob, np.uint8), count=n).astype(np.bool_)

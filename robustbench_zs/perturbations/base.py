@@ -1,0 +1,49 @@
+"""What every perturbation is: an image batch in, an image batch out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class Perturbation:
+    """A frozen value with its parameters as fields; subclasses are dataclasses.
+
+    `kind` names it in results, `needs_gradient` says whether it attacks the network it is measured on.
+    """
+
+    kind: ClassVar[str]
+    needs_gradient: ClassVar[bool] = False
+
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        """Perturb a batch.
+
+        Args:
+            network: N×C×H×W images in [0, 1] → N×K logits, in evaluation mode; ignored by noise.
+            images: float32 in [0, 1], N×C×H×W.
+            labels: int64, N.
+            indices: int64, N, on the CPU: place of each image in its split, to which random draws belong.
+
+        Returns:
+            float32 in [0, 1], N×C×H×W, on the device of `images`.
+        """
+        raise NotImplementedError  # abstract: every subclass defines it
+
+    def key(self) -> dict[str, Any]:
+        """Canonical parameters as JSON values; equal keys give equal images."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+
+    @property
+    def label(self) -> str:
+        """Short text for tables, such as `gaussian(delta=0.02)`."""
+        raise NotImplementedError  # abstract
+
+    @property
+    def seed_or_none(self) -> int | None:
+        return getattr(self, "seed", None)
+
+    @property
+    def engine_or_none(self) -> str | None:
+        return getattr(self, "engine", None)

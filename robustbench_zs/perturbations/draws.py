@@ -1,0 +1,47 @@
+"""Random numbers that belong to the image, not to the batch it sits in.
+
+Each image has a counter-based generator (Philox) whose key is (seed, index of the image in its split) and whose counter
+starts at a place of its own for each use. So the draws are the same for any batch size, order, device or resumption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.random import Generator, Philox
+from torch import Tensor
+
+from robustbench_zs.errors import RequestError
+
+LARGEST_SEED = 2**63 - 1
+UNIFORM, GAUSSIAN, RANDOM_START = 1, 2, 3
+"""Uses of randomness. Levels of one kind of noise share their draws, which makes comparing levels more precise."""
+
+
+def checked_seed(seed: int, what: str = "the seed of a perturbation") -> int:
+    """Raises: RequestError: not a whole number between 0 and 2^63 − 1."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise RequestError(f"{what} is a whole number from 0 to {LARGEST_SEED}, not {seed!r}")
+    return seed
+
+
+def _per_image(
+    seed: int, use: int, part: int, indices: Tensor, shape: tuple[int, ...], draw: Callable[[Generator], np.ndarray]
+) -> Tensor:
+    values = np.empty((len(indices), *shape), np.float32)
+    for row, index in enumerate(indices.tolist()):
+        philox = Philox(key=np.array([seed, index], np.uint64), counter=np.array([0, 0, part, use], np.uint64))
+        values[row] = draw(Generator(philox))
+    return torch.from_numpy(values)
+
+
+def uniform(seed: int, use: int, indices: Tensor, shape: tuple[int, ...], part: int = 0) -> Tensor:
+    """Uniform on [0, 1), float32, len(indices)×shape, on the CPU; `part` separates draws of one use (restarts)."""
+    return _per_image(seed, use, part, indices, shape, lambda g: g.random(shape, np.float32))
+
+
+def standard_normal(seed: int, use: int, indices: Tensor, shape: tuple[int, ...], part: int = 0) -> Tensor:
+    """Standard normal, float32, len(indices)×shape, on the CPU."""
+    return _per_image(seed, use, part, indices, shape, lambda g: g.standard_normal(shape, np.float32))

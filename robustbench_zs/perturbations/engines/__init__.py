@@ -1,0 +1,38 @@
+"""Who carries an attack out; each engine is imported when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+ENGINES = ("foolbox", "torchattacks")
+
+
+class Engine(Protocol):
+    """L∞ attacks on a network that takes images in [0, 1]; all tensors stay on their device."""
+
+    def fgsm(self, network: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor: ...
+
+    def pgd(
+        self,
+        network: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor,
+        eps: float,
+        steps: int,
+        step_size: float,
+        seed: int,
+        restart: int,
+    ) -> Tensor: ...
+
+
+def engine(name: str) -> Engine:
+    """The module of that name in this package.
+
+    Raises:
+        RequestError: the library behind it is not installed.
+    """
+    return cast(Engine, importlib.import_module(f"robustbench_zs.perturbations.engines.{name}_engine"))

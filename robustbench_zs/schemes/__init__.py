@@ -1,0 +1,34 @@
+"""Multistep schemes: coefficients, characteristic roots, the root condition, the paper's families. Needs no torch."""
+
+from robustbench_zs.schemes.catalog import CATALOG_NAMES, catalog, scheme_from_name
+from robustbench_zs.schemes.coefficients import Coefficient, CoefficientLike, format_coefficient, parse_coefficient
+from robustbench_zs.schemes.families import (
+    ONE_STEP_REGION,
+    OPTIMAL_LAMBDA,
+    THIRD_ORDER_REGION,
+    TWO_STEP_REGION,
+    ZeroStableRegion,
+    one_step,
+    third_order,
+    two_step,
+)
+from robustbench_zs.schemes.scheme import MultistepScheme
+
+__all__ = [
+    "CATALOG_NAMES",
+    "ONE_STEP_REGION",
+    "OPTIMAL_LAMBDA",
+    "THIRD_ORDER_REGION",
+    "TWO_STEP_REGION",
+    "Coefficient",
+    "CoefficientLike",
+    "MultistepScheme",
+    "ZeroStableRegion",
+    "catalog",
+    "format_coefficient",
+    "one_step",
+    "parse_coefficient",
+    "scheme_from_name",
+    "third_order",
+    "two_step",
+]

@@ -1,0 +1,18 @@
+"""Training: recipe, loop, augmentation, checkpoints."""
+
+from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
+from robustbench_zs.training.recipe import RECIPES, Recipe, recipe_for, recipe_from_name
+from robustbench_zs.training.train import DEFAULT_NETWORKS, train, training_table
+
+__all__ = [
+    "DEFAULT_NETWORKS",
+    "RECIPES",
+    "Checkpoint",
+    "Recipe",
+    "find_checkpoints",
+    "read_checkpoint",
+    "recipe_for",
+    "recipe_from_name",
+    "train",
+    "training_table",
+]

@@ -1,0 +1,238 @@
+"""Checkpoints: safetensors with a JSON header that says what the network is and how it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import canonical_json, write_atomically
+from robustbench_zs.networks import NetworkSpec
+from robustbench_zs.networks.multistep import MultistepResNet
+from robustbench_zs.schemes import MultistepScheme
+from robustbench_zs.schemes.coefficients import serialize_coefficient
+
+FORMAT = 1
+METADATA_KEY = "zsbench"
+LARGEST_HEADER = 2**24
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SchemeHeader(_Part):
+    """Coefficients as text, exact ones as decimals or fractions, floats in hexadecimal."""
+
+    name: str | None = Field(max_length=10_000)
+    alphas: list[str]
+    beta: str
+
+
+class NetworkHeader(_Part):
+    name: str = Field(max_length=10_000)
+    scheme: SchemeHeader
+    depth: int
+    block: str
+    widths: list[int]
+    channels: int = Field(ge=1, le=4096)
+    classes: int = Field(ge=1, le=100_000)
+
+
+class DatasetHeader(_Part):
+    name: str = Field(max_length=1000)
+    train_digest: str
+    train_examples: int = Field(ge=1)
+    image_size: tuple[int, int]
+
+
+class EpochHeader(_Part):
+    """One epoch; a number that was not finite is null."""
+
+    epoch: int
+    learning_rate: float
+    loss: float | None
+    train_accuracy: float | None
+    test_accuracy: float | None
+    seconds: float
+
+
+class Header(_Part):
+    """Everything a checkpoint says about itself besides the weights."""
+
+    format: int = Field(ge=FORMAT, le=FORMAT)
+    network: NetworkHeader
+    dataset: DatasetHeader
+    recipe: dict[str, str | int | float]
+    seed: int
+    training_key: str
+    execution: dict[str, str | int]
+    history: list[EpochHeader]
+    diverged_at: int | None
+    environment: dict[str, str | int | None]
+
+    @property
+    def seconds(self) -> float:
+        """Time of the training."""
+        return sum(epoch.seconds for epoch in self.history)
+
+    @property
+    def best(self) -> EpochHeader | None:
+        """The epoch with the best test accuracy; recorded, but the weights are those of the last epoch."""
+        known = [e for e in self.history if e.test_accuracy is not None]
+        return max(known, key=lambda e: e.test_accuracy or 0.0, default=None)
+
+
+def network_header(spec: NetworkSpec, channels: int, classes: int) -> NetworkHeader:
+    assert spec.scheme.beta is not None
+    return NetworkHeader(
+        name=spec.name,
+        scheme=SchemeHeader(
+            name=spec.scheme.name,
+            alphas=[serialize_coefficient(a) for a in spec.scheme.alphas],
+            beta=serialize_coefficient(spec.scheme.beta),
+        ),
+        depth=spec.depth,
+        block=spec.block,
+        widths=list(spec.widths),
+        channels=channels,
+        classes=classes,
+    )
+
+
+def network_spec(header: NetworkHeader) -> NetworkSpec:
+    """The specification that a header describes; `RequestError` where it is out of range."""
+    scheme = MultistepScheme(header.scheme.alphas, header.scheme.beta, header.scheme.name)
+    return NetworkSpec(scheme, header.depth, header.block, tuple(header.widths))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint file whose header has been read and verified; the weights are read when they are needed."""
+
+    path: Path
+    header: Header
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        return network_spec(self.header.network)
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights and buffers by name.
+
+        Raises:
+            RequestError: the tensors are not those of the network in the header.
+        """
+        from safetensors.torch import load_file
+
+        try:
+            tensors: dict[str, Tensor] = load_file(self.path)
+        except Exception as error:
+            raise RequestError(f"{self.path} is damaged: {str(error)[:200]}") from error
+        with torch.device("meta"):  # names and shapes without memory, whatever the header asks for
+            expected = {name: (t.shape, t.dtype) for name, t in self._empty_network().state_dict().items()}
+        if expected != {name: (t.shape, t.dtype) for name, t in tensors.items()}:
+            raise RequestError(f"the tensors in {self.path} are not those of the network {self.header.network.name!r}")
+        return tensors
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the network's description and its weights; the name and the history do not enter."""
+        description = self.header.network.model_dump(mode="json")
+        del description["name"], description["scheme"]["name"]
+        return weights_digest(canonical_json(description), self.tensors)
+
+    def network(self) -> MultistepResNet:
+        """The trained network in evaluation mode, on the CPU."""
+        tensors = self.tensors
+        network = self._empty_network()
+        network.load_state_dict(tensors)
+        return network.eval()
+
+    def _empty_network(self) -> MultistepResNet:
+        header = self.header.network
+        unit = ((0.0,) * header.channels, (1.0,) * header.channels)
+        return MultistepResNet(self.spec, header.channels, header.classes, *unit)
+
+
+def weights_digest(description: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over a description and the tensors by name, type, shape and bytes."""
+    sha = hashlib.sha256(description.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        sha.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        sha.update(tensor.view(torch.uint8).numpy().data if tensor.ndim else tensor.numpy().tobytes())
+    return sha.hexdigest()
+
+
+def save_checkpoint(path: Path, network: torch.nn.Module, header: Header) -> Checkpoint:
+    """Write the weights with the header, atomically.
+
+    Raises:
+        UnfinishedError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    write_atomically(path, save(tensors, {METADATA_KEY: header.model_dump_json()}))
+    return Checkpoint(path, header)
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read and verify the header of a checkpoint. Nothing is unpickled, and no network is built yet.
+
+    Raises:
+        RequestError: there is no such file, it is not safetensors, or its header is not one of ours.
+    """
+    from safetensors import safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise RequestError(f"there is no checkpoint {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except Exception as error:
+        raise RequestError(f"{path} is not a safetensors checkpoint ({str(error)[:100]})") from error
+    text = metadata.get(METADATA_KEY)
+    if text is None or len(text) > LARGEST_HEADER:
+        raise RequestError(f"{path} has no zsbench header: it was not written by `zsbench train`")
+    try:
+        header = Header.model_validate_json(text)
+        network_spec(header.network)
+    except (ValidationError, RequestError) as error:
+        raise RequestError(f"the header of {path} is not valid: {first_problem(error)}") from error
+    return Checkpoint(path, header)
+
+
+def first_problem(error: Exception) -> str:
+    """One sentence for a validation error: where and what, of the first problem."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else problem["msg"]
+
+
+def find_checkpoints(folder: Path | str = "checkpoints") -> list[Checkpoint]:
+    """All checkpoints of ours below a folder, by path; files of other kinds are passed over."""
+    found = []
+    for path in sorted(Path(folder).rglob("*.safetensors")):
+        try:
+            found.append(read_checkpoint(path))
+        except RequestError:
+            continue
+    return found
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is NaN or infinite, as JSON wants it."""
+    return value if math.isfinite(value) else None

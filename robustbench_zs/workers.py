@@ -1,0 +1,97 @@
+"""Independent jobs in several processes of this machine, with events from them while they run.
+
+The networks of a study are small: one process of two threads is hardly faster than one of one thread, so on a CPU each job
+gets few threads and the jobs run side by side.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from robustbench_zs.errors import UnfinishedError
+
+Result = TypeVar("Result")
+Send = Callable[[Any], None]
+
+_events: Any = None
+
+
+@dataclass(frozen=True)
+class Job(Generic[Result]):
+    """A call `function(*arguments, send)`; `send(event)` passes an event on to whoever runs the jobs."""
+
+    function: Callable[..., Result]
+    arguments: tuple[Any, ...]
+
+    def run(self, send: Send) -> Result:
+        return self.function(*self.arguments, send)
+
+
+def available_cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    jobs: Sequence[Job[Result]], workers: int, on_event: Callable[[int, Any], None] = lambda index, event: None
+) -> Iterator[tuple[int, Result]]:
+    """Run the jobs, at most `workers` at a time, and yield (index, result) as each one ends.
+
+    With one worker or one job everything runs in this process. `on_event(index, event)` is called in this process.
+
+    Raises:
+        UnfinishedError: a worker process was killed, for example for want of memory.
+        Exception: whatever a job raised.
+    """
+    if min(workers, len(jobs)) <= 1:
+        for index, job in enumerate(jobs):
+            yield index, job.run(lambda event, index=index: on_event(index, event))  # type: ignore[misc]
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy torch's thread pools in an unusable state
+    events = context.Queue()
+    executor = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (events,))
+    try:
+        waiting: dict[Future[Result], int] = {
+            executor.submit(_run_in_worker, index, job): index for index, job in enumerate(jobs)
+        }
+        while waiting:
+            done, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+            _drain(events, on_event)
+            for future in done:
+                yield waiting.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise UnfinishedError("a worker process was ended from outside, perhaps for want of memory: run again") from error
+    finally:
+        processes = list((executor._processes or {}).values())
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()  # an interrupted run does not wait for the networks in training
+        for process in processes:
+            process.join()
+
+
+def _drain(events: Any, on_event: Callable[[int, Any], None]) -> None:
+    while True:
+        try:
+            index, event = events.get_nowait()
+        except queue.Empty:
+            return
+        on_event(index, event)
+
+
+def _start_worker(events: Any) -> None:
+    global _events
+    _events = events
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
+
+
+def _run_in_worker(index: int, job: Job[Result]) -> Result:
+    return job.run(lambda event: _events.put((index, event)))
