@@ -143,7 +143,7 @@ def evaluate(
         name = dataset_label(dataset or checkpoint.header.dataset.name)
         for _, perturbation in items[1:] or items:
             rows.append(result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None]))
-    return _frame(rows)
+    return frame_of_rows(rows)
 
 
 def attack(
@@ -235,7 +235,7 @@ def gap(
             raise RequestError(f"the training images of {here.name} at hand are not those {checkpoint.path} was trained on")
         plans.append(((("train", None), ("test", None)), limits))
     results = _run(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
-    return _frame(
+    return frame_of_rows(
         [
             gap_row(Subject.of_checkpoint(checkpoint), outcomes["train", None], outcomes["test", None])
             for checkpoint, outcomes in zip(found, results, strict=True)
@@ -385,7 +385,8 @@ def gap_row(subject: Subject, train: Outcomes, test: Outcomes) -> dict[str, Any]
     }
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame; the nullable columns are nullable integers."""
     import pandas as pd
 
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN

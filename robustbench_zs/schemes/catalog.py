@@ -7,7 +7,7 @@ Grammar: `BASE[:key=value[,key=value]]`, that is `euler`, `preresnet:alpha=0.7`,
 from __future__ import annotations
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.schemes.coefficients import format_coefficient, serialize_coefficient
+from robustbench_zs.schemes.coefficients import format_coefficient, parse_coefficient, serialize_coefficient
 from robustbench_zs.schemes.families import OPTIMAL_LAMBDA, one_step, third_order, two_step
 from robustbench_zs.schemes.scheme import MultistepScheme
 
@@ -91,9 +91,8 @@ def scheme_from_parts(base: str, options: dict[str, str]) -> MultistepScheme:
         suffix = ",beta=printed" if kind == "printed" else ""
         scheme = _named(scheme, f"lm:k={format_coefficient(scheme.alphas[1])}{suffix}")
     elif base == "zerosnet":
-        lam = take("lambda")
-        scheme = third_order(lam)
-        scheme = _named(scheme, f"zerosnet:lambda={lam.replace(' ', '')}")
+        lam = parse_coefficient(take("lambda"))
+        scheme = third_order(lam, f"zerosnet:lambda={format_coefficient(lam)}")
     elif base == "zerosnet-opt":
         scheme = third_order(OPTIMAL_LAMBDA, "zerosnet-opt")
     elif base == "multistep":

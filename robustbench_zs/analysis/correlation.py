@@ -1,0 +1,108 @@
+"""Rank correlation of a property of the scheme with how its networks do, with an interval over schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from robustbench_zs.analysis.summary import with_largest_modulus
+
+FEWEST_SCHEMES = 4
+"""With fewer schemes no interval is given: a bootstrap over three values says nothing."""
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's ρ over networks with a percentile bootstrap interval over schemes; None where it cannot be computed."""
+
+    rho: float | None
+    low: float | None
+    high: float | None
+    networks: int
+    schemes: int
+
+    @property
+    def finding(self) -> str:
+        """What the interval allows to say."""
+        if self.rho is None:
+            return "cannot be computed: too few networks, or all alike"
+        if self.low is None or self.high is None:
+            return f"no interval: fewer than {FEWEST_SCHEMES} schemes"
+        if self.low <= 0 <= self.high:
+            return "no evidence of a relation: the interval spans zero"
+        return "rises with it" if self.low > 0 else "falls with it"
+
+
+def rank_correlation(
+    predictor: Sequence[float],
+    outcome: Sequence[float],
+    schemes: Sequence[Hashable],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> RankCorrelation:
+    """Spearman's ρ of `predictor` and `outcome`, one value a network each.
+
+    Networks of one scheme differ only by their seed and have the same predictor, so they are no independent evidence: the
+    bootstrap draws whole schemes with replacement. Its intervals are somewhat too narrow for ten schemes or fewer.
+    """
+    x, y = np.asarray(predictor, float), np.asarray(outcome, float)
+    groups = [np.flatnonzero([s == scheme for s in schemes]) for scheme in dict.fromkeys(schemes)]
+    rho = _spearman(x, y)
+    if rho is None or len(groups) < FEWEST_SCHEMES:
+        return RankCorrelation(rho, None, None, len(x), len(groups))
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(0, len(groups), (resamples, len(groups)))
+    found = []
+    for draw in draws:
+        rows = np.concatenate([groups[i] for i in draw])
+        resampled = _spearman(x[rows], y[rows])
+        if resampled is not None:  # a resample of one scheme only has no correlation
+            found.append(resampled)
+    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return RankCorrelation(rho, float(low), float(high), len(x), len(groups))
+
+
+def _spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
+    from scipy.stats import rankdata
+
+    if len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()) or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    a, b = rankdata(x), rankdata(y)
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def modulus_correlations(results: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Rank correlation of the largest root modulus with `value` (`"drop"`, `"gap"`, …) for each perturbation.
+
+    Returns:
+        One row a perturbation (a single one without that column): `perturbation`, `rho`, `ci_low`, `ci_high`, `networks`,
+        `schemes`, `finding`. Networks whose scheme is unknown are left out.
+    """
+    frame = with_largest_modulus(results).dropna(subset=["largest_modulus"])
+    if "perturbation" not in frame:
+        frame = frame.assign(perturbation="clean")
+    rows = []
+    for perturbation, group in frame.groupby("perturbation", sort=False):
+        found = rank_correlation(
+            group["largest_modulus"].tolist(), group[value].tolist(), [tuple(m) for m in group["moduli"]]
+        )
+        rows.append(
+            {
+                "perturbation": perturbation,
+                "rho": found.rho,
+                "ci_low": found.low,
+                "ci_high": found.high,
+                "networks": found.networks,
+                "schemes": found.schemes,
+                "finding": found.finding,
+            }
+        )
+    return pd.DataFrame(rows)

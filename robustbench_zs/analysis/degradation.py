@@ -1,0 +1,35 @@
+"""How much accuracy perturbations cost zero-stable and non-zero-stable networks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from robustbench_zs.analysis.summary import by_scheme
+
+
+def degradation_by_verdict(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean drop (points) of zero-stable and of non-zero-stable networks under each perturbation, as §5.3 compares them.
+
+    The mean is taken over seeds first, then over networks, so that each scheme counts once. A side without networks is
+    null, and so is the difference then.
+
+    Returns:
+        One row a perturbation: `perturbation`, `non_zero_stable`, `zero_stable` (mean drops), `difference` (the former − the
+        latter), `non_zero_stable_networks`, `zero_stable_networks` (numbers of networks, seeds counted once).
+    """
+    schemes = by_scheme(results, "drop")
+    rows = []
+    for perturbation, group in schemes.groupby("perturbation", sort=False):
+        stable = group["zero_stable"].astype(bool)
+        sides = {"non_zero_stable": group.loc[~stable, "mean"], "zero_stable": group.loc[stable, "mean"]}
+        means = {name: float(side.mean()) if len(side) else None for name, side in sides.items()}
+        low, high = means["zero_stable"], means["non_zero_stable"]
+        rows.append(
+            {
+                "perturbation": perturbation,
+                **means,
+                "difference": None if low is None or high is None else high - low,
+                **{f"{name}_networks": len(side) for name, side in sides.items()},
+            }
+        )
+    return pd.DataFrame(rows)

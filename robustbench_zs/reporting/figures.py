@@ -1,0 +1,144 @@
+"""The figures of a report, by seaborn on figures of their own, so that a notebook's are left alone."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
+from robustbench_zs.schemes import MultistepScheme
+
+VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00"}
+"""Blue and vermilion of Okabe and Ito, which colour-blind readers can tell apart."""
+
+_LEVEL = re.compile(
+    r"(?P<kind>gaussian|constant|fgsm|pgd)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
+)
+_AXIS = {"gaussian": "Gaussian noise, δ", "constant": "constant noise, μ", "fgsm": "FGSM, ε", "pgd": "PGD, ε"}
+
+
+def png(figure: Figure, dpi: int = 130) -> bytes:
+    """The figure as PNG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _verdicts(frame: pd.DataFrame) -> pd.Series:
+    return frame["zero_stable"].map({True: "zero-stable", False: "not zero-stable"})
+
+
+def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
+    """Accuracy against the noise level, a panel for each kind with two levels or more, a line a scheme; None without one.
+
+    Level 0 is the clean accuracy; bands are one standard deviation over seeds.
+    """
+    parts = []
+    clean = results[results["perturbation"] == CLEAN]
+    for label in results["perturbation"].unique():
+        match = _LEVEL.match(label)
+        if match:
+            level = float(match["level"]) / (255 if match["over"] else 1)
+            parts.append(results[results["perturbation"] == label].assign(kind=match["kind"], level=level))
+    if not parts:
+        return None
+    levels = pd.concat(parts)
+    kinds = [k for k, g in levels.groupby("kind", sort=False) if g["level"].nunique() > 1]
+    if not kinds:
+        return None
+    levels = pd.concat([levels, *(clean.assign(kind=k, level=0.0) for k in kinds)])
+    levels = with_largest_modulus(levels).assign(Verdict=_verdicts)
+    # colour runs with the largest modulus, so the legend is also the order of the claim
+    order = levels.drop_duplicates("network").sort_values("largest_modulus")
+    names = {r["network"]: f"{r['network']}  (|ρ| = {r['largest_modulus']:.2f})" for _, r in order.iterrows()}
+    levels["Network"] = levels["network"].map(names)
+    palette = dict(zip(names.values(), sns.color_palette("viridis_r", len(names)), strict=True))
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(4.2 * len(kinds) + 3.4, 4.2), layout="constrained")
+        axes = figure.subplots(1, len(kinds), squeeze=False)[0]
+    for axis, kind in zip(axes, kinds, strict=True):
+        sns.lineplot(
+            levels[levels["kind"] == kind],
+            x="level",
+            y="accuracy",
+            hue="Network",
+            style="Verdict",
+            palette=palette,
+            hue_order=list(names.values()),
+            style_order=list(VERDICT_COLOURS),
+            errorbar="sd",
+            ax=axis,
+            legend=axis is axes[-1],
+        )
+        axis.set(xlabel=_AXIS[str(kind)], ylabel="accuracy, %" if axis is axes[0] else "")
+    if axes[-1].get_legend():
+        sns.move_legend(axes[-1], "center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    return figure
+
+
+def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
+    """Drop against the largest root modulus, a panel for each perturbation, a point a network; None without points."""
+    frame = with_largest_modulus(results[results["perturbation"] != CLEAN]).dropna(subset=["largest_modulus"])
+    if frame.empty:
+        return None
+    frame = frame.assign(Verdict=_verdicts)
+    labels = list(frame["perturbation"].unique())
+    columns = min(3, len(labels))
+    rows = -(-len(labels) // columns)
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(3.8 * columns, 3.1 * rows + 0.5), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, label in zip(axes, labels, strict=False):
+        sns.scatterplot(
+            frame[frame["perturbation"] == label],
+            x="largest_modulus",
+            y="drop",
+            hue="Verdict",
+            style="Verdict",
+            hue_order=list(VERDICT_COLOURS),
+            style_order=list(VERDICT_COLOURS),
+            palette=VERDICT_COLOURS,
+            ax=axis,
+            legend=axis is axes[0],
+        )
+        axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
+        axis.set(title=label, xlabel="largest root modulus", ylabel="drop, points")
+        axis.title.set_fontsize(9)
+    for axis in axes[len(labels) :]:
+        axis.remove()
+    if axes[0].get_legend():
+        axes[0].legend(frameon=True, fontsize=8, title=None)
+    return figure
+
+
+def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
+    """The characteristic roots of each scheme in the complex plane with the unit circle, a panel a scheme."""
+    columns = min(5, len(schemes))
+    rows = -(-len(schemes) // columns)
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(2.6 * columns + 0.4, 2.9 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (name, scheme) in zip(axes, schemes.items(), strict=False):
+        verdict = "zero-stable" if scheme.zero_stable else "not zero-stable"
+        axis.add_patch(Circle((0, 0), 1, fill=False, color="0.5", linewidth=1))
+        axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+        axis.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+        parasitic = scheme.parasitic_roots
+        colour = VERDICT_COLOURS[verdict]
+        axis.plot([r.real for r in parasitic], [r.imag for r in parasitic], "x", color=colour, markersize=7)
+        axis.plot([scheme.principal_root.real], [scheme.principal_root.imag], "o", color=colour, markersize=6)
+        reach = 1.15 * max(1.0, scheme.largest_modulus)
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}", fontsize=9)
+        axis.tick_params(labelsize=7)
+    for axis in axes[len(schemes) :]:
+        axis.remove()
+    return figure

@@ -1,0 +1,169 @@
+"""A study's report: Markdown, CSV of every table, figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from robustbench_zs.analysis import degradation_by_verdict, modulus_correlations
+from robustbench_zs.analysis.summary import CLEAN
+from robustbench_zs.files import write_atomically
+from robustbench_zs.reporting import figures, tables
+from robustbench_zs.training.checkpoint import Header
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What a report says about a study besides its results; one header a network."""
+
+    name: str
+    title: str
+    recipe: dict[str, Any]
+    headers: Sequence[Header]
+    engine: str
+
+
+def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: pd.DataFrame) -> None:
+    """Write `report.md`, one CSV a table and the figures into `folder`.
+
+    Args:
+        results: one row a network and perturbation, clean included, see `evaluation.result_row`.
+        gaps: one row a network, see `evaluation.gap_row`.
+
+    Raises:
+        UnfinishedError: the folder cannot be written.
+    """
+    perturbed = results[results["perturbation"] != CLEAN]
+    clean = results[results["perturbation"] == CLEAN]
+    degradation = degradation_by_verdict(perturbed) if len(perturbed) else pd.DataFrame()
+    correlations = pd.concat(
+        [
+            modulus_correlations(clean, "accuracy").assign(outcome="clean accuracy"),
+            modulus_correlations(gaps, "gap").assign(outcome="generalization gap"),
+            *(
+                [modulus_correlations(perturbed, "drop").assign(outcome=lambda f: "drop, " + f["perturbation"])]
+                if len(perturbed)
+                else []
+            ),
+        ],
+        ignore_index=True,
+    )
+    layouts = {
+        "table6": tables.table_6(results),
+        "table7": tables.table_7(gaps),
+        "every_network": tables.every_network(results),
+    }
+    csv = {
+        "results": csv_ready(results),
+        "gaps": csv_ready(gaps),
+        "degradation": degradation,
+        "correlations": correlations.drop(columns="perturbation"),
+        **layouts,
+    }
+    for name, frame in csv.items():
+        if len(frame.columns):
+            write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
+    pictures = {
+        "accuracy": figures.accuracy_against_level(results),
+        "degradation": figures.degradation_against_modulus(results),
+    }
+    for name, figure in pictures.items():
+        if figure is not None:
+            write_atomically(folder / f"{name}.png", figures.png(figure))
+    text = _render(facts, results, degradation, correlations, layouts)
+    for name, figure in pictures.items():
+        if figure is None:  # no picture, no link to one
+            text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
+    write_atomically(folder / "report.md", text)
+
+
+def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with lists as text, numbers apart by spaces."""
+    text = [" ".join(map(repr, m)) if m is not None else None for m in frame["moduli"]]
+    return frame.assign(moduli=pd.Series(text, frame.index, object))
+
+
+def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame) -> list[str]:
+    """The findings in plain words, one a perturbation, and only as far as the intervals carry."""
+    by_outcome = {str(row["outcome"]): row for _, row in correlations.iterrows()}
+    sentences = []
+    for outcome in ("clean accuracy", "generalization gap"):
+        sentences.append(f"Largest root modulus and {outcome}: {_correlation_text(by_outcome[outcome])}.")
+    for _, row in degradation.iterrows():
+        sides = [
+            f"{name} networks lose {row[column]:.1f} points"
+            for name, column in (("non-zero-stable", "non_zero_stable"), ("zero-stable", "zero_stable"))
+            if row[column] is not None and not pd.isna(row[column])
+        ]
+        found = _correlation_text(by_outcome[f"drop, {row['perturbation']}"])
+        sentences.append(f"Under `{row['perturbation']}` {', '.join(sides)}; largest root modulus and drop: {found}.")
+    return sentences
+
+
+def _correlation_text(row: pd.Series) -> str:
+    if pd.isna(row["rho"]):
+        return str(row["finding"])
+    bounds = tables.interval(row["ci_low"], row["ci_high"], 2)
+    return f"ρ = {row['rho']:.2f} {bounds} over {row['networks']} networks, {row['finding']}"
+
+
+def _render(
+    facts: StudyFacts,
+    results: pd.DataFrame,
+    degradation: pd.DataFrame,
+    correlations: pd.DataFrame,
+    layouts: dict[str, pd.DataFrame],
+) -> str:
+    template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False, autoescape=False)
+    headers = facts.headers
+    depths = sorted({h.network.depth for h in headers})
+    first = headers[0]
+    return environment.from_string(template).render(
+        facts=facts,
+        networks=len(headers),
+        schemes=len({(*h.network.scheme.alphas, h.network.scheme.beta) for h in headers}),
+        depths=f"{depths[0]} layers" if len(depths) == 1 else f"{len(depths)} depths",
+        seeds=len({h.seed for h in headers}),
+        dataset=first.dataset.name,
+        train_examples=first.dataset.train_examples,
+        test_examples=int(results["examples"].iloc[0]),
+        sentences=summary_sentences(degradation, correlations),
+        correlations=correlations,
+        attacked=bool(results["engine"].notna().any()),
+        table_6=tables.markdown(layouts["table6"]),
+        table_7=tables.markdown(layouts["table7"]),
+        every_network=tables.markdown(layouts["every_network"]),
+        degradation=tables.markdown(tables.degradation_table(degradation)) if len(degradation) else "No perturbation.",
+        correlation=tables.markdown(tables.correlation_table(correlations)),
+        diverged=[
+            f"`{h.network.name}`, seed {h.seed}: the loss was not finite in epoch {h.diverged_at}; "
+            "it was evaluated as it is."
+            for h in headers
+            if h.diverged_at is not None
+        ],
+        recipe=", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.recipe.items()),
+        training_time=_duration(sum(h.seconds for h in headers)),
+        execution=_most_common([f"{h.execution['device']}, {h.execution['threads']} thread(s) a network" for h in headers]),
+        versions=_most_common([", ".join(f"{k} {v}" for k, v in h.environment.items() if v is not None) for h in headers]),
+        train_digest=first.dataset.train_digest,
+    )
+
+
+def _most_common(texts: Sequence[str]) -> str:
+    """The text, with a word where not all networks have the same."""
+    (text, count), *rest = Counter(texts).most_common()
+    return text if not rest else f"{text} ({count} of {len(texts)} networks; the others differ)"
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    )

@@ -1,0 +1,126 @@
+"""The layouts of the paper's tables, and numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from robustbench_zs.analysis import by_scheme
+
+
+def spread(mean: float | None, std: float | None) -> str:
+    """`"78.29 ± 0.09"`; without the deviation where there is one seed only, `"–"` where there is no number."""
+    if mean is None or pd.isna(mean):
+        return "–"
+    return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+
+
+def interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """`"[60.2, 70.0]"`, `"–"` where it cannot be computed."""
+    return "–" if low is None or high is None or pd.isna(low) or pd.isna(high) else f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def moduli_text(moduli: Sequence[float] | None) -> str:
+    """`"1.84, 0.74, 0.74"`, with a minus-free zero and two decimals as in the paper."""
+    return "–" if moduli is None else ", ".join(f"{m:.2f}" for m in moduli)
+
+
+def verdict(zero_stable: bool | None) -> str:
+    """The paper's column Z. stab."""
+    return "–" if zero_stable is None else "yes" if zero_stable else "no"
+
+
+def _first(results: pd.DataFrame, network: str) -> pd.Series:
+    return results[results["network"] == network].iloc[0]
+
+
+def table_6(results: pd.DataFrame) -> pd.DataFrame:
+    """One row a network with its moduli and verdict, one column a perturbation: mean ± standard deviation over seeds."""
+    cells = by_scheme(results, "accuracy")
+    rows = []
+    for network, group in cells.groupby("network", sort=False):
+        first = _first(results, str(network))
+        rows.append(
+            {
+                "Network": network,
+                "Moduli of roots": moduli_text(first["moduli"]),
+                "Z. stab.": verdict(first["zero_stable"]),
+                **{str(r["perturbation"]): spread(r["mean"], r["std"]) for _, r in group.iterrows()},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def table_7(gaps: pd.DataFrame) -> pd.DataFrame:
+    """One row a network: training and test accuracy and generalization gap, mean ± standard deviation over seeds."""
+    parts = {c: by_scheme(gaps, c, ["network"]).set_index("network") for c in ("train_accuracy", "test_accuracy", "gap")}
+    rows = []
+    for network in dict.fromkeys(gaps["network"]):
+        first = _first(gaps, network)
+        rows.append(
+            {
+                "Network": network,
+                "Moduli of roots": moduli_text(first["moduli"]),
+                "Z. stab.": verdict(first["zero_stable"]),
+                **{
+                    title: spread(parts[column].loc[network, "mean"], parts[column].loc[network, "std"])
+                    for title, column in (("Training", "train_accuracy"), ("Test", "test_accuracy"), ("Gap", "gap"))
+                },
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def every_network(results: pd.DataFrame) -> pd.DataFrame:
+    """One row a network and seed, one column a perturbation: accuracy with its 95% Wilson interval."""
+    rows = []
+    for (network, seed), group in results.groupby(["network", "seed"], sort=False):
+        cells = {
+            r["perturbation"]: f"{r['accuracy']:.1f} {interval(r['ci_low'], r['ci_high'])}" for _, r in group.iterrows()
+        }
+        rows.append({"Network": network, "Seed": seed, **cells})
+    return pd.DataFrame(rows)
+
+
+def degradation_table(degradation: pd.DataFrame) -> pd.DataFrame:
+    """Mean drops of both groups and their difference, in points."""
+    return pd.DataFrame(
+        {
+            "Perturbation": degradation["perturbation"],
+            "Non-zero-stable": [spread(v, None) for v in degradation["non_zero_stable"]],
+            "Zero-stable": [spread(v, None) for v in degradation["zero_stable"]],
+            "Difference": [spread(v, None) for v in degradation["difference"]],
+        }
+    )
+
+
+def correlation_table(correlations: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation with its interval, numbers of networks and schemes, and what can be said."""
+    return pd.DataFrame(
+        {
+            "Outcome": correlations["outcome"],
+            "ρ": [spread(v, None) for v in correlations["rho"]],
+            "95% interval": [
+                interval(a, b, 2) for a, b in zip(correlations["ci_low"], correlations["ci_high"], strict=True)
+            ],
+            "Networks": correlations["networks"],
+            "Schemes": correlations["schemes"],
+            "Finding": correlations["finding"],
+        }
+    )
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table in GitHub's Markdown, numbers and intervals aligned right; pipes and line breaks in cells are escaped."""
+
+    def cell(value: object) -> str:
+        return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+    text_columns = {"Network", "Finding", "Outcome", "Perturbation"}
+    lines = [
+        "| " + " | ".join(cell(c) for c in table.columns) + " |",
+        "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",
+        *("| " + " | ".join(cell(v) for v in row) + " |" for row in table.itertuples(index=False)),
+    ]
+    return "\n".join(lines)

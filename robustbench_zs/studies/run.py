@@ -1,0 +1,219 @@
+"""A study from its file to its report: does only what is not in the store yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.evaluate import (
+    DEFAULT_BATCH_SIZE,
+    EvaluationTask,
+    evaluate_one,
+    frame_of_rows,
+    gap_row,
+    remember,
+    result_row,
+)
+from robustbench_zs.evaluation.outcomes import Outcomes
+from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
+from robustbench_zs.evaluation.subject import Subject
+from robustbench_zs.reporting.report import StudyFacts, write_report
+from robustbench_zs.studies.plan import EvaluateStep, Plan, make_plan
+from robustbench_zs.studies.study import Study, load_study
+from robustbench_zs.training.checkpoint import Checkpoint, Header
+from robustbench_zs.training.loop import Epoch
+from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, train_one
+from robustbench_zs.workers import Job, run_jobs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OnEvent = Callable[[TrainingTask, Epoch | str], None]
+"""Called with the network's task and an epoch of its training, or the label of an evaluation that is done."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study gave: one row a network and perturbation, one row a network with its gap, and the report's folder."""
+
+    results: pd.DataFrame
+    gaps: pd.DataFrame
+    folder: Path
+    trained: int
+    evaluated: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """Which steps of a plan are still to be done."""
+
+    untrained: tuple[EvaluateStep, ...]
+    unevaluated: tuple[EvaluateStep, ...]
+
+
+def run_study(
+    study: str | Path | Study,
+    *,
+    data_dir: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: int = 1,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    on_start: Callable[[Status], None] = lambda status: None,
+    on_event: OnEvent = lambda task, event: None,
+) -> StudyResult:
+    """Train what is missing, evaluate what is missing, write `reports/NAME/`; the function behind `zsbench run`.
+
+    Each network is trained and evaluated by one job, so an interruption loses only what is in the works.
+
+    Args:
+        study: a `Study`, a TOML file, or the name of one.
+        data_dir: folder that holds the datasets.
+        device, threads, workers: as for `train`; networks of this study that are trained already decide device and
+            threads for the rest, so that all are trained alike.
+        on_start: called once with what is to be done.
+
+    Raises:
+        RequestError: the study or its data are not there or not right.
+        UnfinishedError: out of memory or disk, or the store is locked.
+    """
+    loaded = study if isinstance(study, Study) else load_study(study)
+    plan = make_plan(loaded, data_dir)
+    known = ResultsStore(store)
+    status = plan_status(plan, known)
+    on_start(status)
+    todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
+    if todo:
+        execution = _execution(plan, len(todo), device, threads, workers)
+        jobs = [Job(run_network, (step, execution, str(store), batch_size)) for step in todo]
+        at_a_time = workers if execution.device == "cpu" else 1
+        for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(todo[index].task, event)):
+            pass
+    return report_study(plan, known, len(status.untrained), len(todo))
+
+
+def _execution(plan: Plan, networks: int, device: str | None, threads: int | None, workers: int) -> Execution:
+    """The choice made when the study began, if it can be used here; else one for now."""
+    chosen = choose_execution(networks, device, threads, workers)
+    if threads is None:
+        for step in plan.evaluations:
+            checkpoint = step.task.existing()
+            if checkpoint and checkpoint.header.execution.get("device") == chosen.device:
+                return Execution(chosen.device, int(checkpoint.header.execution["threads"]), chosen.layout)
+    return chosen
+
+
+def run_network(
+    step: EvaluateStep, execution: Execution, store: str, batch_size: int, send: Callable[[Epoch | str], None]
+) -> None:
+    """Train one network if it is not yet, then do its evaluations that are not in the store."""
+    checkpoint = step.task.existing() or train_one(step.task, execution, send)
+    remember(ResultsStore(store), checkpoint)
+    task = EvaluationTask(
+        checkpoint=checkpoint,
+        dataset=step.task.dataset,
+        data_dir=step.task.data_dir,
+        train_examples=step.task.train_examples,
+        test_examples=step.task.test_examples,
+        items=step.items,
+        store=store,
+        batch_size=batch_size,
+        device=execution.device,
+        threads=execution.threads,
+    )
+    evaluate_one(task, send)
+
+
+def plan_status(plan: Plan, store: ResultsStore) -> Status:
+    """What of a plan is not done yet."""
+    untrained, unevaluated = [], []
+    for step in plan.evaluations:
+        known = _known(step.task, store)
+        if known is None:
+            untrained.append(step)
+        elif any(outcomes is None for outcomes in _outcomes(step, known[0], store).values()):
+            unevaluated.append(step)
+    return Status(tuple(untrained), tuple(unevaluated))
+
+
+def _known(task: TrainingTask, store: ResultsStore) -> tuple[str, str, Header, Checkpoint | None] | None:
+    """Digest, path and header of a trained network, from its file or, where that is gone, from the store."""
+    checkpoint = task.existing()
+    if checkpoint is not None:
+        return checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint
+    remembered = store.checkpoint(task.key)
+    if remembered is None:
+        return None
+    digest, path, header = remembered
+    return digest, path, Header.model_validate_json(header), None
+
+
+def _outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any, Outcomes | None]:
+    dataset = step.task.load_dataset()
+    found = {}
+    for split, perturbation in step.items:
+        data = dataset.split(split)
+        found[split, perturbation] = store.get(ResultKey.of(digest, data.digest, split, perturbation, len(data)))
+    return found
+
+
+def report_study(plan: Plan, store: ResultsStore, trained: int = 0, evaluated: int = 0) -> StudyResult:
+    """Write the report from the store, computing nothing.
+
+    Raises:
+        RequestError: results are missing; the sentence says how many and what to do.
+    """
+    rows, gaps, headers = [], [], []
+    missing = 0
+    for step in plan.evaluations:
+        known = _known(step.task, store)
+        outcomes = _outcomes(step, known[0], store) if known else dict.fromkeys(step.items)
+        complete = {item: found for item, found in outcomes.items() if found is not None}
+        missing += len(outcomes) - len(complete)
+        if known is None or len(complete) < len(outcomes):
+            continue
+        digest, path, header, checkpoint = known
+        # The weights are not needed here; a header from the store stands in where the file is gone.
+        subject = Subject.of_header(header, digest, path, checkpoint.network if checkpoint else _no_weights)
+        headers.append(header)
+        clean = complete["test", None]
+        name = step.task.load_dataset().name
+        for split, perturbation in step.items:
+            if split == "test":
+                rows.append(result_row(subject, name, split, perturbation, complete[split, perturbation], clean))
+        gaps.append(gap_row(subject, complete["train", None], clean))
+    if missing:
+        raise RequestError(
+            f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
+        )
+    folder = plan.report.folder
+    results, gap_frame = frame_of_rows(rows), frame_of_rows(gaps)
+    facts = StudyFacts(
+        name=plan.study.name,
+        title=plan.study.title,
+        recipe=plan.study.full_recipe().as_dict(),
+        headers=headers,
+        engine=plan.study.engine,
+    )
+    write_report(folder, facts, results, gap_frame)
+    return StudyResult(results, gap_frame, folder, trained, evaluated)
+
+
+def _no_weights() -> Any:
+    raise RequestError("the weights of this network are not at hand")
+
+
+def report(study: str | Path, *, data_dir: str | Path | None = None, store: str | Path = DEFAULT_STORE) -> StudyResult:
+    """The report of a study again, from the store alone; the function behind `zsbench report`.
+
+    Raises:
+        RequestError: no such study, no store, or results are missing.
+    """
+    plan = make_plan(load_study(study), data_dir)
+    if not Path(store).exists():
+        raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
+    return report_study(plan, ResultsStore(store))

@@ -1,0 +1,253 @@
+"""The study file: which schemes, depths and seeds, on which images, under which perturbations."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation import make_attack
+from robustbench_zs.networks import NetworkSpec, network_from_name
+from robustbench_zs.networks.spec import DEFAULT_WIDTHS, default_block
+from robustbench_zs.perturbations import ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
+from robustbench_zs.schemes import MultistepScheme, scheme_from_name
+from robustbench_zs.schemes.catalog import multistep_name
+from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
+
+LARGEST_FILE = 2**20
+MOST_NETWORKS = 10_000
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise RequestError(f"a number is needed, not {type(value).__name__}")
+    return parse_number(value, "the number", -1e6, 1e6)
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Numbers = Annotated[list[Number], BeforeValidator(_listed), Field(min_length=1, max_length=100)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Coefficient = Annotated[str, BeforeValidator(str), Field(max_length=100)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetTable(_Table):
+    name: str = Field(max_length=1000)
+    train_examples: int | None = Field(None, ge=1)
+    test_examples: int | None = Field(None, ge=1)
+
+
+class SchemeTable(_Table):
+    """A scheme by its coefficients, read as exact text."""
+
+    alphas: list[Coefficient] = Field(min_length=1)
+    beta: Coefficient
+
+    def scheme(self) -> MultistepScheme:
+        unnamed = MultistepScheme(self.alphas, self.beta)
+        return MultistepScheme(self.alphas, self.beta, multistep_name(unnamed))
+
+
+class RecipeTable(_Table):
+    """A recipe by name (that of the dataset by default) and what differs from it."""
+
+    name: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: Number | None = None
+    momentum: Number | None = None
+    weight_decay: Number | None = None
+    augmentation: Literal["none", "crop-flip"] | None = None
+
+
+class GaussianTable(_Table):
+    kind: Literal["gaussian"]
+    delta: Numbers
+    seed: Seed = 1
+
+
+class UniformTable(_Table):
+    kind: Literal["uniform"]
+    low: Number
+    high: Number
+    seed: Seed = 1
+
+
+class ConstantTable(_Table):
+    kind: Literal["constant"]
+    mu: Numbers
+
+
+class FGSMTable(_Table):
+    kind: Literal["fgsm"]
+    eps: Numbers
+
+
+class PGDTable(_Table):
+    kind: Literal["pgd"]
+    eps: Numbers
+    steps: int = 10
+    step_size: Number | None = None
+    restarts: int = 1
+    seed: Seed = 1
+
+
+PerturbationTable = Annotated[
+    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable, Field(discriminator="kind")
+]
+
+
+class Study(_Table):
+    """A study as its file states it; every value has been checked, down to each network and perturbation."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    title: str = Field("", max_length=500)
+    dataset: DatasetTable
+    schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
+    depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
+    widths: list[int] = Field(default_factory=lambda: list(DEFAULT_WIDTHS))
+    block: Literal["basic", "bottleneck"] | None = None
+    networks: list[str] = Field(default_factory=list, max_length=1000)
+    seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=1000)
+    recipe: RecipeTable = RecipeTable()
+    engine: Literal["foolbox", "torchattacks"] = "foolbox"
+    perturbations: list[PerturbationTable] = Field(default_factory=list, max_length=1000)
+
+    @field_validator("seeds", "depths", "networks", "schemes")
+    @classmethod
+    def _distinct(cls, values: list[Any]) -> list[Any]:
+        if any(value in values[:i] for i, value in enumerate(values)):
+            raise ValueError("the same value stands there twice")
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        specs = self.specs()
+        if not 1 <= len(specs) * len(self.seeds) <= MOST_NETWORKS:
+            raise ValueError(
+                f"a study trains 1 to {MOST_NETWORKS} networks, not {len(specs) * len(self.seeds)}: see schemes"
+            )
+        self.full_recipe()
+        labels = [p.label for p in self.all_perturbations()]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two perturbations are the same")
+        return self
+
+    def specs(self) -> list[NetworkSpec]:
+        """The networks, each depth with all schemes, then those given by name."""
+        schemes = [scheme_from_name(s) if isinstance(s, str) else s.scheme() for s in self.schemes]
+        made = [
+            NetworkSpec(scheme, depth, self.block or default_block(depth), tuple(self.widths))
+            for depth in self.depths
+            for scheme in schemes
+        ]
+        return made + [network_from_name(name) for name in self.networks]
+
+    def full_recipe(self) -> Recipe:
+        """The recipe with everything in it."""
+        base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.dataset.name)
+        return base.with_changes(**self.recipe.model_dump(exclude={"name"}))
+
+    def all_perturbations(self) -> list[Perturbation]:
+        """Every noise and attack, lists of levels taken apart, in the order of the file."""
+        made: list[Perturbation] = []
+        for table in self.perturbations:
+            match table:
+                case GaussianTable():
+                    made += [GaussianNoise(delta, table.seed) for delta in table.delta]
+                case UniformTable():
+                    made.append(UniformNoise(table.low, table.high, table.seed))
+                case ConstantTable():
+                    made += [ConstantNoise(mu) for mu in table.mu]
+                case FGSMTable():
+                    made += [make_attack("fgsm", eps, engine=self.engine) for eps in table.eps]
+                case PGDTable():
+                    made += [
+                        make_attack("pgd", eps, table.steps, table.step_size, table.restarts, table.seed, self.engine)
+                        for eps in table.eps
+                    ]
+        return made
+
+
+def find_study(study: str | Path) -> Path:
+    """The file of a study: a path, or a name looked up in `benchmarks/` and then among those the package ships.
+
+    Raises:
+        RequestError: there is none; the sentence lists those there are.
+    """
+    path = Path(study)
+    if path.is_file():
+        return path
+    name = str(study)
+    shipped = Path(str(resources.files("robustbench_zs"))) / "benchmarks"
+    places = [Path("benchmarks"), shipped]
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        for place in places:
+            if (place / f"{name}.toml").is_file():
+                return place / f"{name}.toml"
+    known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.toml")})
+    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known)}")
+
+
+def load_study(study: str | Path) -> Study:
+    """Read and check a study file. Decimals in it are kept as text, so coefficients are exact.
+
+    Raises:
+        RequestError: no such study, not TOML, an unknown key, a value out of range; the sentence names the place.
+    """
+    path = find_study(study)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
+        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=str)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
+        raise RequestError(f"{path} is not a TOML file that can be read: {error}") from error
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        raise RequestError(f"{path}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem as one sentence, with the keys that are allowed where one is unknown."""
+    # An unknown key is what the user can mend first; it often is the cause of a missing one.
+    problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+    problem = problems[0]
+    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "SchemeTable"))
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_fields_beside(problem["loc"]))
+        return f"unknown key {place!r}; allowed there are {allowed}"
+    if problem["type"] == "missing":
+        return f"the key {place!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if problem["type"] == "value_error" else f", not {str(problem['input'])[:80]!r}"
+    return f"{place}: {message[0].lower()}{message[1:]}{given}" if place else message
+
+
+def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
+    tables: dict[str, type[_Table]] = {
+        "dataset": DatasetTable,
+        "recipe": RecipeTable,
+        "schemes": SchemeTable,
+        "gaussian": GaussianTable,
+        "uniform": UniformTable,
+        "constant": ConstantTable,
+        "fgsm": FGSMTable,
+        "pgd": PGDTable,
+    }
+    owner: type[_Table] = Study
+    for part in location[:-1]:
+        owner = tables.get(str(part), owner)
+    return list(owner.model_fields)
