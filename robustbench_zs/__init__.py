@@ -1,0 +1,93 @@
+"""zsbench: a robustness benchmark for convolutional networks read as linear multistep methods.
+
+Everything public is here by name and imported when it is first used, so `import robustbench_zs` is fast and the schemes
+work without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robustbench_zs.analysis import degradation_by_verdict, rank_correlation
+    from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
+    from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
+    from robustbench_zs.evaluation import ResultsStore, attack, evaluate, gap, measure, wilson_interval
+    from robustbench_zs.networks import NetworkSpec, network_from_name
+    from robustbench_zs.networks.multistep import MultistepResNet
+    from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, UniformNoise
+    from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
+    from robustbench_zs.schemes.table import roots_table
+    from robustbench_zs.studies import Study, load_study, make_plan, report, run_study
+    from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, recipe_from_name, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "analysis": ("degradation_by_verdict", "rank_correlation"),
+    "datasets": ("Dataset", "LabelledImages", "load_dataset"),
+    "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
+    "evaluation": ("ResultsStore", "attack", "evaluate", "gap", "measure", "wilson_interval"),
+    "networks": ("NetworkSpec", "network_from_name"),
+    "networks.multistep": ("MultistepResNet",),
+    "perturbations": ("FGSM", "PGD", "ConstantNoise", "GaussianNoise", "Perturbation", "UniformNoise"),
+    "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
+    "schemes.table": ("roots_table",),
+    "studies": ("Study", "load_study", "make_plan", "report", "run_study"),
+    "training": ("Checkpoint", "Recipe", "read_checkpoint", "recipe_from_name", "train"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "FGSM",
+    "PGD",
+    "Checkpoint",
+    "ConstantNoise",
+    "Dataset",
+    "GaussianNoise",
+    "LabelledImages",
+    "MultistepResNet",
+    "MultistepScheme",
+    "NetworkSpec",
+    "Perturbation",
+    "Recipe",
+    "RequestError",
+    "ResultsStore",
+    "Study",
+    "UnfinishedError",
+    "UniformNoise",
+    "ZsbenchError",
+    "attack",
+    "catalog",
+    "degradation_by_verdict",
+    "evaluate",
+    "gap",
+    "load_dataset",
+    "load_study",
+    "make_plan",
+    "measure",
+    "network_from_name",
+    "one_step",
+    "rank_correlation",
+    "read_checkpoint",
+    "recipe_from_name",
+    "report",
+    "roots_table",
+    "run_study",
+    "scheme_from_name",
+    "third_order",
+    "train",
+    "two_step",
+    "wilson_interval",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'robustbench_zs' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"robustbench_zs.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -83,7 +83,12 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
             clean = outcomes(split, None) if perturbation is not None else None
             start = time.perf_counter()
             found = measure(
-                subject.module.to(device), data, perturbation, device=device, batch_size=task.batch_size, clean=clean
+                subject.module.to(device).to(memory_format=torch.channels_last),
+                data,
+                perturbation,
+                device=device,
+                batch_size=task.batch_size,
+                clean=clean,
             )
             if store:
                 store.put(key, found, time.perf_counter() - start)

@@ -1,0 +1,77 @@
+"""`zsbench attack`: accuracy under FGSM and PGD."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import NUMBER, NUMBERS, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.evaluate import emit_results
+from robustbench_zs.errors import RequestError
+
+
+@click.command(cls=Command)
+@checkpoint_arguments
+@click.option("--fgsm", is_flag=True, help="One step along the sign of the gradient.")
+@click.option("--pgd", is_flag=True, help="Projected gradient descent in the L∞ ball from a random start.")
+@click.option("--attack", "name", metavar="NAME", help="fgsm or pgd, by name.")
+@click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1]")
+@click.option("--steps", type=int, default=10, show_default=True, metavar="N", help="Steps of PGD.")
+@click.option("--step-size", type=NUMBER, metavar="A", help="Step of PGD.  [default: ε/4]")
+@click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD.")
+@click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
+@click.option("--engine", type=click.Choice(["foolbox", "torchattacks"]), default="foolbox", show_default=True)
+@output_options
+def attack(
+    checkpoints: tuple[Path, ...],
+    dataset: str | None,
+    data_dir: Path | None,
+    examples: int | None,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    fgsm: bool,
+    pgd: bool,
+    name: str | None,
+    eps: tuple[str, ...] | None,
+    steps: int,
+    step_size: str | None,
+    restarts: int,
+    attack_seed: int,
+    engine: str,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Robust accuracy of checkpoints under an L∞ attack.
+
+    Without CHECKPOINT: all below checkpoints/. An image that is wrong when clean counts as wrong and is not attacked.
+
+    \b
+    zsbench attack --pgd
+    zsbench attack --fgsm --eps 2/255,8/255
+    """
+    kinds = [kind for kind, wanted in (("fgsm", fgsm), ("pgd", pgd), (name, name is not None)) if wanted and kind]
+    if len(kinds) != 1:
+        raise RequestError("give one of --fgsm, --pgd or --attack NAME, for example `zsbench attack --pgd`")
+    from robustbench_zs.evaluation import attack as attack_checkpoints
+    from robustbench_zs.workers import available_cores
+
+    frame = attack_checkpoints(
+        checkpoints or None,
+        kinds[0],
+        eps=eps,
+        steps=steps,
+        step_size=step_size,
+        restarts=restarts,
+        seed=attack_seed,
+        engine=engine,
+        dataset=dataset,
+        data_dir=data_dir,
+        examples=examples,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        workers=available_cores(),
+    )
+    emit_results(frame, format_, output)

@@ -1,0 +1,125 @@
+"""What all commands share: negative numbers as arguments, common options, errors as one sentence, exit codes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NUMBER = re.compile(r"-(\d|\.\d)\S*")
+_MARK = "\0"
+
+
+class Command(click.Command):
+    """A command that takes `-1` or `-1/3` for a number, not for an option, and has `--debug`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                callback=_remember_debug,
+                help="Show the traceback of an error.",
+            )
+        )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # click takes "-1" for an option; a marked token passes as an argument, and the mark comes off in `strip_mark`.
+        marked = [_MARK + a if _NUMBER.fullmatch(a) else a for a in args]
+        rest = super().parse_args(ctx, marked)
+        ctx.params = {name: strip_mark(value) for name, value in ctx.params.items()}
+        return rest
+
+
+class NumberText(click.ParamType):  # type: ignore[type-arg]
+    """A number as text, so that `1/3` stays exact; what it means is decided by the function that is called."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return strip_mark(value)
+
+
+NUMBER = NumberText()
+
+
+def strip_mark(value: Any) -> Any:
+    """Take the mark of `Command.parse_args` off text, also within tuples."""
+    if isinstance(value, str):
+        return value.removeprefix(_MARK)
+    if isinstance(value, tuple):
+        return tuple(strip_mark(v) for v in value)
+    return value
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.find_root().meta["debug"] = ctx.find_root().meta.get("debug", False) or value
+
+
+def stacked(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Several option decorators as one, shown in the order given."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+class _Split(click.ParamType):  # type: ignore[type-arg]
+    """Values apart by commas, each read by `convert_one`."""
+
+    def __init__(self, name: str, convert_one: Callable[[str], Any]) -> None:
+        self.name = name
+        self.convert_one = convert_one
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(self.convert_one(part.strip()) for part in strip_mark(value).split(","))
+        except ValueError:
+            self.fail(f"{value[:80]!r} is not {self.name}, such as 0,1,2", param, ctx)
+
+
+NUMBERS = _Split("numbers apart by commas", str)
+WHOLE_NUMBERS = _Split("whole numbers apart by commas", int)
+
+output_options = stacked(
+    click.option(
+        "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="By default from FILE, else a table."
+    ),
+    click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to the screen."),
+)
+
+data_options = stacked(
+    click.option("--dataset", metavar="NAME", help="digits, mnist, fashion-mnist, cifar10, cifar100 or a folder."),
+    click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"),
+)
+
+execution_options = stacked(
+    click.option("--device", metavar="DEVICE", help="cuda, cpu, …; by default CUDA if there is one."),
+    click.option("--threads", type=int, metavar="N", help="CPU threads a network; by default the cores are shared."),
+)
+
+checkpoint_arguments = stacked(
+    click.argument("checkpoints", nargs=-1, type=click.Path(path_type=Path), metavar="[CHECKPOINT]..."),
+    data_options,
+    click.option("--examples", type=int, metavar="N", help="Use the first N test images only."),
+    click.option("--batch-size", type=int, default=256, show_default=True, metavar="N"),
+    execution_options,
+)
+
+
+def fail_to_standard_error(message: str) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.stderr.flush()

@@ -1,0 +1,108 @@
+"""`zsbench evaluate`: accuracy on clean and noisy images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robustbench_zs.cli.command import NUMBER, NUMBERS, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
+from robustbench_zs.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustbench_zs.perturbations import Perturbation
+
+
+@click.command(cls=Command)
+@checkpoint_arguments
+@click.option("--noise", type=click.Choice(["gaussian", "uniform", "constant"]), help="Without it: clean images.")
+@click.option("--delta", type=NUMBERS, metavar="δ[,δ…]", help="Standard deviation of Gaussian noise, as a fraction of 1.")
+@click.option("--low", type=NUMBER, metavar="L", help="Lower end of uniform noise.")
+@click.option("--high", type=NUMBER, metavar="H", help="Upper end of uniform noise.")
+@click.option("--mu", type=NUMBERS, metavar="μ[,μ…]", help="Value of constant noise.")
+@click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
+@output_options
+def evaluate(
+    checkpoints: tuple[Path, ...],
+    dataset: str | None,
+    data_dir: Path | None,
+    examples: int | None,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    noise: str | None,
+    delta: tuple[str, ...] | None,
+    low: str | None,
+    high: str | None,
+    mu: tuple[str, ...] | None,
+    noise_seed: int,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Accuracy of checkpoints on test images, clean or under noise.
+
+    Without CHECKPOINT: all below checkpoints/. Noise is added to images in [0, 1], then clipped.
+
+    \b
+    zsbench evaluate --noise gaussian --delta 0.02
+    zsbench evaluate --noise uniform --low -0.08 --high 0
+    zsbench evaluate --noise constant --mu 0.3
+    """
+    given = {"delta": delta, "low": low, "high": high, "mu": mu}
+    perturbations = _noise(noise, given, noise_seed)
+    from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
+    from robustbench_zs.workers import available_cores
+
+    frame = evaluate_checkpoints(
+        checkpoints or None,
+        perturbations,
+        dataset=dataset,
+        data_dir=data_dir,
+        examples=examples,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        workers=available_cores(),
+    )
+    emit_results(frame, format_, output)
+
+
+def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturbation]:
+    wanted = {"gaussian": ("delta",), "uniform": ("low", "high"), "constant": ("mu",), None: ()}[noise]
+    if missing := [name for name in wanted if given[name] is None]:
+        raise RequestError(f"--noise {noise} needs --{missing[0]}, for example --{missing[0]} 0.02")
+    if extra := [name for name, value in given.items() if value is not None and name not in wanted]:
+        raise RequestError(
+            f"--{extra[0]} does not go with " + (f"--noise {noise}" if noise else "clean images: say --noise")
+        )
+    from robustbench_zs.perturbations import ConstantNoise, GaussianNoise, UniformNoise, parse_number
+
+    if noise == "gaussian":
+        return [GaussianNoise(parse_number(d, "delta of Gaussian noise", 0, 100), seed) for d in given["delta"]]
+    if noise == "constant":
+        return [ConstantNoise(parse_number(m, "mu of constant noise", -1, 1)) for m in given["mu"]]
+    if noise == "uniform":
+        ends = [parse_number(given[e], f"{e} of uniform noise", -1, 1) for e in ("low", "high")]
+        return [UniformNoise(ends[0], ends[1], seed)]
+    return []
+
+
+def emit_results(frame: pd.DataFrame, format_: str | None, output: Path | None) -> None:
+    """Print the rows of `evaluate` or `attack`."""
+    columns: dict[str, Any] = {
+        "Network": text("network"),
+        "Seed": text("seed"),
+        "Moduli": moduli,
+        "Zero-stable": yes_no("zero_stable"),
+        "Dataset": text("dataset"),
+        "Perturbation": text("perturbation"),
+        "Images": text("examples"),
+        "Clean %": number("clean_accuracy"),
+        "Accuracy % [95% interval]": with_interval("accuracy", "ci_low", "ci_high"),
+        "Drop": number("drop"),
+    }
+    emit(frame, columns, format_, output)

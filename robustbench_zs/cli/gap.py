@@ -1,0 +1,58 @@
+"""`zsbench gap`: the generalization gap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
+
+
+@click.command(cls=Command)
+@checkpoint_arguments
+@output_options
+def gap(
+    checkpoints: tuple[Path, ...],
+    dataset: str | None,
+    data_dir: Path | None,
+    examples: int | None,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Accuracy on the clean training images − accuracy on the test images, in points.
+
+    Without CHECKPOINT: all below checkpoints/.
+    """
+    from robustbench_zs.evaluation import gap as gap_of_checkpoints
+    from robustbench_zs.workers import available_cores
+
+    frame = gap_of_checkpoints(
+        checkpoints or None,
+        dataset=dataset,
+        data_dir=data_dir,
+        examples=examples,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        workers=available_cores(),
+    )
+    emit(
+        frame,
+        {
+            "Network": text("network"),
+            "Seed": text("seed"),
+            "Moduli": moduli,
+            "Zero-stable": yes_no("zero_stable"),
+            "Dataset": text("dataset"),
+            "Training % [95% interval]": with_interval("train_accuracy", "train_ci_low", "train_ci_high"),
+            "Test % [95% interval]": with_interval("test_accuracy", "test_ci_low", "test_ci_high"),
+            "Gap [95% interval]": with_interval("gap", "gap_ci_low", "gap_ci_high"),
+        },
+        format_,
+        output,
+    )

@@ -1,0 +1,81 @@
+"""The command `zsbench`: finds the subcommand, turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+
+import click
+
+import robustbench_zs
+from robustbench_zs.cli.attack import attack
+from robustbench_zs.cli.command import fail_to_standard_error
+from robustbench_zs.cli.evaluate import evaluate
+from robustbench_zs.cli.gap import gap
+from robustbench_zs.cli.networks import networks
+from robustbench_zs.cli.report import report
+from robustbench_zs.cli.roots import roots
+from robustbench_zs.cli.run import run
+from robustbench_zs.cli.train import train
+from robustbench_zs.errors import ZsbenchError
+
+DONE, REQUEST_WRONG, UNFINISHED, INTERRUPTED = 0, 2, 3, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(robustbench_zs.__version__, prog_name="zsbench")
+def cli() -> None:
+    """Do the roots of a network's characteristic polynomial predict how it degrades?
+
+    \b
+    A first look:  zsbench run digits
+    Step by step:  zsbench train
+                   zsbench evaluate --noise gaussian --delta 0.02
+                   zsbench attack --pgd
+    """
+
+
+for command in (roots, networks, train, evaluate, attack, gap, run, report):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with cli.make_context("zsbench", arguments) as context:
+            cli.invoke(context)
+        return DONE
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nInterrupted. What is finished is kept; the same command goes on from there.", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return REQUEST_WRONG
+    except BrokenPipeError:
+        # whoever read our output has closed it, as in `zsbench networks | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    if isinstance(error, ZsbenchError):
+        fail_to_standard_error(str(error))
+        return error.exit_code
+    reasons = {MemoryError: "out of memory", OSError: "a file could not be used", sqlite3.Error: "the results store failed"}
+    reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "internal error")
+    detail = " ".join(str(error).split())[:300]
+    fail_to_standard_error(f"{reason}: {type(error).__name__}: {detail} (--debug shows where)")
+    return UNFINISHED

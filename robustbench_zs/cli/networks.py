@@ -1,0 +1,38 @@
+"""`zsbench networks`: every network by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import Command, output_options
+from robustbench_zs.cli.output import emit, moduli, text, yes_no
+
+
+@click.command(cls=Command)
+@click.argument("names", nargs=-1, metavar="[NETWORK]...")
+@output_options
+def networks(names: tuple[str, ...], format_: str | None, output: Path | None) -> None:
+    """Depth, block, parameters, multiply-adds (32×32×3 images, 10 classes), moduli and verdict of networks.
+
+    Without NETWORK those of the paper. Any other depth or parameter goes by the same forms: zerosnet20:lambda=10,
+    preresnet32:alpha=0.7, lm-resnet44:k=-0.5, table10-1:depth=56, each also with block=bottleneck or widths=8-16-32.
+    """
+    from robustbench_zs.networks.table import NAMED, networks_table
+
+    frame = networks_table(names or NAMED)
+    emit(
+        frame,
+        {
+            "Network": text("network"),
+            "Depth": text("depth"),
+            "Block": text("block"),
+            "Parameters": lambda row: f"{row['parameters']:,}",
+            "Multiply-adds": lambda row: f"{row['multiply_adds'] / 1e6:,.1f}M",
+            "Moduli": moduli,
+            "Zero-stable": yes_no("zero_stable"),
+        },
+        format_,
+        output,
+    )

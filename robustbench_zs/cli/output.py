@@ -1,0 +1,125 @@
+"""Results to people as a table, to programs as JSON or CSV on a clean standard output."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDE = 200
+"""Width of a table that does not go to a terminal, where nothing needs to be cut."""
+
+Columns = dict[str, Callable[[Any], str]]
+"""Title of each column of the table for people → text of its cell, from a row as a dictionary."""
+
+
+def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Path | None) -> None:
+    """Print `frame` or write it to `output`; JSON and CSV hold everything, the table its `columns`.
+
+    Raises:
+        RequestError: `output` has an ending that is no format and none was given.
+        UnfinishedError: `output` cannot be written.
+    """
+    kind = format_ or _format_of(output)
+    rows = [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    if kind == "json":
+        text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    elif kind == "csv":
+        text = frame.assign(**{c: [_flat(r[c]) for r in rows] for c in frame.columns}).to_csv(index=False)
+    else:
+        text = _table(rows, columns, output is not None)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text)
+
+
+def _format_of(output: Path | None) -> str:
+    if output is None:
+        return "table"
+    formats = {".json": "json", ".csv": "csv", ".txt": "table"}
+    if output.suffix not in formats:
+        raise RequestError(f"{output} ends in none of .json, .csv, .txt: say --format json, csv or table")
+    return formats[output.suffix]
+
+
+def plain(value: Any) -> Any:
+    """A JSON value; NaN, NA and infinity become null."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _flat(value: Any) -> Any:
+    """A cell of a CSV file: lists as text, numbers apart by spaces, pairs as complex numbers."""
+    if isinstance(value, list):
+        return " ".join(f"{v[0]!r}{v[1]:+}j" if isinstance(v, list) else str(v) for v in value)
+    return value
+
+
+def _table(rows: list[dict[str, Any]], columns: Columns, to_file: bool) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in columns:
+        table.add_column(title, justify="left" if title in ("Network", "Checkpoint", "Perturbation", "Scheme") else "right")
+    for row in rows:
+        table.add_row(*(_escaped(cell(row)) for cell in columns.values()))
+    terminal = sys.stdout.isatty() and not to_file
+    console = Console(width=None if terminal else WIDE, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def number(key: str, digits: int = 1) -> Callable[[Any], str]:
+    """A cell with a number of fixed digits, `–` where it is null."""
+    return lambda row: "–" if row[key] is None else f"{row[key]:.{digits}f}"
+
+
+def text(key: str) -> Callable[[Any], str]:
+    """A cell with the value as it is, `–` where it is null."""
+    return lambda row: "–" if row[key] is None else str(row[key])
+
+
+def moduli(row: Any) -> str:
+    return "–" if row["moduli"] is None else ", ".join(f"{m:.2f}" for m in row["moduli"])
+
+
+def yes_no(key: str) -> Callable[[Any], str]:
+    return lambda row: {None: "–", True: "yes", False: "no"}[row[key]]
+
+
+def with_interval(value: str, low: str, high: str) -> Callable[[Any], str]:
+    """`92.8 [89.6, 95.0]`."""
+    return lambda row: f"{row[value]:.1f} [{row[low]:.1f}, {row[high]:.1f}]"

@@ -1,0 +1,114 @@
+"""`zsbench roots`: roots, moduli, root condition, consistency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robustbench_zs.cli.command import NUMBER, Command, output_options
+from robustbench_zs.cli.output import emit, moduli, text, yes_no
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import write_atomically
+
+if TYPE_CHECKING:
+    from robustbench_zs.schemes import MultistepScheme
+
+
+@click.command(cls=Command)
+@click.argument("alphas", nargs=-1, type=NUMBER, metavar="[ALPHA]...")
+@click.option("--beta", type=NUMBER, metavar="B", help="Coefficient of the residual; without it consistency is not judged.")
+@click.option("--name", metavar="SCHEME", help="A scheme by name, such as zerosnet-opt or lm:k=0.5.")
+@click.option("--alpha", type=NUMBER, metavar="A", help="Eq. 7 with this α.")
+@click.option("--k", type=NUMBER, metavar="K", help="Eq. 8 with this k and the consistent β = 1 + k.")
+@click.option("--lambda", "lambda_", type=NUMBER, metavar="L", help="Eq. 10 with this λ.")
+@click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the roots with the unit circle as PNG.")
+@output_options
+def roots(
+    alphas: tuple[str, ...],
+    beta: str | None,
+    name: str | None,
+    alpha: str | None,
+    k: str | None,
+    lambda_: str | None,
+    catalog: bool,
+    plot: Path | None,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Roots of ρ^d − Σ α_i ρ^(d−1−i) and what they mean.
+
+    Coefficients α_0 α_1 … are decimals or fractions and taken exactly.
+
+    \b
+    zsbench roots 1/3 5/9 1/9 --beta 16/9
+    zsbench roots 2 -1
+    zsbench roots --name table10-5
+    zsbench roots --catalog --format json
+    """
+    from robustbench_zs.schemes.table import roots_table
+
+    schemes = _schemes(alphas, beta, name, alpha, k, lambda_, catalog)
+    if plot is not None:
+        _plot(schemes, plot)
+    columns: dict[str, Any] = {
+        "Scheme": text("scheme"),
+        "α": lambda row: ", ".join(row["alphas"]),
+        "β": text("beta"),
+        "Roots": lambda row: ", ".join(_complex(r) for r in row["roots"]),
+        "Moduli": moduli,
+        "Zero-stable": yes_no("zero_stable"),
+        "Consistent": yes_no("consistent"),
+        "Σα − 1": text("sum_defect"),
+        "Required β": text("required_beta"),
+    }
+    if all(scheme.name is None for scheme in schemes):
+        del columns["Scheme"]
+    emit(roots_table(schemes), columns, format_, output)
+
+
+def _schemes(
+    alphas: tuple[str, ...],
+    beta: str | None,
+    name: str | None,
+    alpha: str | None,
+    k: str | None,
+    lambda_: str | None,
+    catalog: bool,
+) -> list[MultistepScheme]:
+    from robustbench_zs import schemes
+
+    ways = [bool(alphas), name is not None, alpha is not None, k is not None, lambda_ is not None, catalog]
+    if sum(ways) != 1:
+        raise RequestError(
+            "give one of: coefficients ALPHA…, --name SCHEME, --alpha A, --k K, --lambda L, --catalog; "
+            "for example `zsbench roots 1/3 5/9 1/9 --beta 16/9`"
+        )
+    if beta is not None and not alphas:
+        raise RequestError("--beta goes with coefficients ALPHA…; a named scheme has its own")
+    if alphas:
+        return [schemes.MultistepScheme(alphas, beta)]
+    if name is not None:
+        return [schemes.scheme_from_name(name)]
+    if alpha is not None:
+        return [schemes.scheme_from_name(f"preresnet:alpha={alpha}")]
+    if k is not None:
+        return [schemes.scheme_from_name(f"lm:k={k}")]
+    if lambda_ is not None:
+        return [schemes.scheme_from_name(f"zerosnet:lambda={lambda_}")]
+    return list(schemes.catalog().values())
+
+
+def _plot(schemes: list[MultistepScheme], path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise RequestError(f"--plot writes PNG: {path} should end in .png")
+    from robustbench_zs.reporting.figures import png, roots_in_the_plane
+
+    write_atomically(path, png(roots_in_the_plane({s.name or str(s): s for s in schemes})))
+
+
+def _complex(pair: list[float]) -> str:
+    real, imaginary = pair
+    return f"{real:.3g}" if not imaginary else f"{real:.3g}{imaginary:+.3g}i"

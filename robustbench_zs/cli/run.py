@@ -1,0 +1,105 @@
+"""`zsbench run`: a whole study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from robustbench_zs.cli.command import Command, execution_options, output_options
+from robustbench_zs.cli.output import emit, text
+from robustbench_zs.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustbench_zs.studies.run import Status
+    from robustbench_zs.training.loop import Epoch
+    from robustbench_zs.training.train import TrainingTask
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"
+)
+
+
+@click.command(cls=Command)
+@click.argument("study")
+@data_dir_option
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be done and what waits for what; do nothing.")
+@click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations.")
+@execution_options
+@output_options
+def run(
+    study: str,
+    data_dir: Path | None,
+    plan_only: bool,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Train, evaluate and report a study: a TOML file, or a name such as digits.
+
+    Does only what is not in the store (reports/results.sqlite) yet, and writes reports/NAME/.
+    """
+    from robustbench_zs.studies import load_study, make_plan, run_study
+    from robustbench_zs.workers import available_cores
+
+    loaded = load_study(study)
+    if plan_only:
+        _print_plan(make_plan(loaded, data_dir).table(), format_, output)
+        return
+    if format_ or output:
+        raise RequestError("--format and --output go with --plan; a run writes its tables to reports/NAME/")
+    from robustbench_zs.cli.progress import progress, say
+    from robustbench_zs.training.loop import Epoch
+
+    with progress(len(loaded.specs()) * len(loaded.seeds)) as shown:
+
+        def started(status: Status) -> None:
+            total = len(loaded.specs()) * len(loaded.seeds)
+            say(
+                f"{loaded.name}: {total} networks, {len(status.untrained)} to train, "
+                f"{len(status.untrained) + len(status.unevaluated)} to evaluate"
+            )
+            shown.finished = total - len(status.untrained)
+
+        def event(task: TrainingTask, what: Epoch | str) -> None:
+            if isinstance(what, Epoch):
+                shown.epoch(task, what)
+            else:
+                shown.evaluated(f"{task.network.name} seed {task.seed}", what)
+
+        result = run_study(
+            loaded,
+            data_dir=data_dir,
+            device=device,
+            threads=threads,
+            workers=available_cores(),
+            batch_size=batch_size,
+            on_start=started,
+            on_event=event,
+        )
+    print_findings(result.folder)
+
+
+def _print_plan(table: pd.DataFrame, format_: str | None, output: Path | None) -> None:
+    emit(
+        table,
+        {
+            "Step": text("step"),
+            "Evaluations": text("evaluations"),
+            "Waits for": lambda row: row["needs"][0] if len(row["needs"]) == 1 else f"{len(row['needs'])} steps",
+        },
+        format_,
+        output,
+    )
+
+
+def print_findings(folder: Path) -> None:
+    """The findings of a report and where the rest is."""
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    findings = report.partition("## In short\n")[2].partition("\n## ")[0].strip()
+    click.echo(f"{findings}\n\nThe report: {folder / 'report.md'}")

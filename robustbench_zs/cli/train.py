@@ -1,0 +1,100 @@
+"""`zsbench train`: networks to checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import WHOLE_NUMBERS, Command, data_options, execution_options, output_options
+from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
+from robustbench_zs.errors import RequestError
+
+
+@click.command(cls=Command)
+@click.option("--network", "names", multiple=True, metavar="NAME", help="Such as zerosnet56-opt; may be given repeatedly.")
+@click.option("--scheme", "schemes", multiple=True, metavar="SCHEME", help="Such as table10-1; goes with --depth.")
+@click.option("--depth", type=int, metavar="D", help="Layers of a network given by --scheme.  [default: 20]")
+@data_options
+@click.option(
+    "--train-examples", type=int, metavar="N", help="First N training images only.  [default: digits 200, else all]"
+)
+@click.option("--test-examples", type=int, metavar="N", help="First N test images only, to watch the training by.")
+@click.option("--recipe", metavar="RECIPE", help="digits, mnist, cifar10 or cifar100; by default that of the dataset.")
+@click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
+@click.option("--seed", type=int, metavar="S", help="Seed of weights, order and augmentation.  [default: 0]")
+@click.option("--seeds", type=WHOLE_NUMBERS, metavar="S,S,…", help="Several seeds, a network each.")
+@execution_options
+@output_options
+def train(
+    names: tuple[str, ...],
+    schemes: tuple[str, ...],
+    depth: int | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    train_examples: int | None,
+    test_examples: int | None,
+    recipe: str | None,
+    epochs: int | None,
+    seed: int | None,
+    seeds: tuple[int, ...] | None,
+    device: str | None,
+    threads: int | None,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Train checkpoints into checkpoints/.
+
+    Without any option: one zero-stable and one non-zero-stable network on the digits that come with scikit-learn.
+    A network that is trained already is not trained again.
+    """
+    if seed is not None and seeds is not None:
+        raise RequestError("give --seed or --seeds, not both")
+    if depth is not None and not schemes:
+        raise RequestError("--depth goes with --scheme; the name of a --network holds its depth")
+    from robustbench_zs.cli.progress import progress
+    from robustbench_zs.networks import NetworkSpec, network_from_name
+    from robustbench_zs.networks.spec import default_block
+    from robustbench_zs.schemes import scheme_from_name
+    from robustbench_zs.training import DEFAULT_NETWORKS, recipe_for, recipe_from_name, training_table
+    from robustbench_zs.training import train as train_networks
+    from robustbench_zs.workers import available_cores
+
+    layers = 20 if depth is None else depth
+    specs = [network_from_name(name) for name in names]
+    specs += [NetworkSpec(scheme_from_name(name), layers, default_block(layers)) for name in schemes]
+    specs = specs or [network_from_name(name) for name in DEFAULT_NETWORKS]
+    chosen_seeds = seeds if seeds is not None else (seed or 0,)
+    data = dataset or "digits"
+    chosen = (recipe_from_name(recipe) if recipe else recipe_for(data)).with_changes(epochs=epochs)
+    with progress(len(specs) * len(chosen_seeds)) as shown:
+        checkpoints = train_networks(
+            specs,
+            data,
+            data_dir=data_dir,
+            train_examples=train_examples,
+            test_examples=test_examples,
+            recipe=chosen,
+            seeds=chosen_seeds,
+            device=device,
+            threads=threads,
+            workers=available_cores(),
+            on_progress=shown.epoch,
+        )
+    emit(
+        training_table(checkpoints),
+        {
+            "Network": text("network"),
+            "Seed": text("seed"),
+            "Moduli": moduli,
+            "Zero-stable": yes_no("zero_stable"),
+            "Epochs": lambda row: f"{row['epochs']}" + (" (diverged)" if row["diverged_at"] else ""),
+            "Loss": number("loss", 3),
+            "Train %": number("train_accuracy"),
+            "Test %": number("test_accuracy"),
+            "Seconds": number("seconds"),
+            "Checkpoint": text("checkpoint"),
+        },
+        format_,
+        output,
+    )

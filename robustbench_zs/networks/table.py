@@ -1,0 +1,71 @@
+"""The networks that have a name of their own, with size and verdict: what `zsbench networks` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from robustbench_zs.networks.spec import NetworkSpec, network_from_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEPTHS = (20, 32, 44, 56, 110, 164, 326)
+NAMED = (
+    *(f"preresnet{d}" for d in DEPTHS),
+    *(f"preresnet32:alpha={a}" for a in ("2", "1.5", "0.5", "0.7")),
+    *(f"lm-resnet44:k={k}" for k in ("-1.5", "1.5", "-0.5", "0.5")),
+    *(f"zerosnet{d}-opt" for d in DEPTHS),
+    *(f"table10-{i}:depth=56" for i in range(1, 11)),
+)
+"""The paper's networks of this kind: baselines, Tables 1, 2 and 10, ZeroSNet-Opt."""
+
+
+def networks_table(
+    networks: Iterable[str | NetworkSpec] = NAMED, channels: int = 3, size: int = 32, classes: int = 10
+) -> pd.DataFrame:
+    """One row a network: name, depth, block, parameters, multiply-adds for one image, moduli, verdict.
+
+    Args:
+        channels, size, classes: of the images (`size`×`size`) and labels; CIFAR-10's by default.
+
+    Raises:
+        RequestError: an unknown network.
+    """
+    import pandas as pd
+    import torch
+    from torch import nn
+
+    from robustbench_zs.networks.multistep import MultistepResNet
+
+    rows = []
+    for network in networks:
+        spec = network_from_name(network) if isinstance(network, str) else network
+        unit = ((0.0,) * channels, (1.0,) * channels)
+        with torch.device("meta"):  # shapes only: no memory, no arithmetic
+            module = MultistepResNet(spec, channels, classes, *unit)
+            multiply_adds = 0
+
+            def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
+                nonlocal multiply_adds
+                weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+                multiply_adds += weight[0].numel() * output.numel()
+
+            for layer in module.modules():
+                if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                    layer.register_forward_hook(count)
+            module.eval()(torch.zeros(1, channels, size, size))
+        rows.append(
+            {
+                "schema_version": 1,
+                "network": spec.name,
+                "scheme": spec.scheme.name,
+                "depth": spec.depth,
+                "block": spec.block,
+                "parameters": sum(p.numel() for p in module.parameters()),
+                "multiply_adds": multiply_adds,
+                "moduli": list(spec.scheme.moduli),
+                "zero_stable": spec.scheme.zero_stable,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,46 @@
+"""Roots, moduli and verdicts of schemes as rows: what `zsbench roots` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from robustbench_zs.schemes.coefficients import Coefficient, format_coefficient
+from robustbench_zs.schemes.scheme import MultistepScheme
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def roots_row(scheme: MultistepScheme) -> dict[str, Any]:
+    """Coefficients as text, roots as (real, imaginary) pairs by descending modulus, moduli, verdicts, defects.
+
+    `consistent` and `beta_defect` are None without β; `principal_root` is a pair; `parasitic_modulus` is None for d = 1.
+    """
+    sum_defect, beta_defect = scheme.consistency_defects
+
+    def text(value: Coefficient | None) -> str | None:
+        return None if value is None else format_coefficient(value)
+
+    return {
+        "schema_version": 1,
+        "scheme": scheme.name,
+        "alphas": [format_coefficient(a) for a in scheme.alphas],
+        "beta": text(scheme.beta),
+        "roots": [[r.real, r.imag] for r in scheme.roots],
+        "moduli": list(scheme.moduli),
+        "principal_root": [scheme.principal_root.real, scheme.principal_root.imag],
+        "parasitic_modulus": max(map(abs, scheme.parasitic_roots), default=None),
+        "zero_stable": scheme.zero_stable,
+        "consistent": scheme.consistent,
+        "sum_defect": text(sum_defect),
+        "beta_defect": text(beta_defect),
+        "required_beta": text(scheme.required_beta),
+    }
+
+
+def roots_table(schemes: Iterable[MultistepScheme]) -> pd.DataFrame:
+    """One row a scheme, see `roots_row`."""
+    import pandas as pd
+
+    return pd.DataFrame([roots_row(scheme) for scheme in schemes], dtype=object)
