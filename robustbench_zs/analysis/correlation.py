@@ -36,7 +36,7 @@ class RankCorrelation:
             return f"no interval: fewer than {FEWEST_SCHEMES} schemes"
         if self.low <= 0 <= self.high:
             return "no evidence of a relation: the interval spans zero"
-        return "rises with it" if self.low > 0 else "falls with it"
+        return "positive relation" if self.low > 0 else "negative relation"
 
 
 def rank_correlation(
@@ -60,23 +60,33 @@ def rank_correlation(
         return RankCorrelation(rho, None, None, len(x), len(groups))
     generator = np.random.default_rng(seed)
     draws = generator.integers(0, len(groups), (resamples, len(groups)))
-    found = []
-    for draw in draws:
-        rows = np.concatenate([groups[i] for i in draw])
-        resampled = _spearman(x[rows], y[rows])
-        if resampled is not None:  # a resample of one scheme only has no correlation
-            found.append(resampled)
+    # Schemes may have different numbers of seeds: resamples of one length at a time make rectangular arrays.
+    rows = [np.concatenate([groups[i] for i in draw]) for draw in draws]
+    found: list[float] = []
+    for length in {len(r) for r in rows}:
+        chosen = np.stack([r for r in rows if len(r) == length])
+        values = _spearman_of_rows(x[chosen], y[chosen])
+        found += values[np.isfinite(values)].tolist()  # a resample of one value only has no correlation
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     return RankCorrelation(rho, float(low), float(high), len(x), len(groups))
 
 
 def _spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
+    if len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    rho = float(_spearman_of_rows(x[None], y[None])[0])
+    return rho if np.isfinite(rho) else None
+
+
+def _spearman_of_rows(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Spearman's ρ of each pair of rows, ties by average ranks; NaN where a row is constant."""
     from scipy.stats import rankdata
 
-    if len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()) or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    a, b = rankdata(x), rankdata(y)
-    return float(np.corrcoef(a, b)[0, 1])
+    a, b = (rankdata(v, axis=1) for v in (x, y))
+    a, b = (v - v.mean(1, keepdims=True) for v in (a, b))
+    with np.errstate(invalid="ignore"):
+        rho: npt.NDArray[np.float64] = (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return rho.clip(-1, 1)
 
 
 def modulus_correlations(results: pd.DataFrame, value: str) -> pd.DataFrame:

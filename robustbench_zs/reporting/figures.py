@@ -18,6 +18,9 @@ from robustbench_zs.schemes import MultistepScheme
 VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00"}
 """Blue and vermilion of Okabe and Ito, which colour-blind readers can tell apart."""
 
+MOST_BANDS = 4
+"""With more networks than this the bands of accuracies would hide each other."""
+
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|pgd)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
@@ -39,7 +42,7 @@ def _verdicts(frame: pd.DataFrame) -> pd.Series:
 def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
     """Accuracy against the noise level, a panel for each kind with two levels or more, a line a scheme; None without one.
 
-    Level 0 is the clean accuracy; bands are one standard deviation over seeds.
+    Level 0 is the clean accuracy; up to four networks have bands of one standard deviation over seeds.
     """
     parts = []
     clean = results[results["perturbation"] == CLEAN]
@@ -58,7 +61,9 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
     levels = with_largest_modulus(levels).assign(Verdict=_verdicts)
     # colour runs with the largest modulus, so the legend is also the order of the claim
     order = levels.drop_duplicates("network").sort_values("largest_modulus")
-    names = {r["network"]: f"{r['network']}  (|ρ| = {r['largest_modulus']:.2f})" for _, r in order.iterrows()}
+    # The scheme alone says it where every network has one of its own.
+    label = "scheme" if order["scheme"].is_unique else "network"
+    names = {r["network"]: f"{r[label]}  (|ρ| = {r['largest_modulus']:.2f})" for _, r in order.iterrows()}
     levels["Network"] = levels["network"].map(names)
     palette = dict(zip(names.values(), sns.color_palette("viridis_r", len(names)), strict=True))
     with sns.axes_style("whitegrid"):
@@ -74,7 +79,7 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
             palette=palette,
             hue_order=list(names.values()),
             style_order=list(VERDICT_COLOURS),
-            errorbar="sd",
+            errorbar="sd" if len(names) <= MOST_BANDS else None,
             ax=axis,
             legend=axis is axes[-1],
         )

@@ -47,11 +47,22 @@ class StudyResult:
 
 
 @dataclass(frozen=True)
+class Known:
+    """A trained network: from its file or, where that is gone, from the store; then `checkpoint` is None."""
+
+    digest: str
+    path: str
+    header: Header
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True)
 class Status:
-    """Which steps of a plan are still to be done."""
+    """Which steps of a plan are still to be done, and what is known of the networks that are trained, by step."""
 
     untrained: tuple[EvaluateStep, ...]
     unevaluated: tuple[EvaluateStep, ...]
+    known: dict[str, Known]
 
 
 def run_study(
@@ -86,6 +97,7 @@ def run_study(
     known = ResultsStore(store)
     status = plan_status(plan, known)
     on_start(status)
+    trained = len(status.untrained)
     todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
     if todo:
         execution = _execution(plan, len(todo), device, threads, workers)
@@ -93,7 +105,8 @@ def run_study(
         at_a_time = workers if execution.device == "cpu" else 1
         for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(todo[index].task, event)):
             pass
-    return report_study(plan, known, len(status.untrained), len(todo))
+        status = plan_status(plan, known)
+    return report_study(plan, known, status, trained, len(todo))
 
 
 def _execution(plan: Plan, networks: int, device: str | None, threads: int | None, workers: int) -> Execution:
@@ -131,25 +144,28 @@ def run_network(
 def plan_status(plan: Plan, store: ResultsStore) -> Status:
     """What of a plan is not done yet."""
     untrained, unevaluated = [], []
+    found: dict[str, Known] = {}
     for step in plan.evaluations:
         known = _known(step.task, store)
         if known is None:
             untrained.append(step)
-        elif any(outcomes is None for outcomes in _outcomes(step, known[0], store).values()):
-            unevaluated.append(step)
-    return Status(tuple(untrained), tuple(unevaluated))
+            continue
+        found[step.id] = known
+        if any(outcomes is None for outcomes in _outcomes(step, known.digest, store).values()):
+            # Without the weights what is missing can only be had by training again.
+            (unevaluated if known.checkpoint else untrained).append(step)
+    return Status(tuple(untrained), tuple(unevaluated), found)
 
 
-def _known(task: TrainingTask, store: ResultsStore) -> tuple[str, str, Header, Checkpoint | None] | None:
-    """Digest, path and header of a trained network, from its file or, where that is gone, from the store."""
+def _known(task: TrainingTask, store: ResultsStore) -> Known | None:
     checkpoint = task.existing()
     if checkpoint is not None:
-        return checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint
+        return Known(checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint)
     remembered = store.checkpoint(task.key)
     if remembered is None:
         return None
     digest, path, header = remembered
-    return digest, path, Header.model_validate_json(header), None
+    return Known(digest, path, Header.model_validate_json(header), None)
 
 
 def _outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any, Outcomes | None]:
@@ -161,7 +177,7 @@ def _outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any,
     return found
 
 
-def report_study(plan: Plan, store: ResultsStore, trained: int = 0, evaluated: int = 0) -> StudyResult:
+def report_study(plan: Plan, store: ResultsStore, status: Status, trained: int = 0, evaluated: int = 0) -> StudyResult:
     """Write the report from the store, computing nothing.
 
     Raises:
@@ -170,16 +186,14 @@ def report_study(plan: Plan, store: ResultsStore, trained: int = 0, evaluated: i
     rows, gaps, headers = [], [], []
     missing = 0
     for step in plan.evaluations:
-        known = _known(step.task, store)
-        outcomes = _outcomes(step, known[0], store) if known else dict.fromkeys(step.items)
+        known = status.known.get(step.id)
+        outcomes = _outcomes(step, known.digest, store) if known else dict.fromkeys(step.items)
         complete = {item: found for item, found in outcomes.items() if found is not None}
         missing += len(outcomes) - len(complete)
         if known is None or len(complete) < len(outcomes):
             continue
-        digest, path, header, checkpoint = known
-        # The weights are not needed here; a header from the store stands in where the file is gone.
-        subject = Subject.of_header(header, digest, path, checkpoint.network if checkpoint else _no_weights)
-        headers.append(header)
+        subject = Subject.of_header(known.header, known.digest, known.path, _no_weights)  # nothing is computed here
+        headers.append(known.header)
         clean = complete["test", None]
         name = step.task.load_dataset().name
         for split, perturbation in step.items:
@@ -216,4 +230,5 @@ def report(study: str | Path, *, data_dir: str | Path | None = None, store: str 
     plan = make_plan(load_study(study), data_dir)
     if not Path(store).exists():
         raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
-    return report_study(plan, ResultsStore(store))
+    known = ResultsStore(store)
+    return report_study(plan, known, plan_status(plan, known))

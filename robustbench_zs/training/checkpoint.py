@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -137,9 +137,9 @@ class Checkpoint:
             tensors: dict[str, Tensor] = load_file(self.path)
         except Exception as error:
             raise RequestError(f"{self.path} is damaged: {str(error)[:200]}") from error
-        with torch.device("meta"):  # names and shapes without memory, whatever the header asks for
-            expected = {name: (t.shape, t.dtype) for name, t in self._empty_network().state_dict().items()}
-        if expected != {name: (t.shape, t.dtype) for name, t in tensors.items()}:
+        if _expected_tensors(self.header.network.model_dump_json()) != {
+            name: (t.shape, t.dtype) for name, t in tensors.items()
+        }:
             raise RequestError(f"the tensors in {self.path} are not those of the network {self.header.network.name!r}")
         return tensors
 
@@ -153,14 +153,22 @@ class Checkpoint:
     def network(self) -> MultistepResNet:
         """The trained network in evaluation mode, on the CPU."""
         tensors = self.tensors
-        network = self._empty_network()
+        network = _empty_network(self.header.network)
         network.load_state_dict(tensors)
         return network.eval()
 
-    def _empty_network(self) -> MultistepResNet:
-        header = self.header.network
-        unit = ((0.0,) * header.channels, (1.0,) * header.channels)
-        return MultistepResNet(self.spec, header.channels, header.classes, *unit)
+
+def _empty_network(header: NetworkHeader) -> MultistepResNet:
+    unit = ((0.0,) * header.channels, (1.0,) * header.channels)
+    return MultistepResNet(network_spec(header), header.channels, header.classes, *unit)
+
+
+@lru_cache(maxsize=64)
+def _expected_tensors(header: str) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Names, shapes and types of a network's tensors, found without memory, whatever the header asks for."""
+    with torch.device("meta"):
+        network = _empty_network(NetworkHeader.model_validate_json(header))
+    return {name: (t.shape, t.dtype) for name, t in network.state_dict().items()}
 
 
 def weights_digest(description: str, tensors: dict[str, Tensor]) -> str:

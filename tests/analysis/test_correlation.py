@@ -61,7 +61,7 @@ def test_what_cannot_be_computed_is_none(x: list[float], y: list[float]) -> None
 
 @pytest.mark.parametrize(
     ("low", "high", "word"),
-    [(-0.1, 0.9, "no evidence"), (0.1, 0.9, "rises"), (-0.9, -0.1, "falls"), (None, None, "no interval")],
+    [(-0.1, 0.9, "no evidence"), (0.1, 0.9, "positive"), (-0.9, -0.1, "negative"), (None, None, "no interval")],
 )
 def test_finding_says_what_the_interval_allows(low: float | None, high: float | None, word: str) -> None:
     assert word in RankCorrelation(0.5, low, high, 10, 10).finding

@@ -58,7 +58,7 @@ def test_rank_correlation_of_the_largest_modulus_with_the_drop(table_6: pd.DataF
     row = modulus_correlations(table_6, "drop").set_index("perturbation").loc["gaussian 0.02"]
     assert row["rho"] == pytest.approx(0.83, abs=0.005)
     assert row["ci_low"] > 0
-    assert row["finding"] == "rises with it"
+    assert row["finding"] == "positive relation"
     assert (row["networks"], row["schemes"]) == (10, 10)
 
 
