@@ -67,7 +67,8 @@ def project(channels: int, out_channels: int, stride: int) -> nn.Module:
 def he_normal_(network: nn.Module) -> None:
     """He-normal (fan-out) convolutions (He et al. 2015); batch norm and linear keep torch's start values."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        # On the meta device there are no values to set, and torch would import its compiler for nothing.
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 

@@ -143,7 +143,8 @@ def run_network(
 
 def plan_status(plan: Plan, store: ResultsStore) -> Status:
     """What of a plan is not done yet."""
-    untrained, unevaluated = [], []
+    untrained: list[EvaluateStep] = []
+    unevaluated: list[EvaluateStep] = []
     found: dict[str, Known] = {}
     for step in plan.evaluations:
         known = _known(step.task, store)
