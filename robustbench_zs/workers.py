@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -48,7 +47,8 @@ def run_jobs(
     With one worker or one job everything runs in this process. `on_event(index, event)` is called in this process.
 
     Raises:
-        UnfinishedError: a worker process was killed, for example for want of memory.
+        UnfinishedError: a worker process ended before its job: killed, for example for want of memory, or started by a
+            script that has no `if __name__ == "__main__":` around its calls.
         Exception: whatever a job raised.
     """
     if min(workers, len(jobs)) <= 1:
@@ -56,7 +56,7 @@ def run_jobs(
             yield index, job.run(lambda event, index=index: on_event(index, event))  # type: ignore[misc]
         return
     context = multiprocessing.get_context("spawn")  # fork would copy torch's thread pools in an unusable state
-    events = context.Queue()
+    events = context.SimpleQueue()  # its put is synchronous: what a job sent has arrived when its result has
     executor = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (events,))
     try:
         waiting: dict[Future[Result], int] = {
@@ -65,10 +65,16 @@ def run_jobs(
         while waiting:
             done, _ = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
             _drain(events, on_event)
+            # The pool may not see the death of the process it started last until another job ends, hours later.
+            if any(p.exitcode not in (None, 0) for p in (executor._processes or {}).values()):
+                raise BrokenProcessPool
             for future in done:
                 yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
-        raise UnfinishedError("a worker process was ended from outside, perhaps for want of memory: run again") from error
+        raise UnfinishedError(
+            "a worker process ended before its job, perhaps for want of memory: run again (a Python script that uses "
+            'workers needs `if __name__ == "__main__":` around its calls)'
+        ) from error
     finally:
         processes = list((executor._processes or {}).values())
         executor.shutdown(wait=False, cancel_futures=True)
@@ -79,12 +85,8 @@ def run_jobs(
 
 
 def _drain(events: Any, on_event: Callable[[int, Any], None]) -> None:
-    while True:
-        try:
-            index, event = events.get_nowait()
-        except queue.Empty:
-            return
-        on_event(index, event)
+    while not events.empty():
+        on_event(*events.get())
 
 
 def _start_worker(events: Any) -> None:

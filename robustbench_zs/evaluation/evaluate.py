@@ -255,9 +255,10 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
         RequestError: there is none; the sentence says how to get one.
     """
     if checkpoints is not None:
-        found = [c if isinstance(c, Checkpoint) else read_checkpoint(c) for c in checkpoints]
-        if found:
-            return found
+        given = [c if isinstance(c, Checkpoint) else read_checkpoint(c) for c in checkpoints]
+        if not given:
+            raise RequestError("the list of checkpoints is empty; leave it out to use all below checkpoints/")
+        return given
     found = [c for c in find_checkpoints() if dataset is None or c.header.dataset.name == dataset_label(dataset)]
     if not found:
         trained_on = f" trained on {dataset}" if dataset else ""
@@ -396,4 +397,7 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
+    for column in ("scheme", "zero_stable", "dataset", "engine"):
+        if column in frame:  # a missing text stays None instead of becoming NaN
+            frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed") if c in frame})

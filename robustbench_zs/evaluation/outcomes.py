@@ -91,7 +91,10 @@ def measure(
         raise RequestError("an attack needs the outcomes on clean images")
     chosen = np.flatnonzero(clean.correct) if attacked and clean is not None else np.arange(len(data))
     correct = np.zeros(len(data), np.bool_)
-    near_ties = np.zeros(len(data), np.bool_)
+    # An image that is not attacked keeps the decision, and the near tie, that it had when clean.
+    near_ties = clean.near_ties.copy() if attacked and clean is not None else np.zeros(len(data), np.bool_)
+    if len(chosen) == 0:
+        return Outcomes(correct, near_ties)
     try:
         with evaluation_mode(network):
             for indices in torch.from_numpy(chosen).split(batch_size):

@@ -23,7 +23,13 @@ LOCK_TIMEOUT = 60.0
 
 CLEAN = canonical_json({"kind": "clean"})
 
-_SCHEMA = """
+APPLICATION_ID = 0x7A736265
+"""What SQLite keeps in the file to say whose it is."""
+
+TABLES = 2
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
 CREATE TABLE IF NOT EXISTS outcomes (
     weights_digest TEXT NOT NULL,
     dataset_digest TEXT NOT NULL,
@@ -87,7 +93,12 @@ class ResultsStore:
     def __init__(self, path: Path | str = DEFAULT_STORE) -> None:
         self.path = Path(path)
         with self._connection() as connection:
-            connection.executescript(_SCHEMA)
+            (identity,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if identity != APPLICATION_ID and tables:
+                raise RequestError(f"{self.path} is an SQLite file of another program, not a results store")
+            if identity != APPLICATION_ID or tables < TABLES:
+                connection.executescript(_SCHEMA)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -100,7 +100,9 @@ class PGD(LinfAttack):
             result[standing] = adversarial
             if restart + 1 < self.restarts:
                 with torch.no_grad():
-                    standing = standing[(network(adversarial).argmax(1) == y).cpu()]
+                    logits = network(adversarial)
+                # logits that are not finite are no right answer, whatever argmax makes of them
+                standing = standing[(torch.isfinite(logits).all(1) & (logits.argmax(1) == y)).cpu()]
                 if len(standing) == 0:
                     break
         return result

@@ -32,7 +32,7 @@ class SchemeHeader(_Part):
     """Coefficients as text, exact ones as decimals or fractions, floats in hexadecimal."""
 
     name: str | None = Field(max_length=10_000)
-    alphas: list[str]
+    alphas: list[str] = Field(max_length=128)
     beta: str
 
 
@@ -41,7 +41,7 @@ class NetworkHeader(_Part):
     scheme: SchemeHeader
     depth: int
     block: str
-    widths: list[int]
+    widths: list[int] = Field(max_length=3)
     channels: int = Field(ge=1, le=4096)
     classes: int = Field(ge=1, le=100_000)
 
@@ -74,7 +74,7 @@ class Header(_Part):
     seed: int
     training_key: str
     execution: dict[str, str | int]
-    history: list[EpochHeader]
+    history: list[EpochHeader] = Field(min_length=1)
     diverged_at: int | None
     environment: dict[str, str | int | None]
 

@@ -44,6 +44,8 @@ class Recipe:
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
                 raise RequestError(f"{name} must lie between {low} and {high:g}, not {value!r}")
+            if name in ("epochs", "batch_size") and (isinstance(value, bool) or not isinstance(value, int)):
+                raise RequestError(f"{name} must be a whole number, not {value!r}")
         if self.augmentation not in get_args(Augmentation):
             raise RequestError(f"augmentation is one of {', '.join(get_args(Augmentation))}, not {self.augmentation!r}")
 

@@ -148,7 +148,7 @@ def train(
             network=spec,
             dataset=dataset,
             data_dir=None if data_dir is None else str(data_dir),
-            train_examples=train_examples or (DEFAULT_DIGITS_EXAMPLES if dataset == "digits" else None),
+            train_examples=DEFAULT_DIGITS_EXAMPLES if train_examples is None and dataset == "digits" else train_examples,
             test_examples=test_examples,
             recipe=recipe or recipe_for(dataset),
             seed=checked_seed(seed),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,7 +20,9 @@ except ImportError as error:
 
 
 def fgsm(network: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:
-    return _run(torchattacks.FGSM(network, eps=eps), images, labels)
+    with redirect_stdout(sys.stderr):  # it prints where results belong when a module has no parameters
+        attack = torchattacks.FGSM(network, eps=eps)
+    return _run(attack, images, labels)
 
 
 def pgd(
@@ -31,7 +36,8 @@ def pgd(
     seed: int,
     restart: int,
 ) -> Tensor:
-    attack = torchattacks.PGD(network, eps=eps, alpha=step_size, steps=steps, random_start=True)
+    with redirect_stdout(sys.stderr):
+        attack = torchattacks.PGD(network, eps=eps, alpha=step_size, steps=steps, random_start=True)
     words = np.random.SeedSequence([seed, restart, int(indices[0])]).generate_state(1)
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):  # the library draws the start from the global generator

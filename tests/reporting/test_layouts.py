@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from robustbench_zs.reporting.figures import accuracy_against_level, degradation_against_modulus, png, roots_in_the_plane
+from robustbench_zs.reporting.tables import interval, markdown, moduli_text, spread, table_6, table_7
+from robustbench_zs.schemes import MultistepScheme, catalog
+
+
+@pytest.fixture
+def results() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "network": network,
+            "scheme": network,
+            "moduli": moduli,
+            "zero_stable": moduli[0] <= 1,
+            "seed": seed,
+            "perturbation": perturbation,
+            "accuracy": accuracy + seed,
+            "drop": 90 - accuracy,
+        }
+        for network, moduli in (("a", [1.0, 0.5]), ("b", [2.0]))
+        for seed in (0, 1)
+        for perturbation, accuracy in (("clean", 90.0), ("gaussian(delta=0.1)", 80.0), ("pgd(eps=8/255, steps=10)", 30.0))
+    )
+
+
+def test_table_6_has_mean_and_deviation_over_seeds(results: pd.DataFrame) -> None:
+    table = table_6(results)
+    assert list(table.columns[:4]) == ["Network", "Moduli of roots", "Z. stab.", "clean"]
+    assert list(table["clean"]) == ["90.50 ± 0.71"] * 2
+    assert list(table["Z. stab."]) == ["yes", "no"]
+
+
+def test_table_7_has_the_gap(results: pd.DataFrame) -> None:
+    gaps = results[results["perturbation"] == "clean"].assign(train_accuracy=100.0, test_accuracy=90.0, gap=10.0)
+    assert list(table_7(gaps)["Gap"]) == ["10.00 ± 0.00"] * 2
+
+
+def test_what_is_missing_is_a_dash() -> None:
+    assert spread(None, None) == "–"
+    assert spread(1.0, float("nan")) == "1.00"
+    assert interval(None, 1.0) == "–"
+    assert moduli_text(None) == "–"
+
+
+def test_markdown_escapes_cells() -> None:
+    assert "a\\|b" in markdown(pd.DataFrame({"Network": ["a|b"]}))
+    assert "<script" not in markdown(pd.DataFrame({"Network": ["<script>"]}))
+
+
+def test_figures_are_pictures_and_always_the_same(results: pd.DataFrame) -> None:
+    figure = degradation_against_modulus(results)
+    again = degradation_against_modulus(results)
+    assert figure is not None
+    assert again is not None
+    assert png(figure) == png(again)
+    assert accuracy_against_level(results) is None  # one level of each kind makes no line
+    two = pd.concat([results, results.assign(perturbation="gaussian(delta=0.2)")])
+    assert accuracy_against_level(two) is not None
+
+
+def test_roots_are_drawn_for_any_scheme() -> None:
+    assert png(roots_in_the_plane(catalog()))[:4] == b"\x89PNG"
+    assert png(roots_in_the_plane({"one": MultistepScheme([0])}))[:4] == b"\x89PNG"

@@ -1,0 +1,172 @@
+"""A small study from its file to its report, run for real."""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from robustbench_zs import RequestError, load_study, make_plan, report, run_study
+from robustbench_zs.studies.study import find_study
+from robustbench_zs.training import read_checkpoint
+
+STUDY = """
+name = "tiny"
+title = "Two schemes | one of them <by coefficients>"
+schemes = ["euler", { alphas = [0.1, "1/3"], beta = 1.5 }]
+depths = [8]
+widths = [4, 4, 8]
+seeds = [0, 1]
+[dataset]
+name = "digits"
+train_examples = 64
+test_examples = 40
+[recipe]
+epochs = 2
+batch_size = 32
+[[perturbations]]
+kind = "gaussian"
+delta = [0.1, 0.2]
+[[perturbations]]
+kind = "pgd"
+eps = "8/255"
+steps = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study")
+    (path / "tiny.toml").write_text(STUDY)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def stored_rows() -> list[tuple[object, ...]]:
+    connection = sqlite3.connect("reports/results.sqlite")
+    rows = connection.execute("SELECT * FROM outcomes").fetchall()
+    connection.close()
+    return rows
+
+
+def test_coefficients_in_toml_are_exact_text() -> None:
+    scheme = load_study("tiny.toml").specs()[1].scheme
+    assert scheme.exact
+    assert [str(a) for a in scheme.alphas] == ["1/10", "1/3"]
+    assert str(scheme.beta) == "3/2"
+
+
+def test_plan_says_what_waits_for_what() -> None:
+    table = make_plan(load_study("tiny.toml")).table()
+    assert list(table["kind"]) == ["train", "evaluate"] * 4 + ["report"]
+    assert [list(n) for n in table["needs"][:2]] == [[], [table["step"][0]]]
+    assert len(table["needs"].iloc[-1]) == 4
+    assert table["seed"].iloc[:8:2].tolist() == [0, 0, 1, 1]  # the first seed of all before the second of any
+
+
+def test_run_does_everything_once_and_reports() -> None:
+    first = run_study("tiny.toml")
+    assert (first.trained, first.evaluated) == (4, 4)
+    rows = stored_rows()
+    assert len(rows) == 4 * (2 + 3)  # clean on both splits, three perturbations
+    second = run_study("tiny.toml")
+    assert (second.trained, second.evaluated) == (0, 0)
+    assert stored_rows() == rows
+    pd.testing.assert_frame_equal(first.results, second.results)
+    text = Path("reports/tiny/report.md").read_text()
+    assert "nan" not in text.lower().replace("finance", "")
+    assert "no interval: fewer than 4 schemes" in text
+    for picture in re.findall(r"\]\((\w+\.png)\)", text):
+        assert (Path("reports/tiny") / picture).stat().st_size > 1000
+    for name in ("results", "gaps", "table6", "table7", "degradation", "correlations", "every_network"):
+        assert len(pd.read_csv(f"reports/tiny/{name}.csv"))
+
+
+def test_a_changed_file_under_the_same_name_is_another_checkpoint() -> None:
+    run_study("tiny.toml")
+    rows = len(stored_rows())
+    path = sorted(Path("checkpoints/tiny").glob("*.safetensors"))[0]
+    before = path.read_bytes()
+    changed = bytearray(before)
+    changed[-1] ^= 1
+    path.write_bytes(changed)
+    assert read_checkpoint(path).digest
+    assert run_study("tiny.toml").evaluated == 1
+    assert len(stored_rows()) == rows + 5
+    path.write_bytes(before)
+
+
+def test_report_needs_no_weights() -> None:
+    wanted = run_study("tiny.toml").results
+    moved = Path("checkpoints").rename("elsewhere")
+    try:
+        pd.testing.assert_frame_equal(report("tiny.toml").results, wanted)
+    finally:
+        moved.rename("checkpoints")
+
+
+def test_report_without_results_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="zsbench run"):
+        report("tiny.toml", store=tmp_path / "none.sqlite")
+
+
+def test_processes_give_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = run_study("tiny.toml", threads=1)
+    study = Path("tiny.toml").resolve()
+    monkeypatch.chdir(tmp_path)
+    found = run_study(study, threads=1, workers=2)
+    assert list(found.results["digest"]) == list(wanted.results["digest"])
+    assert list(found.results["accuracy"]) == list(wanted.results["accuracy"])
+
+
+def test_a_diverged_study_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wild.toml").write_text(STUDY.replace('"tiny"', '"wild"').replace("epochs = 2", "epochs = 2\nlearning_rate = 1e6"))
+    result = run_study("wild.toml")
+    text = Path("reports/wild/report.md").read_text()
+    assert all(math.isfinite(a) for a in result.results["accuracy"])
+    if any(read_checkpoint(p).header.diverged_at for p in Path("checkpoints/wild").iterdir()):
+        assert "Diverged" in text
+
+
+def test_studies_of_the_repository_are_those_in_the_package() -> None:
+    root = Path(__file__).parents[2]
+    ours = {p.name: p.read_text() for p in (root / "benchmarks").glob("*.toml")}
+    shipped = {p.name: p.read_text() for p in (root / "robustbench_zs" / "benchmarks").glob("*.toml")}
+    assert ours
+    assert ours == shipped
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10-small"])
+def test_shipped_studies_are_found_from_anywhere(name: str) -> None:
+    assert load_study(find_study(name)).name == name
+    assert len(load_study(name).specs()) == 10
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds = [0, 1]", "seeds = [0, 0]", "twice"),
+        ("delta = [0.1, 0.2]", "delta = [-1]", "delta"),
+        ("delta = [0.1, 0.2]", "delta = [nan]", "number"),
+        ('kind = "pgd"', 'kind = "magic"', "kind"),
+        ("depths = [8]", "depths = [9]", "6n\\+2"),
+        ("beta = 1.5", "beta = 'x'", "coefficient"),
+        ("steps = 2", "steps = 0", "steps"),
+        ("seeds = [0, 1]", "seeds = [-1]", "seeds"),
+        ('"euler"', '"oiler"', "oiler"),
+    ],
+)
+def test_values_out_of_range_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in STUDY
+    (tmp_path / "bad.toml").write_text(STUDY.replace(old, new))
+    with pytest.raises(RequestError, match=message):
+        load_study(tmp_path / "bad.toml")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.training import RECIPES, Recipe, recipe_for, recipe_from_name
+
+
+@given(quarters=st.integers(1, 1000))
+def test_learning_rate_falls_tenfold_at_half_and_at_three_quarters(quarters: int) -> None:
+    recipe = Recipe(epochs=4 * quarters)
+    rates = [recipe.learning_rate_at(epoch) for epoch in range(recipe.epochs)]
+    assert rates == pytest.approx([0.1] * 2 * quarters + [0.01] * quarters + [0.001] * quarters)
+
+
+@given(epochs=st.integers(1, 1000))
+def test_learning_rate_never_rises_and_changes_at_most_twice(epochs: int) -> None:
+    rates = [Recipe(epochs).learning_rate_at(epoch) for epoch in range(epochs)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 0.1
+    assert len(set(rates)) <= 3
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("cifar10", 160), ("cifar100", 300)])
+def test_cifar_recipes_are_the_papers(name: str, epochs: int) -> None:
+    # Section 5.6 of the paper
+    assert RECIPES[name] == Recipe(
+        epochs, batch_size=128, learning_rate=0.1, momentum=0.9, weight_decay=1e-4, augmentation="crop-flip"
+    )
+    assert RECIPES[name].learning_rate_at(epochs // 2 - 1) == pytest.approx(0.1)
+    assert RECIPES[name].learning_rate_at(epochs // 2) == pytest.approx(0.01)
+    assert RECIPES[name].learning_rate_at(epochs * 3 // 4) == pytest.approx(0.001)
+
+
+def test_digits_are_not_augmented() -> None:
+    assert recipe_for("digits").augmentation == "none"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"epochs": -1},
+        {"epochs": 1.5},
+        {"batch_size": 0},
+        {"batch_size": 2.5},
+        {"learning_rate": -0.1},
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"momentum": -0.1},
+        {"momentum": 1.1},
+        {"weight_decay": -1e-4},
+        {"weight_decay": math.nan},
+        {"augmentation": "mixup"},
+    ],
+    ids=str,
+)
+def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=next(iter(wrong))):
+        Recipe(**{"epochs": 1, **wrong})
+
+
+def test_a_change_of_none_changes_nothing() -> None:
+    recipe = Recipe(5, momentum=0.5)
+    assert recipe.with_changes(epochs=None, momentum=None) == recipe
+    assert recipe.with_changes(epochs=7) == Recipe(7, momentum=0.5)
+
+
+def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
+    with pytest.raises(RequestError, match="cifar10"):
+        recipe_from_name("imagenet")
