@@ -52,7 +52,7 @@ TWO_STEP_REGION = ZeroStableRegion((Interval(Fraction(-1), Fraction(1), False, T
 """Eq. 8: the roots are 1 and −k; k = −1 makes 1 a double root, k = 1 leaves −1 simple."""
 
 THIRD_ORDER_REGION = ZeroStableRegion((Interval(None, Fraction(-1), high_closed=True), Interval(Fraction(1, 3), None)))
-"""Eq. 10. Theorem 2 leaves the end λ = −1 open, but its roots 1, i and −i are simple, so it belongs to the region."""
+"""Eq. 10. Theorem 2 leaves the end λ = −1 open, but its roots 1, −1 and 0 are simple, so it belongs to the region."""
 
 OPTIMAL_LAMBDA = Fraction(-9, 5)
 """λ* of Theorem 3: coefficients 1/3, 5/9, 1/9 and 16/9, parasitic roots both −1/3."""
