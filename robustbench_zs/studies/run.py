@@ -161,6 +161,9 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
 def _known(task: TrainingTask, store: ResultsStore) -> Known | None:
     checkpoint = task.existing()
     if checkpoint is not None:
+        remembered = store.checkpoint(task.key)
+        if remembered is None or remembered[0] != checkpoint.digest:
+            remember(store, checkpoint)  # the file decides; the store only stands in for it where it is gone
         return Known(checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint)
     remembered = store.checkpoint(task.key)
     if remembered is None:

@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from robustbench_zs.cli.main import main
 
 RunResult = subprocess.CompletedProcess[str]
 
@@ -20,12 +23,24 @@ def zsbench(*arguments: str, cwd: Path, timeout: float = 240) -> RunResult:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def refused(result: RunResult) -> str:
-    """The one sentence of a refused request."""
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    return result.stderr.strip().splitlines()[-1]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a request in an empty folder, within this process since torch takes seconds to import; gives its sentence."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        printed = capsys.readouterr()
+        assert end.value.code == 2, printed.err
+        assert printed.out == ""
+        assert "Traceback" not in printed.err
+        return printed.err.strip().splitlines()[-1]
+
+    return run
 
 
 def test_help_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
@@ -121,8 +136,8 @@ def test_networks_are_listed_with_their_parameters(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_wrong_request_gets_one_sentence(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    sentence = refused(zsbench(*arguments, cwd=tmp_path))
+def test_a_wrong_request_gets_one_sentence(tmp_path: Path, refused: Refused, arguments: list[str], words: list[str]) -> None:
+    sentence = refused(*arguments)
     for word in words:
         assert word in sentence
     assert not any(tmp_path.iterdir()), "something was left behind"
@@ -138,16 +153,16 @@ def test_a_wrong_request_gets_one_sentence(tmp_path: Path, arguments: list[str],
         ("not toml at all", ["TOML"]),
     ],
 )
-def test_a_wrong_study_file_is_named_with_its_place(tmp_path: Path, text: str, words: list[str]) -> None:
+def test_a_wrong_study_file_is_named_with_its_place(tmp_path: Path, refused: Refused, text: str, words: list[str]) -> None:
     (tmp_path / "a.toml").write_text(text)
-    sentence = refused(zsbench("run", "a.toml", cwd=tmp_path))
+    sentence = refused("run", "a.toml")
     for word in ["a.toml", *words]:
         assert word in sentence
 
 
-def test_a_text_file_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_text_file_is_no_checkpoint(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "a.safetensors").write_text("hello")
-    assert "a.safetensors" in refused(zsbench("evaluate", "a.safetensors", cwd=tmp_path))
+    assert "a.safetensors" in refused("evaluate", "a.safetensors")
 
 
 def test_train_evaluate_attack_one_after_the_other(tmp_path: Path) -> None:

@@ -119,12 +119,15 @@ def test_report_without_results_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_processes_give_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = run_study("tiny.toml", threads=1)
     study = Path("tiny.toml").resolve()
-    monkeypatch.chdir(tmp_path)
-    found = run_study(study, threads=1, workers=2)
-    assert list(found.results["digest"]) == list(wanted.results["digest"])
-    assert list(found.results["accuracy"]) == list(wanted.results["accuracy"])
+    results = []
+    for workers in (1, 2):
+        (tmp_path / str(workers)).mkdir()
+        monkeypatch.chdir(tmp_path / str(workers))
+        results.append(run_study(study, threads=1, workers=workers).results)
+    wanted, found = results
+    assert list(found["digest"]) == list(wanted["digest"])
+    assert list(found["accuracy"]) == list(wanted["accuracy"])
 
 
 def test_a_diverged_study_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
