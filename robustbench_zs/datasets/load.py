@@ -66,9 +66,9 @@ def _load(name: str, directory: Path, train_examples: int | None, test_examples:
     limits = {"train": train_examples, "test": test_examples}
     if name == "digits":
         dataset = load_digits()
-    elif (folder := directory / name).is_dir() and (name not in DATASETS or parquet_shards(folder, "train")):
+    elif os.path.isdir(folder := directory / name) and (name not in DATASETS or parquet_shards(folder, "train")):
         dataset = _load_folder(name, folder, limits)
-    elif name not in DATASETS and Path(name).is_dir():
+    elif name not in DATASETS and os.path.isdir(name):  # False too for a name too long for a path
         dataset = _load_folder(name, Path(name), limits)
     elif name in DATASETS:
         from robustbench_zs.datasets.download import load_with_torchvision
