@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sqlite3
 import sys
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -43,7 +47,32 @@ for command in (roots, networks, train, evaluate, attack, gap, run, report):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
+    if arguments is None:
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(_run(arguments))
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    """Raise KeyboardInterrupt, and again every few seconds: an import or a callback that it hits may swallow it."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 5)
+    raise KeyboardInterrupt
+
+
+def _end_interrupted() -> NoReturn:
+    """End at once: worker processes are stopped, and no exit handler waits for what they had in the works."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    click.echo("\nInterrupted. What is finished is kept; the same command goes on from there.", err=True)
+    if "multiprocessing" in sys.modules:
+        from multiprocessing import active_children
+
+        for process in active_children():
+            process.kill()
+    sys.stdout.flush()
+    atexit._run_exitfuncs()  # gives back semaphores, which would be reported as leaked
+    os._exit(INTERRUPTED)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -55,8 +84,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted. What is finished is kept; the same command goes on from there.", err=True)
-        return INTERRUPTED
+        _end_interrupted()
     except click.ClickException as error:
         error.show()
         return REQUEST_WRONG

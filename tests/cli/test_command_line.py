@@ -191,10 +191,11 @@ def test_a_checkpoint_folder_that_is_a_file_cannot_be_finished(tmp_path: Path) -
     assert "checkpoints" in result.stderr
 
 
-def test_interruption_ends_with_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [2, 8], ids=["while torch is imported", "in training"])
+def test_interruption_ends_with_130(tmp_path: Path, seconds: float) -> None:
     command = [sys.executable, "-m", "robustbench_zs.cli", "train", "--epochs", "1000"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    time.sleep(8)
+    time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole foreground group
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
