@@ -146,4 +146,5 @@ def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
         axis.tick_params(labelsize=7)
     for axis in axes[len(schemes) :]:
         axis.remove()
+    figure.supxlabel("● principal root   × parasitic roots", fontsize=9)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from robustbench_zs.analysis import degradation_by_verdict, modulus_correlations
 from robustbench_zs.analysis.summary import CLEAN
 from robustbench_zs.files import write_atomically
-from robustbench_zs.reporting import figures, tables
+from robustbench_zs.reporting import tables
 from robustbench_zs.training.checkpoint import Header
 
 
@@ -30,12 +31,16 @@ class StudyFacts:
     engine: str
 
 
-def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: pd.DataFrame) -> None:
+PICTURES = ("accuracy", "degradation")
+
+
+def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: pd.DataFrame, redraw: bool = True) -> None:
     """Write `report.md`, one CSV a table and the figures into `folder`.
 
     Args:
         results: one row a network and perturbation, clean included, see `evaluation.result_row`.
         gaps: one row a network, see `evaluation.gap_row`.
+        redraw: draw the figures even if those in the folder show the same results; drawing takes seconds.
 
     Raises:
         UnfinishedError: the folder cannot be written.
@@ -67,21 +72,39 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
         "correlations": correlations.drop(columns="perturbation"),
         **layouts,
     }
+    finished = folder / "report.md"  # written last, so where it stands the figures are those of results.csv
+    if redraw or not _drawn(folder, csv["results"].to_csv(index=False)):
+        finished.unlink(missing_ok=True)
+        _draw(folder, results)
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
-    pictures = {
-        "accuracy": figures.accuracy_against_level(results),
-        "degradation": figures.degradation_against_modulus(results),
-    }
-    for name, figure in pictures.items():
-        if figure is not None:
-            write_atomically(folder / f"{name}.png", figures.png(figure))
     text = _render(facts, results, degradation, correlations, layouts)
-    for name, figure in pictures.items():
-        if figure is None:  # no picture, no link to one
+    for name in PICTURES:
+        if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
-    write_atomically(folder / "report.md", text)
+    write_atomically(finished, text)
+
+
+def _drawn(folder: Path, results: str) -> bool:
+    """Whether the report in the folder is one of these results and all its figures are there."""
+    report, table = folder / "report.md", folder / "results.csv"
+    if not (report.is_file() and table.is_file() and table.read_bytes() == results.encode()):
+        return False
+    linked = re.findall(r"\((\w+\.png)\)", report.read_text(encoding="utf-8", errors="replace"))
+    return all((folder / name).is_file() for name in linked)
+
+
+def _draw(folder: Path, results: pd.DataFrame) -> None:
+    from robustbench_zs.reporting import figures
+
+    drawings = (figures.accuracy_against_level(results), figures.degradation_against_modulus(results))
+    for name, figure in zip(PICTURES, drawings, strict=True):
+        path = folder / f"{name}.png"
+        if figure is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomically(path, figures.png(figure))
 
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:

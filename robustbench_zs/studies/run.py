@@ -106,7 +106,7 @@ def run_study(
         for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(todo[index].task, event)):
             pass
         status = plan_status(plan, known)
-    return report_study(plan, known, status, trained, len(todo))
+    return report_study(plan, known, status, trained, len(todo), redraw=bool(todo))
 
 
 def _execution(plan: Plan, networks: int, device: str | None, threads: int | None, workers: int) -> Execution:
@@ -181,7 +181,9 @@ def _outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any,
     return found
 
 
-def report_study(plan: Plan, store: ResultsStore, status: Status, trained: int = 0, evaluated: int = 0) -> StudyResult:
+def report_study(
+    plan: Plan, store: ResultsStore, status: Status, trained: int = 0, evaluated: int = 0, redraw: bool = True
+) -> StudyResult:
     """Write the report from the store, computing nothing.
 
     Raises:
@@ -217,7 +219,7 @@ def report_study(plan: Plan, store: ResultsStore, status: Status, trained: int =
         headers=headers,
         engine=plan.study.engine,
     )
-    write_report(folder, facts, results, gap_frame)
+    write_report(folder, facts, results, gap_frame, redraw)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 

@@ -90,6 +90,22 @@ def test_run_does_everything_once_and_reports() -> None:
         assert len(pd.read_csv(f"reports/tiny/{name}.csv"))
 
 
+def test_figures_are_drawn_again_only_where_they_are_missing_or_old() -> None:
+    run_study("tiny.toml")
+    folder = Path("reports/tiny")
+    drawn = (folder / "degradation.png").read_bytes()
+    (folder / "degradation.png").write_bytes(b"kept")
+    run_study("tiny.toml")
+    assert (folder / "degradation.png").read_bytes() == b"kept"
+    (folder / "degradation.png").unlink()
+    run_study("tiny.toml")
+    assert (folder / "degradation.png").read_bytes() == drawn
+    (folder / "degradation.png").write_bytes(b"old")
+    (folder / "results.csv").write_text("old")
+    run_study("tiny.toml")
+    assert (folder / "degradation.png").read_bytes() == drawn
+
+
 def test_a_changed_file_under_the_same_name_is_another_checkpoint() -> None:
     run_study("tiny.toml")
     rows = len(stored_rows())
