@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import NUMBER, NUMBERS, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.evaluate import emit_results
 from robustbench_zs.errors import RequestError
 
@@ -18,7 +18,7 @@ from robustbench_zs.errors import RequestError
 @click.option("--attack", "name", metavar="NAME", help="fgsm or pgd, by name.")
 @click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1]")
 @click.option("--steps", type=int, default=10, show_default=True, metavar="N", help="Steps of PGD.")
-@click.option("--step-size", type=NUMBER, metavar="A", help="Step of PGD.  [default: ε/4]")
+@click.option("--step-size", metavar="A", help="Step of PGD.  [default: ε/4]")
 @click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD.")
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
 @click.option("--engine", type=click.Choice(["foolbox", "torchattacks"]), default="foolbox", show_default=True)

@@ -31,32 +31,25 @@ class Command(click.Command):
             )
         )
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # click takes "-1" for an option; a marked token passes as an argument, and the mark comes off in `strip_mark`.
-        marked = [_MARK + a if _NUMBER.fullmatch(a) else a for a in args]
-        rest = super().parse_args(ctx, marked)
-        ctx.params = {name: strip_mark(value) for name, value in ctx.params.items()}
-        return rest
+    def make_parser(self, ctx: click.Context) -> Any:
+        parser = super().make_parser(ctx)
+        parse_args = parser.parse_args
+
+        def parse_marked(args: list[str]) -> Any:
+            # click takes "-1" for an option; a marked token passes as an argument, then the mark comes off.
+            options, rest, order = parse_args([_MARK + a if _NUMBER.fullmatch(a) else a for a in args])
+            return {name: _unmarked(value) for name, value in options.items()}, _unmarked(rest), order
+
+        parser.parse_args = parse_marked  # type: ignore[method-assign]
+        return parser
 
 
-class NumberText(click.ParamType):  # type: ignore[type-arg]
-    """A number as text, so that `1/3` stays exact; what it means is decided by the function that is called."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return strip_mark(value)
-
-
-NUMBER = NumberText()
-
-
-def strip_mark(value: Any) -> Any:
-    """Take the mark of `Command.parse_args` off text, also within tuples."""
+def _unmarked(value: Any) -> Any:
+    """Take the mark off text, also within lists and tuples."""
     if isinstance(value, str):
         return value.removeprefix(_MARK)
-    if isinstance(value, tuple):
-        return tuple(strip_mark(v) for v in value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_unmarked(v) for v in value)
     return value
 
 
@@ -86,7 +79,7 @@ class _Split(click.ParamType):  # type: ignore[type-arg]
         if not isinstance(value, str):
             return value
         try:
-            return tuple(self.convert_one(part.strip()) for part in strip_mark(value).split(","))
+            return tuple(self.convert_one(part.strip()) for part in value.split(","))
         except ValueError:
             self.fail(f"{value[:80]!r} is not {self.name}, such as 0,1,2", param, ctx)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import NUMBER, NUMBERS, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.errors import RequestError
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @checkpoint_arguments
 @click.option("--noise", type=click.Choice(["gaussian", "uniform", "constant"]), help="Without it: clean images.")
 @click.option("--delta", type=NUMBERS, metavar="δ[,δ…]", help="Standard deviation of Gaussian noise, as a fraction of 1.")
-@click.option("--low", type=NUMBER, metavar="L", help="Lower end of uniform noise.")
-@click.option("--high", type=NUMBER, metavar="H", help="Upper end of uniform noise.")
+@click.option("--low", metavar="L", help="Lower end of uniform noise.")
+@click.option("--high", metavar="H", help="Upper end of uniform noise.")
 @click.option("--mu", type=NUMBERS, metavar="μ[,μ…]", help="Value of constant noise.")
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
 @output_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import NUMBER, Command, output_options
+from robustbench_zs.cli.command import Command, output_options
 from robustbench_zs.cli.output import emit, moduli, text, yes_no
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("alphas", nargs=-1, type=NUMBER, metavar="[ALPHA]...")
-@click.option("--beta", type=NUMBER, metavar="B", help="Coefficient of the residual; without it consistency is not judged.")
+@click.argument("alphas", nargs=-1, metavar="[ALPHA]...")
+@click.option("--beta", metavar="B", help="Coefficient of the residual; without it consistency is not judged.")
 @click.option("--name", metavar="SCHEME", help="A scheme by name, such as zerosnet-opt or lm:k=0.5.")
-@click.option("--alpha", type=NUMBER, metavar="A", help="Eq. 7 with this α.")
-@click.option("--k", type=NUMBER, metavar="K", help="Eq. 8 with this k and the consistent β = 1 + k.")
-@click.option("--lambda", "lambda_", type=NUMBER, metavar="L", help="Eq. 10 with this λ.")
+@click.option("--alpha", metavar="A", help="Eq. 7 with this α.")
+@click.option("--k", metavar="K", help="Eq. 8 with this k and the consistent β = 1 + k.")
+@click.option("--lambda", "lambda_", metavar="L", help="Eq. 10 with this λ.")
 @click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the roots with the unit circle as PNG.")
 @output_options

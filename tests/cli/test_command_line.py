@@ -129,7 +129,7 @@ def test_networks_are_listed_with_their_parameters(tmp_path: Path) -> None:
         (["train", "--depth", "20"], ["--scheme"]),
         (["train", "--epochs", "0"], ["epochs"]),
         (["train", "--dataset", "nowhere"], ["nowhere", "cifar10"]),
-        (["train", "--seed", "-1"], ["seed"]),
+        (["train", "--seed", "-1"], ["a seed lies", "-1"]),
         (["train", "--device", "abacus"], ["abacus"]),
         (["run", "nosuch"], ["nosuch", "digits"]),
         (["report", "digits"], ["zsbench run digits"]),
