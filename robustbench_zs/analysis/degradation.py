@@ -10,14 +10,14 @@ from robustbench_zs.analysis.summary import by_scheme
 def degradation_by_verdict(results: pd.DataFrame) -> pd.DataFrame:
     """Mean drop (points) of zero-stable and of non-zero-stable networks under each perturbation, as §5.3 compares them.
 
-    The mean is taken over seeds first, then over networks, so that each scheme counts once. A side without networks is
-    null, and so is the difference then.
+    The mean is taken over seeds first, then over networks, so that each scheme counts once. Networks without a verdict are
+    left out. A side without networks is null, and so is the difference then.
 
     Returns:
         One row a perturbation: `perturbation`, `non_zero_stable`, `zero_stable` (mean drops), `difference` (the former − the
         latter), `non_zero_stable_networks`, `zero_stable_networks` (numbers of networks, seeds counted once).
     """
-    schemes = by_scheme(results, "drop")
+    schemes = by_scheme(results, "drop").dropna(subset=["zero_stable"])
     rows = []
     for perturbation, group in schemes.groupby("perturbation", sort=False):
         stable = group["zero_stable"].astype(bool)

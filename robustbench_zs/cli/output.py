@@ -36,7 +36,7 @@ def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Pat
     if kind == "json":
         text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     elif kind == "csv":
-        text = frame.assign(**{c: [_flat(r[c]) for r in rows] for c in frame.columns}).to_csv(index=False)
+        text = frame.assign(**{c: [_flat(c, r[c]) for r in rows] for c in frame.columns}).to_csv(index=False)
     else:
         text = _table(rows, columns, output is not None)
     if output is None:
@@ -72,11 +72,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _flat(value: Any) -> Any:
-    """A cell of a CSV file: lists as text, numbers apart by spaces, pairs as complex numbers."""
-    if isinstance(value, list):
-        return " ".join(f"{v[0]!r}{v[1]:+}j" if isinstance(v, list) else str(v) for v in value)
-    return value
+def _flat(column: str, value: Any) -> Any:
+    """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons."""
+    if not isinstance(value, list):
+        return value
+    if column == "roots":
+        return " ".join(f"{real!r}{imaginary:+}j" for real, imaginary in value)
+    if column == "block_moduli":
+        return "; ".join(" ".join(map(str, block or [])) for block in value)
+    return " ".join(map(str, value))
 
 
 def _table(rows: list[dict[str, Any]], columns: Columns, to_file: bool) -> str:

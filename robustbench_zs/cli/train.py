@@ -20,7 +20,8 @@ from robustbench_zs.errors import RequestError
     "--train-examples", type=int, metavar="N", help="First N training images only.  [default: digits 200, else all]"
 )
 @click.option("--test-examples", type=int, metavar="N", help="First N test images only, to watch the training by.")
-@click.option("--recipe", metavar="RECIPE", help="digits, mnist, cifar10 or cifar100; by default that of the dataset.")
+@click.option("--recipe", metavar="RECIPE", help="By name, such as cifar10-code; by default that of the dataset.")
+@click.option("--show-recipe", is_flag=True, help="Print the recipe in full and train nothing.")
 @click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
 @click.option("--seed", type=int, metavar="S", help="Seed of weights, order and augmentation.  [default: 0]")
 @click.option("--seeds", type=WHOLE_NUMBERS, metavar="S,S,…", help="Several seeds, a network each.")
@@ -35,6 +36,7 @@ def train(
     train_examples: int | None,
     test_examples: int | None,
     recipe: str | None,
+    show_recipe: bool,
     epochs: int | None,
     seed: int | None,
     seeds: tuple[int, ...] | None,
@@ -56,7 +58,7 @@ def train(
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.spec import default_block
     from robustbench_zs.schemes import scheme_from_name
-    from robustbench_zs.training import DEFAULT_NETWORKS, recipe_for, recipe_from_name, training_table
+    from robustbench_zs.training import DEFAULT_NETWORKS, recipe_for, recipe_from_name, recipe_table, training_table
     from robustbench_zs.training import train as train_networks
     from robustbench_zs.workers import available_cores
 
@@ -67,6 +69,9 @@ def train(
     chosen_seeds = seeds if seeds is not None else (seed or 0,)
     data = dataset or "digits"
     chosen = (recipe_from_name(recipe) if recipe else recipe_for(data)).with_changes(epochs=epochs)
+    if show_recipe:
+        emit(recipe_table(chosen), {"Recipe": text("setting"), "": text("value")}, format_, output)
+        return
     with progress(len(specs) * len(chosen_seeds)) as shown:
         checkpoints = train_networks(
             specs,

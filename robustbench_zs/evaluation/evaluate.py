@@ -340,8 +340,9 @@ def _identity(subject: Subject) -> dict[str, Any]:
         "checkpoint": subject.checkpoint,
         "digest": subject.digest,
         "network": subject.network,
-        "scheme": None if subject.scheme is None else subject.scheme.name,
+        "scheme": subject.scheme_name,
         **scheme_columns(subject.scheme),
+        "block_moduli": subject.block_moduli,
     }
 
 
@@ -397,7 +398,7 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
-    for column in ("scheme", "zero_stable", "dataset", "engine"):
+    for column in ("scheme", "moduli", "zero_stable", "block_moduli", "dataset", "engine"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed") if c in frame})

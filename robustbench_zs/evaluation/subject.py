@@ -11,18 +11,22 @@ from torch import nn
 
 from robustbench_zs.datasets import Dataset
 from robustbench_zs.errors import RequestError
+from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training.checkpoint import Checkpoint, Header, network_spec
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network and where it comes from; `scheme` is None where it is unknown, `build` loads it when it is needed."""
+    """A network and where it comes from; `scheme` is None where it is unknown or differs from block to
+    block (then `block_moduli` has a list a block), `build` loads it when it is needed."""
 
     checkpoint: str
     digest: str
     network: str
     scheme: MultistepScheme | None
+    scheme_name: str | None
+    block_moduli: list[list[float] | None] | None
     dataset: str | None
     image_shape: tuple[int, int, int] | None
     classes: int | None
@@ -40,7 +44,9 @@ class Subject:
             checkpoint=path,
             digest=digest,
             network=header.network.name,
-            scheme=network_spec(header.network).scheme,
+            scheme=network_spec(header.network).fixed_scheme,
+            scheme_name=network_spec(header.network).scheme_name,
+            block_moduli=block_moduli(network_spec(header.network), header.history[-1].block_parameters),
             dataset=header.dataset.name,
             image_shape=(header.network.channels, *header.dataset.image_size),
             classes=header.network.classes,

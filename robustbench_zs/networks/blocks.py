@@ -59,6 +59,18 @@ class Head(nn.Sequential):
         )
 
 
+def stem(channels: int, width: int, form: str) -> nn.Module:
+    """CIFAR: a 3×3 convolution. ImageNet: 7×7 with stride 2, BN, ReLU and 3×3 max-pool with stride 2, a quarter the side."""
+    if form == "cifar":
+        return nn.Conv2d(channels, width, 3, padding=1, bias=False)
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    )
+
+
 def project(channels: int, out_channels: int, stride: int) -> nn.Module:
     """What brings a state to the shape of a new stage: a 1×1 convolution of its own, as a PreResNet shortcut."""
     return nn.Conv2d(channels, out_channels, 1, stride=stride, bias=False)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
-from robustbench_zs.networks.blocks import BLOCKS, Head, Normalize, he_normal_, project
+from robustbench_zs.networks.blocks import BLOCKS, Head, Normalize, he_normal_, project, stem
 from robustbench_zs.networks.spec import NetworkSpec
+from robustbench_zs.schemes import MultistepScheme, TrainableScheme
 
 
 class MultistepResNet(nn.Module):
-    """CIFAR-form network: 3×3 stem, three stages, head; images N×C×H×W in [0, 1] (H, W ≥ 8) → N×`classes` logits.
+    """Stem, stages of pre-activation blocks, head; images N×C×H×W in [0, 1] (H, W ≥ 8) → N×`classes` logits.
 
     The first d − 1 blocks are Euler steps y_{n+1} = y_n + f(y_n) (the paper's starter blocks), every later one computes
     y_{n+1} = Σ α_i y_{n−i} + β f(y_n). In front of a block that changes the shape each state of the history goes through
     a 1×1 convolution of its own, and the projected states are the history from then on.
 
+    With a `TrainableScheme` each of the later blocks has a parameter of its own in `parameters_of_blocks`.
+
     Args:
-        spec: scheme, depth, block and widths.
+        spec: scheme, depth, block, widths and form; not the post-activation ResNet.
         channels, classes: of the images and labels.
         mean, std: per-channel normalization, applied inside the network.
     """
@@ -30,45 +36,74 @@ class MultistepResNet(nn.Module):
         std: tuple[float, ...],
     ) -> None:
         super().__init__()
-        assert spec.scheme.beta is not None
+        assert spec.scheme is not None
         self.spec = spec
-        self.alphas = tuple(float(a) for a in spec.scheme.alphas)
-        self.beta = float(spec.scheme.beta)
+        self.scheme = spec.scheme
         block = BLOCKS[spec.block]
         self.normalize = Normalize(mean, std)
-        self.stem = nn.Conv2d(channels, spec.widths[0], 3, padding=1, bias=False)
+        self.stem = stem(channels, spec.widths[0], spec.form)
         self.blocks = nn.ModuleList()
         # One list a block, one projection for each state that the history holds there; empty where the shape stays.
         self.projections = nn.ModuleList()
+        self.euler: list[bool] = []
         width_in = spec.widths[0]
-        for stage, width in enumerate(spec.widths):
-            for position in range(spec.blocks_per_stage):
+        history = 1
+        for stage, (width, blocks) in enumerate(zip(spec.widths, spec.stages, strict=True)):
+            for position in range(blocks):
                 stride = 2 if stage > 0 and position == 0 else 1
                 width_out = width * block.expansion
-                history = min(len(self.blocks) + 1, spec.scheme.order)
                 changes = stride != 1 or width_in != width_out
+                across = not isinstance(self.scheme, TrainableScheme) or self.scheme.across_stages
+                if changes and not across:
+                    history = 1  # older states stay behind, in their old shape
                 self.projections.append(
                     nn.ModuleList(project(width_in, width_out, stride) for _ in range(history if changes else 0))
                 )
                 self.blocks.append(block(width_in, width, stride))
+                self.euler.append(history < spec.order)
+                history = min(history + 1, spec.order)
                 width_in = width_out
         self.head = Head(width_in, classes)
         he_normal_(self)
+        if isinstance(self.scheme, TrainableScheme):
+            self.parameters_of_blocks = nn.Parameter(torch.empty(self.euler.count(False)).uniform_(*self.scheme.start))
 
     def forward(self, images: Tensor) -> Tensor:
-        order = len(self.alphas)
         history = [self.stem(self.normalize(images))]  # y_n, y_{n−1}, …
+        coefficients = iter(self._coefficients())
         for step, block in enumerate(self.blocks):
             residual = block(history[0])
             if projections := list(self.projections[step].children()):
-                history = [p(y) for p, y in zip(projections, history, strict=True)]
-            if step < order - 1:
+                history = [p(y) for p, y in zip(projections, history, strict=False)]
+            if self.euler[step]:
                 state = history[0] + residual
             else:
-                state = self.beta * residual
-                for alpha, past in zip(self.alphas, history, strict=True):
-                    if alpha:
+                alphas, beta = next(coefficients)
+                state = beta * residual
+                for alpha, past in zip(alphas, history, strict=True):
+                    if isinstance(alpha, Tensor):
+                        state = torch.addcmul(state, past, alpha)
+                    elif alpha:
                         state = state.add(past, alpha=alpha)
-            history = [state, *history[: order - 1]]
+            history = [state, *history[: self.spec.order - 1]]
         logits: Tensor = self.head(history[0])
         return logits
+
+    def _coefficients(self) -> list[tuple[tuple[Any, ...], Any]]:
+        """(α_0 … α_{d−1}), β of every block that is not an Euler step."""
+        if isinstance(self.scheme, MultistepScheme):
+            assert self.scheme.beta is not None
+            fixed = tuple(float(a) for a in self.scheme.alphas), float(self.scheme.beta)
+            return [fixed] * self.euler.count(False)
+        alphas, beta = self.scheme.coefficients(self.effective_parameters())
+        betas = beta if isinstance(beta, Tensor) else [beta] * self.euler.count(False)
+        return [(tuple(row), b) for row, b in zip(torch.stack(alphas, 1).unbind(0), betas, strict=True)]
+
+    def effective_parameters(self) -> Tensor:
+        """The trainable parameters as they act, kept away from the pole; empty without any."""
+        if not isinstance(self.scheme, TrainableScheme):
+            return torch.empty(0)
+        parameters = self.parameters_of_blocks
+        least = self.scheme.smallest
+        kept = torch.where(parameters < 0, parameters.clamp(max=-least), parameters.clamp(min=least))
+        return parameters + (kept - parameters).detach() if least else parameters

@@ -1,90 +1,162 @@
 """What a network is, as a value, and the one place where a name becomes such a value.
 
-Names put the depth in: `zerosnet56-opt`, `zerosnet20:lambda=10`, `preresnet32:alpha=0.7`, `lm-resnet44:k=-0.5`, or a scheme
-with the option `depth`: `table10-1:depth=56`. The options `block=basic|bottleneck` and `widths=8-16-32` go with each.
+Names put the depth in: `zerosnet56-opt`, `zerosnet20:lambda=10`, `zerosnet20-tra`, `preresnet32:alpha=0.7`,
+`lm-resnet44:k=-0.5`, `lm-resnet44` (the original with trainable k), `resnet20`, or a scheme with the option `depth`:
+`table10-1:depth=56`. The options `block=basic|bottleneck`, `widths=8-16-32` and `form=imagenet` go with each.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.schemes import MultistepScheme
+from robustbench_zs.schemes import LM_ORIGINAL, ZEROSNET_TRA, MultistepScheme, TrainableScheme
 from robustbench_zs.schemes.catalog import multistep_name, scheme_from_parts, split_name
+from robustbench_zs.schemes.coefficients import LARGEST
 
-DEFAULT_WIDTHS = (16, 32, 64)
+DEFAULT_WIDTHS = {"cifar": (16, 32, 64), "imagenet": (64, 128, 256, 512)}
 FIRST_BOTTLENECK_DEPTH = 164
 LARGEST_DEPTH = 2000
 LARGEST_WIDTH = 4096
 
+IMAGENET_STAGES = {18: ("basic", (2, 2, 2, 2)), 34: ("basic", (3, 4, 6, 3)), 50: ("bottleneck", (3, 4, 6, 3))}
+"""Block and number of blocks in each stage by depth (He et al. 2016a, Table 1)."""
+
 _LAYERS = {"basic": 2, "bottleneck": 3}
-_FAMILY_NAME = re.compile(r"(preresnet|lm-resnet|zerosnet)(\d{1,6})(-opt)?")
-_FORMS = "zerosnet56-opt, zerosnet20:lambda=10, preresnet32, preresnet32:alpha=0.7, lm-resnet44:k=-0.5, table10-1:depth=56"
+_FAMILY_NAME = re.compile(r"(resnet|preresnet|lm-resnet|zerosnet)(\d{1,6})(-opt|-tra)?")
+_FORMS = (
+    "zerosnet56-opt, zerosnet56-tra, zerosnet20:lambda=10, resnet20, preresnet32, preresnet32:alpha=0.7, lm-resnet44, "
+    "lm-resnet44:k=-0.5, table10-1:depth=56, zerosnet18-opt:form=imagenet"
+)
+
+Scheme = MultistepScheme | TrainableScheme | None
+Form = Literal["cifar", "imagenet"]
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A CIFAR-form multistep network: scheme, number of layers, block, widths of the three stages.
+    """A residual network: how states combine, number of layers, block, widths of the stages, form.
+
+    Args:
+        scheme: one scheme for all blocks, or a `TrainableScheme`, or None for the post-activation ResNet (He et al. 2016a),
+            whose ReLU behind each addition makes it no multistep method.
+        depth, block: 6n+2 layers with basic blocks or 9n+2 with bottlenecks; `"imagenet"` has 18, 34 or 50.
+        widths: of the three (`"imagenet"`: four) stages; those of the form by default.
+        form: `"cifar"` (3×3 stem) or `"imagenet"` (7×7 stem with stride 2, max-pool).
 
     Raises:
-        RequestError: a depth that the block does not allow (6n+2 basic, 9n+2 bottleneck), fewer blocks than the order of
-            the scheme, a scheme without β, widths that are not three numbers from 1 to 4096.
+        RequestError: a depth that the block does not allow, fewer blocks than the order of the scheme, a scheme without β,
+            widths that are not as many numbers from 1 to 4096 as there are stages.
     """
 
-    scheme: MultistepScheme
+    scheme: Scheme
     depth: int
     block: str
-    widths: tuple[int, ...] = DEFAULT_WIDTHS
+    widths: tuple[int, ...] = ()
+    form: Form = "cifar"
 
     def __post_init__(self) -> None:
+        if self.form not in DEFAULT_WIDTHS:
+            raise RequestError(f"the form is 'cifar' or 'imagenet', not {self.form[:40]!r}")
         if self.block not in _LAYERS:
             raise RequestError(f"the block is 'basic' or 'bottleneck', not {self.block[:40]!r}")
-        per_stage, rest = divmod(self.depth - 2, 3 * _LAYERS[self.block])
-        if rest or per_stage < 1 or self.depth > LARGEST_DEPTH:
-            form = "6n+2 (20, 32, 44, 56, 110)" if self.block == "basic" else "9n+2 (164, 326)"
-            raise RequestError(f"a {self.block} network has {form} layers, at most {LARGEST_DEPTH}, not {self.depth}")
-        if len(self.widths) != 3 or not all(1 <= w <= LARGEST_WIDTH for w in self.widths):
-            raise RequestError(f"widths are three numbers from 1 to {LARGEST_WIDTH}, such as 16-32-64, not {self.widths}")
-        if self.scheme.beta is None:
-            raise RequestError("a network needs a scheme with beta")
-        if self.scheme.order > self.blocks:
+        if not self.widths:
+            object.__setattr__(self, "widths", DEFAULT_WIDTHS[self.form])
+        if self.form == "imagenet":
+            if IMAGENET_STAGES.get(self.depth, ("",))[0] != self.block:
+                raise RequestError(
+                    f"an ImageNet network has 18 or 34 layers in basic blocks or 50 in bottlenecks, not {self.depth} in "
+                    f"{self.block} blocks"
+                )
+            if self.scheme is None:
+                raise RequestError("the post-activation ResNet is there in its CIFAR form only: torchvision has the others")
+        else:
+            per_stage, rest = divmod(self.depth - 2, 3 * _LAYERS[self.block])
+            if rest or per_stage < 1 or self.depth > LARGEST_DEPTH:
+                allowed = "6n+2 (20, 32, 44, 56, 110)" if self.block == "basic" else "9n+2 (164, 326)"
+                raise RequestError(f"a {self.block} network has {allowed} layers, at most {LARGEST_DEPTH}, not {self.depth}")
+        stages = len(DEFAULT_WIDTHS[self.form])
+        if len(self.widths) != stages or not all(1 <= w <= LARGEST_WIDTH for w in self.widths):
             raise RequestError(
-                f"a scheme of order {self.scheme.order} needs at least that many blocks; "
-                f"{self.depth} layers have {self.blocks}"
+                f"widths are {stages} numbers from 1 to {LARGEST_WIDTH}, such as "
+                f"{'-'.join(map(str, DEFAULT_WIDTHS[self.form]))}, not {self.widths}"
+            )
+        if isinstance(self.scheme, MultistepScheme) and self.scheme.beta is None:
+            raise RequestError("a network needs a scheme with beta")
+        if self.order > self.blocks:
+            raise RequestError(
+                f"a scheme of order {self.order} needs at least that many blocks; {self.depth} layers have {self.blocks}"
             )
 
     @property
-    def blocks_per_stage(self) -> int:
-        return (self.depth - 2) // (3 * _LAYERS[self.block])
+    def order(self) -> int:
+        """Number of past states that enter a step."""
+        return 1 if self.scheme is None else self.scheme.order
+
+    @property
+    def fixed_scheme(self) -> MultistepScheme | None:
+        """The scheme whose roots the network has; None where blocks differ or there is none."""
+        return self.scheme if isinstance(self.scheme, MultistepScheme) else None
+
+    @property
+    def scheme_name(self) -> str | None:
+        """Name of the scheme or the kind of network."""
+        return "resnet" if self.scheme is None else self.scheme.name
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Number of blocks in each stage."""
+        if self.form == "imagenet":
+            return IMAGENET_STAGES[self.depth][1]
+        return ((self.depth - 2) // (3 * _LAYERS[self.block]),) * 3
 
     @property
     def blocks(self) -> int:
         """Number N of residual blocks, the steps of the scheme."""
-        return 3 * self.blocks_per_stage
+        return sum(self.stages)
 
     @property
     def name(self) -> str:
         """Canonical name; `network_from_name` turns it into an equal value."""
-        base, options = split_name(self.scheme.name or multistep_name(self.scheme))
-        if base == "euler":
-            base = f"preresnet{self.depth}"
-        elif base == "zerosnet-opt":
-            base = f"zerosnet{self.depth}-opt"
-        elif base in ("preresnet", "zerosnet", "lm"):
-            base = f"{'lm-resnet' if base == 'lm' else base}{self.depth}"
-        else:
-            options["depth"] = str(self.depth)
-        if self.block != default_block(self.depth):
+        base, options = self._name_parts()
+        if self.block != default_block(self.depth, self.form):
             options["block"] = self.block
-        if self.widths != DEFAULT_WIDTHS:
+        if self.widths != DEFAULT_WIDTHS[self.form]:
             options["widths"] = "-".join(map(str, self.widths))
+        if self.form != "cifar":
+            options["form"] = self.form
         tail = ",".join(f"{key}={value}" for key, value in options.items())
         return f"{base}:{tail}" if tail else base
 
+    def _name_parts(self) -> tuple[str, dict[str, str]]:
+        if self.scheme is None:
+            return f"resnet{self.depth}", {}
+        if isinstance(self.scheme, TrainableScheme):
+            return (f"zerosnet{self.depth}-tra" if self.scheme == ZEROSNET_TRA else f"lm-resnet{self.depth}"), {}
+        base, options = split_name(self.scheme.name or multistep_name(self.scheme))
+        if base == "euler":
+            return f"preresnet{self.depth}", options
+        if base == "zerosnet-opt":
+            return f"zerosnet{self.depth}-opt", options
+        if base in ("preresnet", "zerosnet", "lm"):
+            return f"{'lm-resnet' if base == 'lm' else base}{self.depth}", options
+        return base, {**options, "depth": str(self.depth)}
 
-def default_block(depth: int) -> str:
-    """Basic blocks up to 110 layers, bottlenecks from 164 on, as in the paper."""
+
+def block_moduli(spec: NetworkSpec, parameters: Sequence[float | None] | None) -> list[list[float] | None] | None:
+    """Root moduli of every block that has a trainable parameter, None where that is not finite; None without such blocks."""
+    if not isinstance(spec.scheme, TrainableScheme) or parameters is None:
+        return None
+    return [None if p is None or abs(p) > LARGEST else list(spec.scheme.at(p).moduli) for p in parameters]
+
+
+def default_block(depth: int, form: str = "cifar") -> str:
+    """Basic blocks up to 110 layers, bottlenecks from 164 on, as in the paper; for ImageNet bottlenecks with 50 layers."""
+    if form == "imagenet":
+        return IMAGENET_STAGES.get(depth, ("basic",))[0]
     return "basic" if depth < FIRST_BOTTLENECK_DEPTH else "bottleneck"
 
 
@@ -95,28 +167,34 @@ def network_from_name(name: str) -> NetworkSpec:
         RequestError: unknown form, unknown option, or a value that `NetworkSpec` or the scheme refuses.
     """
     base, options = split_name(name)
+    unknown = RequestError(f"there is no network {name[:80]!r}; allowed are {_FORMS}")
     family = _FAMILY_NAME.fullmatch(base)
+    kind, suffix = (family[1], family[3]) if family else ("", None)
+    if suffix and kind != "zerosnet":
+        raise unknown
     if family:
-        kind, depth_text, optimal = family.groups()
-        if optimal and kind != "zerosnet":
-            raise RequestError(f"there is no network {name[:80]!r}; allowed are {_FORMS}")
-        if kind == "preresnet":
-            base = "preresnet" if "alpha" in options else "euler"
-        else:
-            base = "zerosnet-opt" if optimal else kind.removesuffix("-resnet")
+        depth_text = family[2]
     elif "depth" in options:
         depth_text = options.pop("depth")
     else:
-        raise RequestError(f"there is no network {name[:80]!r}; allowed are {_FORMS}")
+        raise unknown
     depth = _whole_number(depth_text, "depth")
-    block = options.pop("block", default_block(depth))
+    form: Any = options.pop("form", "cifar")  # `NetworkSpec` refuses any other
+    block = options.pop("block", default_block(depth, form))
     widths = options.pop("widths", None)
-    return NetworkSpec(
-        scheme_from_parts(base, options),
-        depth,
-        block,
-        tuple(_whole_number(w, "widths") for w in widths.split("-")) if widths else DEFAULT_WIDTHS,
-    )
+    scheme: Scheme
+    if kind == "resnet" or suffix == "-tra" or (kind == "lm-resnet" and "k" not in options):
+        scheme = {"resnet": None, "zerosnet": ZEROSNET_TRA, "lm-resnet": LM_ORIGINAL}[kind]
+        if options:
+            raise RequestError(f"the network {base!r} has no option {next(iter(options))[:40]!r}; allowed are {_FORMS}")
+    else:
+        if kind == "preresnet":
+            base = "preresnet" if "alpha" in options else "euler"
+        elif kind:
+            base = "zerosnet-opt" if suffix else kind.removesuffix("-resnet")
+        scheme = scheme_from_parts(base, options)
+    numbers = tuple(_whole_number(w, "widths") for w in widths.split("-")) if widths else ()
+    return NetworkSpec(scheme, depth, block, numbers, form)
 
 
 def _whole_number(text: str, what: str) -> int:

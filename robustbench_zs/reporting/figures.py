@@ -15,8 +15,8 @@ from matplotlib.patches import Circle
 from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.schemes import MultistepScheme
 
-VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00"}
-"""Blue and vermilion of Okabe and Ito, which colour-blind readers can tell apart."""
+VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#000000"}
+"""Blue, vermilion and black of Okabe and Ito, which colour-blind readers can tell apart."""
 
 MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
@@ -36,7 +36,7 @@ def png(figure: Figure, dpi: int = 130) -> bytes:
 
 
 def _verdicts(frame: pd.DataFrame) -> pd.Series:
-    return frame["zero_stable"].map({True: "zero-stable", False: "not zero-stable"})
+    return frame["zero_stable"].map({True: "zero-stable", False: "not zero-stable"}).fillna("no verdict")
 
 
 def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
@@ -63,7 +63,10 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
     order = levels.drop_duplicates("network").sort_values("largest_modulus")
     # The scheme alone says it where every network has one of its own.
     label = "scheme" if order["scheme"].is_unique else "network"
-    names = {r["network"]: f"{r[label]}  (|ρ| = {r['largest_modulus']:.2f})" for _, r in order.iterrows()}
+    names = {
+        r["network"]: str(r[label]) + (f"  (|ρ| = {r['largest_modulus']:.2f})" if pd.notna(r["largest_modulus"]) else "")
+        for _, r in order.iterrows()
+    }
     levels["Network"] = levels["network"].map(names)
     palette = dict(zip(names.values(), sns.color_palette("viridis_r", len(names)), strict=True))
     with sns.axes_style("whitegrid"):
@@ -78,7 +81,7 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
             style="Verdict",
             palette=palette,
             hue_order=list(names.values()),
-            style_order=list(VERDICT_COLOURS),
+            style_order=[v for v in VERDICT_COLOURS if (levels["Verdict"] == v).any()],
             errorbar="sd" if len(names) <= MOST_BANDS else None,
             ax=axis,
             legend=axis is axes[-1],

@@ -17,7 +17,9 @@ from robustbench_zs.analysis import degradation_by_verdict, modulus_correlations
 from robustbench_zs.analysis.summary import CLEAN
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
-from robustbench_zs.training.checkpoint import Header
+from robustbench_zs.schemes import TrainableScheme
+from robustbench_zs.schemes.coefficients import LARGEST
+from robustbench_zs.training.checkpoint import Header, network_spec
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,13 @@ def _draw(folder: Path, results: pd.DataFrame) -> None:
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with lists as text, numbers apart by spaces."""
     text = [" ".join(map(repr, m)) if m is not None else None for m in frame["moduli"]]
-    return frame.assign(moduli=pd.Series(text, frame.index, object))
+    blocks = [
+        None if b is None else "; ".join(" ".join(map(repr, m or [])) for m in b) for b in frame.get("block_moduli", [])
+    ]
+    flat = {"moduli": pd.Series(text, frame.index, object)}
+    if blocks:
+        flat["block_moduli"] = pd.Series(blocks, frame.index, object)
+    return frame.assign(**flat)
 
 
 def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame) -> list[str]:
@@ -152,7 +160,7 @@ def _render(
     return environment.from_string(template).render(
         facts=facts,
         networks=len(headers),
-        schemes=len({(*h.network.scheme.alphas, h.network.scheme.beta) for h in headers}),
+        schemes=len({network_spec(h.network).scheme for h in headers}),
         depths=f"{depths[0]} layers" if len(depths) == 1 else f"{len(depths)} depths",
         seeds=len({h.seed for h in headers}),
         dataset=first.dataset.name,
@@ -166,6 +174,7 @@ def _render(
         every_network=tables.markdown(layouts["every_network"]),
         degradation=tables.markdown(tables.degradation_table(degradation)) if len(degradation) else "No perturbation.",
         correlation=tables.markdown(tables.correlation_table(correlations)),
+        trained_coefficients=[sentence for h in headers if (sentence := _trained_coefficients(h))],
         diverged=[
             f"`{h.network.name}`, seed {h.seed}: the loss was not finite in epoch {h.diverged_at}; "
             "it was evaluated as it is."
@@ -177,6 +186,22 @@ def _render(
         execution=_most_common([f"{h.execution['device']}, {h.execution['threads']} thread(s) a network" for h in headers]),
         versions=_most_common([", ".join(f"{k} {v}" for k, v in h.environment.items() if v is not None) for h in headers]),
         train_digest=first.dataset.train_digest,
+    )
+
+
+def _trained_coefficients(header: Header) -> str | None:
+    """Where the trainable parameters of a network ended; None without any."""
+    scheme = network_spec(header.network).scheme
+    parameters = header.history[-1].block_parameters
+    if not isinstance(scheme, TrainableScheme) or not parameters:
+        return None
+    known = [p for p in parameters if p is not None]
+    stable = sum(scheme.at(p).zero_stable for p in known if abs(p) <= LARGEST)
+    letter = "λ" if scheme.name == "zerosnet-tra" else "k"
+    reach = f"from {min(known):.3f} to {max(known):.3f}" if known else "not finite"
+    return (
+        f"`{header.network.name}`, seed {header.seed}: {stable} of {len(parameters)} blocks end inside the zero-stable "
+        f"region; {letter} {reach}."
     )
 
 

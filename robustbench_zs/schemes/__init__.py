@@ -13,16 +13,20 @@ from robustbench_zs.schemes.families import (
     two_step,
 )
 from robustbench_zs.schemes.scheme import MultistepScheme
+from robustbench_zs.schemes.trainable import LM_ORIGINAL, ZEROSNET_TRA, TrainableScheme
 
 __all__ = [
     "CATALOG_NAMES",
+    "LM_ORIGINAL",
     "ONE_STEP_REGION",
     "OPTIMAL_LAMBDA",
     "THIRD_ORDER_REGION",
     "TWO_STEP_REGION",
+    "ZEROSNET_TRA",
     "Coefficient",
     "CoefficientLike",
     "MultistepScheme",
+    "TrainableScheme",
     "ZeroStableRegion",
     "catalog",
     "format_coefficient",

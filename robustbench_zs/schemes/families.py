@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.schemes.coefficients import Coefficient, CoefficientLike, format_coefficient, parse_coefficient
@@ -86,5 +86,10 @@ def third_order(lam: CoefficientLike, name: str | None = None) -> MultistepSchem
     number = parse_coefficient(lam)
     if number == 0:
         raise RequestError("lambda must not be 0: eq. 10 divides by it")
-    common = (1 + number) / (4 * number)
-    return MultistepScheme((3 * common, -1 / number, common), (3 * number - 1) / (2 * number), name)
+    return MultistepScheme(*third_order_coefficients(number), name)
+
+
+def third_order_coefficients(lam: Any) -> tuple[tuple[Any, Any, Any], Any]:
+    """(α_0, α_1, α_2), β of eq. 10, for a number as for a tensor of them; λ ≠ 0."""
+    common = (1 + lam) / (4 * lam)
+    return (3 * common, -1 / lam, common), (3 * lam - 1) / (2 * lam)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import make_attack
 from robustbench_zs.networks import NetworkSpec, network_from_name
-from robustbench_zs.networks.spec import DEFAULT_WIDTHS, default_block
+from robustbench_zs.networks.spec import default_block
 from robustbench_zs.perturbations import ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.catalog import multistep_name
@@ -70,6 +70,9 @@ class RecipeTable(_Table):
     momentum: Number | None = None
     weight_decay: Number | None = None
     augmentation: Literal["none", "crop-flip"] | None = None
+    schedule: Literal["step", "cosine"] | None = None
+    warmup_epochs: int | None = None
+    weights: Literal["last", "best"] | None = None
 
 
 class GaussianTable(_Table):
@@ -117,7 +120,7 @@ class Study(_Table):
     dataset: DatasetTable
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
     depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
-    widths: list[int] = Field(default_factory=lambda: list(DEFAULT_WIDTHS))
+    widths: list[int] = Field(default_factory=list, max_length=4)
     block: Literal["basic", "bottleneck"] | None = None
     networks: list[str] = Field(default_factory=list, max_length=1000)
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=1000)

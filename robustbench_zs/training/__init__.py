@@ -1,7 +1,7 @@
 """Training: recipe, loop, augmentation, checkpoints."""
 
 from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
-from robustbench_zs.training.recipe import RECIPES, Recipe, recipe_for, recipe_from_name
+from robustbench_zs.training.recipe import RECIPES, Recipe, recipe_for, recipe_from_name, recipe_table
 from robustbench_zs.training.train import DEFAULT_NETWORKS, train, training_table
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "read_checkpoint",
     "recipe_for",
     "recipe_from_name",
+    "recipe_table",
     "train",
     "training_table",
 ]

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,9 +16,11 @@ from torch import Tensor
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import canonical_json, write_atomically
 from robustbench_zs.networks import NetworkSpec
-from robustbench_zs.networks.multistep import MultistepResNet
+from robustbench_zs.networks.build import Network, build_network
+from robustbench_zs.networks.spec import Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
+from robustbench_zs.schemes.trainable import TRAINABLE
 
 FORMAT = 1
 METADATA_KEY = "zsbench"
@@ -37,11 +40,14 @@ class SchemeHeader(_Part):
 
 
 class NetworkHeader(_Part):
+    """`scheme` is coefficients, the name of a family with a trainable parameter a block, or null for the ResNet."""
+
     name: str = Field(max_length=10_000)
-    scheme: SchemeHeader
+    scheme: SchemeHeader | Literal["zerosnet-tra", "lm-original"] | None
     depth: int
     block: str
-    widths: list[int] = Field(max_length=3)
+    widths: list[int] = Field(min_length=1, max_length=4)
+    form: Literal["cifar", "imagenet"] = "cifar"
     channels: int = Field(ge=1, le=4096)
     classes: int = Field(ge=1, le=100_000)
 
@@ -62,6 +68,7 @@ class EpochHeader(_Part):
     train_accuracy: float | None
     test_accuracy: float | None
     seconds: float
+    block_parameters: list[float | None] | None = Field(None, max_length=2000)
 
 
 class Header(_Part):
@@ -85,32 +92,52 @@ class Header(_Part):
 
     @property
     def best(self) -> EpochHeader | None:
-        """The epoch with the best test accuracy; recorded, but the weights are those of the last epoch."""
+        """The epoch with the best test accuracy; recorded, though only the recipe's `weights = "best"` keeps its weights."""
         known = [e for e in self.history if e.test_accuracy is not None]
         return max(known, key=lambda e: e.test_accuracy or 0.0, default=None)
 
 
 def network_header(spec: NetworkSpec, channels: int, classes: int) -> NetworkHeader:
-    assert spec.scheme.beta is not None
     return NetworkHeader(
         name=spec.name,
-        scheme=SchemeHeader(
-            name=spec.scheme.name,
-            alphas=[serialize_coefficient(a) for a in spec.scheme.alphas],
-            beta=serialize_coefficient(spec.scheme.beta),
-        ),
+        scheme=_scheme_header(spec.scheme),
         depth=spec.depth,
         block=spec.block,
         widths=list(spec.widths),
+        form=spec.form,
         channels=channels,
         classes=classes,
     )
 
 
+def _scheme_header(scheme: Scheme) -> Any:
+    if not isinstance(scheme, MultistepScheme):
+        return scheme and scheme.name
+    assert scheme.beta is not None
+    return SchemeHeader(
+        name=scheme.name,
+        alphas=[serialize_coefficient(a) for a in scheme.alphas],
+        beta=serialize_coefficient(scheme.beta),
+    )
+
+
+def description(header: NetworkHeader) -> dict[str, Any]:
+    """What a network is, without the names it goes by."""
+    parts = header.model_dump(mode="json")
+    del parts["name"]
+    if isinstance(header.scheme, SchemeHeader):
+        del parts["scheme"]["name"]
+    return parts
+
+
 def network_spec(header: NetworkHeader) -> NetworkSpec:
     """The specification that a header describes; `RequestError` where it is out of range."""
-    scheme = MultistepScheme(header.scheme.alphas, header.scheme.beta, header.scheme.name)
-    return NetworkSpec(scheme, header.depth, header.block, tuple(header.widths))
+    scheme: Scheme
+    if isinstance(header.scheme, SchemeHeader):
+        scheme = MultistepScheme(header.scheme.alphas, header.scheme.beta, header.scheme.name)
+    else:
+        scheme = None if header.scheme is None else TRAINABLE[header.scheme]
+    return NetworkSpec(scheme, header.depth, header.block, tuple(header.widths), header.form)
 
 
 @dataclass(frozen=True)
@@ -146,11 +173,9 @@ class Checkpoint:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the network's description and its weights; the name and the history do not enter."""
-        description = self.header.network.model_dump(mode="json")
-        del description["name"], description["scheme"]["name"]
-        return weights_digest(canonical_json(description), self.tensors)
+        return weights_digest(canonical_json(description(self.header.network)), self.tensors)
 
-    def network(self) -> MultistepResNet:
+    def network(self) -> Network:
         """The trained network in evaluation mode, on the CPU."""
         tensors = self.tensors
         network = _empty_network(self.header.network)
@@ -158,9 +183,9 @@ class Checkpoint:
         return network.eval()
 
 
-def _empty_network(header: NetworkHeader) -> MultistepResNet:
+def _empty_network(header: NetworkHeader) -> Network:
     unit = ((0.0,) * header.channels, (1.0,) * header.channels)
-    return MultistepResNet(network_spec(header), header.channels, header.classes, *unit)
+    return build_network(network_spec(header), header.channels, header.classes, *unit)
 
 
 @lru_cache(maxsize=64)
@@ -171,9 +196,9 @@ def _expected_tensors(header: str) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (t.shape, t.dtype) for name, t in network.state_dict().items()}
 
 
-def weights_digest(description: str, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over a description and the tensors by name, type, shape and bytes."""
-    sha = hashlib.sha256(description.encode())
+def weights_digest(what: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over what the network is and the tensors by name, type, shape and bytes."""
+    sha = hashlib.sha256(what.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, nn
 
 from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.schemes import TrainableScheme
 from robustbench_zs.training.augmentation import crop_and_flip
 from robustbench_zs.training.recipe import Recipe
 
@@ -21,7 +23,10 @@ TEST_BATCH = 512
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave: mean loss, running training accuracy and test accuracy in percent, seconds it took."""
+    """What one epoch gave: mean loss, running training accuracy and test accuracy in percent, seconds it took.
+
+    `block_parameters` are the trainable parameters of the scheme at its end, None without any.
+    """
 
     epoch: int
     learning_rate: float
@@ -29,6 +34,7 @@ class Epoch:
     train_accuracy: float
     test_accuracy: float
     seconds: float
+    block_parameters: tuple[float, ...] | None = None
 
     @property
     def diverged(self) -> bool:
@@ -53,22 +59,22 @@ def fit(
     device: torch.device,
     on_epoch: OnEpoch = lambda epoch: None,
 ) -> list[Epoch]:
-    """Train `network` in place on `device` and return the history.
+    """Train `network` in place on `device` and return the history; it is left with the weights the recipe asks for.
 
     A loss that is not finite ends the training after that epoch: for networks that are not zero-stable this is a result.
     """
     network.to(device).train()
     # One fused update instead of hundreds of tiny ones: a 56-layer network has 230 parameter tensors.
     optimizer = torch.optim.SGD(
-        network.parameters(),
+        parameter_groups(network, recipe.weight_decay),
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
     order, augment = stream(seed, "order"), stream(seed, "augmentation")
     pixels, labels = train.pixels.to(device), train.labels.to(device)
     history: list[Epoch] = []
+    best_accuracy, best_weights = -1.0, {}
     for number in range(recipe.epochs):
         start = time.perf_counter()
         rate = recipe.learning_rate_at(number)
@@ -95,13 +101,37 @@ def fit(
             train_accuracy=100 * correct.item() / len(train),
             test_accuracy=_accuracy(network, test, device),
             seconds=time.perf_counter() - start,
+            block_parameters=_block_parameters(network),
         )
         history.append(epoch)
         on_epoch(epoch)
         if epoch.diverged:
             break
+        if recipe.weights == "best" and epoch.test_accuracy > best_accuracy:
+            best_accuracy = epoch.test_accuracy
+            best_weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    if best_weights:
+        network.load_state_dict(best_weights)
     network.eval()
     return history
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimizer: everything decays but the parameters of a scheme that says it does not."""
+    scheme = getattr(network, "scheme", None)
+    spared = isinstance(scheme, TrainableScheme) and not scheme.weight_decay
+    decaying: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        (free if spared and name == "parameters_of_blocks" else decaying).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": decaying, "weight_decay": weight_decay}]
+    return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
+
+
+def _block_parameters(network: nn.Module) -> tuple[float, ...] | None:
+    if isinstance(getattr(network, "scheme", None), TrainableScheme):
+        return tuple(network.effective_parameters().tolist())  # type: ignore[operator]
+    return None
 
 
 def _accuracy(network: nn.Module, data: LabelledImages, device: torch.device) -> float:

@@ -16,13 +16,15 @@ from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.files import canonical_json
 from robustbench_zs.networks import NetworkSpec, network_from_name
-from robustbench_zs.networks.multistep import MultistepResNet
+from robustbench_zs.networks.build import build_network
+from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.training.checkpoint import (
     FORMAT,
     Checkpoint,
     DatasetHeader,
     EpochHeader,
     Header,
+    description,
     finite,
     network_header,
     read_checkpoint,
@@ -79,11 +81,9 @@ class TrainingTask:
     def key(self) -> str:
         """SHA-256 of what decides the weights: network, training images, recipe, seed and training version."""
         dataset = self.load_dataset()
-        network = network_header(self.network, dataset.train.shape[0], dataset.classes).model_dump(mode="json")
-        del network["name"], network["scheme"]["name"]
         what = {
             "version": TRAINING_VERSION,
-            "network": network,
+            "network": description(network_header(self.network, dataset.train.shape[0], dataset.classes)),
             "train_digest": dataset.train.digest,
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
@@ -216,7 +216,7 @@ def _train_one(task: TrainingTask, execution: Execution, send: Callable[[Epoch],
     mean, std = dataset.train.channel_statistics()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(stream(task.seed, "weights").get_state())
-        network = MultistepResNet(task.network, channels, dataset.classes, mean, std)
+        network = build_network(task.network, channels, dataset.classes, mean, std)
     network.to(memory_format=getattr(torch, execution.layout))
     try:
         history = fit(network, dataset.train, dataset.test, task.recipe, task.seed, torch.device(execution.device), send)
@@ -235,11 +235,20 @@ def _train_one(task: TrainingTask, execution: Execution, send: Callable[[Epoch],
         seed=task.seed,
         training_key=task.key,
         execution=asdict(execution),
-        history=[EpochHeader.model_validate({k: finite(v) for k, v in asdict(epoch).items()}) for epoch in history],
+        history=[_epoch_header(epoch) for epoch in history],
         diverged_at=next((epoch.epoch for epoch in history if epoch.diverged), None),
         environment=environment(),
     )
     return save_checkpoint(task.path, network, header)
+
+
+def _epoch_header(epoch: Epoch) -> EpochHeader:
+    """The epoch as a header holds it, numbers that are not finite as null."""
+    values = asdict(epoch)
+    parameters = values.pop("block_parameters")
+    numbers = {name: finite(value) for name, value in values.items()}
+    blocks = None if parameters is None else [finite(p) for p in parameters]
+    return EpochHeader.model_validate({**numbers, "block_parameters": blocks})
 
 
 def training_table(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
@@ -248,7 +257,7 @@ def training_table(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
 
     rows = []
     for checkpoint in checkpoints:
-        header, scheme = checkpoint.header, checkpoint.spec.scheme
+        header, spec = checkpoint.header, checkpoint.spec
         last, best = header.history[-1], header.best
         rows.append(
             {
@@ -256,9 +265,10 @@ def training_table(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
                 "checkpoint": str(checkpoint.path),
                 "digest": checkpoint.digest,
                 "network": header.network.name,
-                "scheme": header.network.scheme.name,
-                "moduli": list(scheme.moduli),
-                "zero_stable": scheme.zero_stable,
+                "scheme": spec.scheme_name,
+                "moduli": list(spec.fixed_scheme.moduli) if spec.fixed_scheme else None,
+                "zero_stable": spec.fixed_scheme.zero_stable if spec.fixed_scheme else None,
+                "block_moduli": block_moduli(spec, header.history[-1].block_parameters),
                 "dataset": header.dataset.name,
                 "train_examples": header.dataset.train_examples,
                 "seed": header.seed,

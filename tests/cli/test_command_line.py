@@ -191,6 +191,14 @@ def test_a_checkpoint_folder_that_is_a_file_cannot_be_finished(tmp_path: Path) -
     assert "checkpoints" in result.stderr
 
 
+def test_a_recipe_is_shown_in_full_and_nothing_trained(tmp_path: Path) -> None:
+    result = zsbench("train", "--recipe", "cifar10-code", "--epochs", "7", "--show-recipe", "--format", "json", cwd=tmp_path)
+    settings = {row["setting"]: row["value"] for row in json.loads(result.stdout)}
+    assert settings["optimizer"] == "SGD"
+    assert (settings["epochs"], settings["weight_decay"], settings["weights"]) == (7, 5e-4, "best")
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("seconds", [2, 8], ids=["while torch is imported", "in training"])
 def test_interruption_ends_with_130(tmp_path: Path, seconds: float) -> None:
     command = [sys.executable, "-m", "robustbench_zs.cli", "train", "--epochs", "1000"]

@@ -33,6 +33,7 @@ COLUMNS = [
     "scheme",
     "moduli",
     "zero_stable",
+    "block_moduli",
     "dataset",
     "split",
     "perturbation",

@@ -58,7 +58,8 @@ def stored_rows() -> list[tuple[object, ...]]:
 
 
 def test_coefficients_in_toml_are_exact_text() -> None:
-    scheme = load_study("tiny.toml").specs()[1].scheme
+    scheme = load_study("tiny.toml").specs()[1].fixed_scheme
+    assert scheme is not None
     assert scheme.exact
     assert [str(a) for a in scheme.alphas] == ["1/10", "1/3"]
     assert str(scheme.beta) == "3/2"

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,29 @@ def test_cifar_recipes_are_the_papers(name: str, epochs: int) -> None:
     assert RECIPES[name].learning_rate_at(epochs * 3 // 4) == pytest.approx(0.001)
 
 
+def test_the_published_code_differs_in_two_ways() -> None:
+    for name in ("cifar10", "cifar100"):
+        assert RECIPES[f"{name}-code"] == RECIPES[name].with_changes(weight_decay=5e-4, weights="best")
+    assert RECIPES["cifar-gap"] == RECIPES["cifar100"].with_changes(epochs=500)
+
+
+def test_cosine_with_warm_up_is_that_of_torch() -> None:
+    recipe = Recipe(150, learning_rate=0.2, schedule="cosine", warmup_epochs=5)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 145)
+    wanted = []
+    for _ in range(145):
+        wanted.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    rates = [recipe.learning_rate_at(epoch) for epoch in range(150)]
+    assert rates == pytest.approx([0.04, 0.08, 0.12, 0.16, 0.2, *wanted])
+
+
+def test_a_warm_up_of_all_epochs() -> None:
+    assert [Recipe(2, schedule="cosine", warmup_epochs=2).learning_rate_at(e) for e in (0, 1)] == [0.05, 0.1]
+
+
 def test_digits_are_not_augmented() -> None:
     assert recipe_for("digits").augmentation == "none"
 
@@ -57,6 +81,10 @@ def test_digits_are_not_augmented() -> None:
         {"weight_decay": -1e-4},
         {"weight_decay": math.nan},
         {"augmentation": "mixup"},
+        {"schedule": "linear"},
+        {"weights": "average"},
+        {"warmup_epochs": 2},
+        {"warmup_epochs": 0.5},
     ],
     ids=str,
 )

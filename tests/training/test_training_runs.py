@@ -37,6 +37,19 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path: Path, recipe
     assert same_weights(first, second)
 
 
+@pytest.mark.parametrize("weights", ["last", "best"])
+def test_the_weights_are_those_the_recipe_asks_for(tmp_path: Path, weights: str) -> None:
+    # A rate that rises to the end makes the last epochs worse.
+    recipe = Recipe(5, 16, learning_rate=0.3, schedule="cosine", warmup_epochs=5, weights=weights)  # type: ignore[arg-type]
+    checkpoint = train_small(tmp_path, recipe, train_examples=200, test_examples=100)[0]
+    seen = [epoch.test_accuracy for epoch in checkpoint.header.history]
+    assert seen[-1] != max(a for a in seen if a is not None), "the last epoch is the best: this test says nothing"
+    test = load_dataset("digits", test_examples=100).test
+    with torch.no_grad():
+        correct = int((checkpoint.network()(test.images()).argmax(1) == test.labels).sum())
+    assert correct == (seen[-1] if weights == "last" else max(a for a in seen if a is not None))
+
+
 def test_worker_processes_give_the_weights_of_this_process(tmp_path: Path) -> None:
     epochs: list[int] = []
     here = train_small(tmp_path / "here", seeds=(0, 1))
