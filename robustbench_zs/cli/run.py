@@ -23,8 +23,14 @@ data_dir_option = click.option(
 )
 
 
+scale_option = click.option(
+    "--scale", type=click.Choice(["smoke", "small"]), help="A scaled-down form; its report goes to reports/NAME-SCALE/."
+)
+
+
 @click.command(cls=Command)
 @click.argument("study")
+@scale_option
 @data_dir_option
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done and what waits for what; do nothing.")
 @click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations.")
@@ -32,6 +38,7 @@ data_dir_option = click.option(
 @output_options
 def run(
     study: str,
+    scale: str | None,
     data_dir: Path | None,
     plan_only: bool,
     batch_size: int,
@@ -47,7 +54,7 @@ def run(
     from robustbench_zs.studies import load_study, make_plan, run_study
     from robustbench_zs.workers import available_cores
 
-    loaded = load_study(study)
+    loaded = load_study(study, scale)
     if plan_only:
         _print_plan(make_plan(loaded, data_dir).table(), format_, output)
         return

@@ -24,13 +24,16 @@ from robustbench_zs.training.checkpoint import Header, network_spec
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What a report says about a study besides its results; one header a network."""
+    """What a report says about a study besides its results; one header a network, `again` is what `zsbench run` takes."""
 
     name: str
     title: str
     recipe: dict[str, Any]
     headers: Sequence[Header]
     engine: str
+    again: str
+    note: str = ""
+    scaled: str = ""
 
 
 PICTURES = ("accuracy", "degradation")

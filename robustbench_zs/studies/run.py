@@ -68,6 +68,7 @@ class Status:
 def run_study(
     study: str | Path | Study,
     *,
+    scale: str | None = None,
     data_dir: str | Path | None = None,
     store: str | Path = DEFAULT_STORE,
     device: str | None = None,
@@ -83,6 +84,7 @@ def run_study(
 
     Args:
         study: a `Study`, a TOML file, or the name of one.
+        scale: a scaled-down form of it, `"smoke"` or `"small"`; see `load_study`.
         data_dir: folder that holds the datasets.
         device, threads, workers: as for `train`; networks of this study that are trained already decide device and
             threads for the rest, so that all are trained alike.
@@ -92,7 +94,7 @@ def run_study(
         RequestError: the study or its data are not there or not right.
         UnfinishedError: out of memory or disk, or the store is locked.
     """
-    loaded = study if isinstance(study, Study) else load_study(study)
+    loaded = study if isinstance(study, Study) else load_study(study, scale)
     plan = make_plan(loaded, data_dir)
     known = ResultsStore(store)
     status = plan_status(plan, known)
@@ -218,6 +220,9 @@ def report_study(
         recipe=plan.study.full_recipe().as_dict(),
         headers=headers,
         engine=plan.study.engine,
+        again=plan.study.request,
+        note=plan.study.note,
+        scaled=plan.study.scaled,
     )
     write_report(folder, facts, results, gap_frame, redraw)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
@@ -227,13 +232,19 @@ def _no_weights() -> Any:
     raise RequestError("the weights of this network are not at hand")
 
 
-def report(study: str | Path, *, data_dir: str | Path | None = None, store: str | Path = DEFAULT_STORE) -> StudyResult:
+def report(
+    study: str | Path,
+    *,
+    scale: str | None = None,
+    data_dir: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+) -> StudyResult:
     """The report of a study again, from the store alone; the function behind `zsbench report`.
 
     Raises:
         RequestError: no such study, no store, or results are missing.
     """
-    plan = make_plan(load_study(study), data_dir)
+    plan = make_plan(load_study(study, scale), data_dir)
     if not Path(store).exists():
         raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
     known = ResultsStore(store)

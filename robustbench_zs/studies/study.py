@@ -112,11 +112,31 @@ PerturbationTable = Annotated[
 ]
 
 
+Scale = Literal["smoke", "small"]
+
+
+class ScaleTable(_Table):
+    """A scaled-down form: what stands here replaces the study's own."""
+
+    epochs: int | None = None
+    train_examples: int | None = None
+    test_examples: int | None = None
+    depths: list[int] | None = None
+    seeds: list[int] | None = None
+    schemes: list[str] | None = None
+
+
 class Study(_Table):
-    """A study as its file states it; every value has been checked, down to each network and perturbation."""
+    """A study as its file states it; every value has been checked, down to each network and perturbation.
+
+    `note` is shown in the report; `scaled` says how a scaled-down form differs, and is not set by a file.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     title: str = Field("", max_length=500)
+    note: str = Field("", max_length=5000)
+    scaled: str = ""
+    scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
     dataset: DatasetTable
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
     depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
@@ -147,6 +167,12 @@ class Study(_Table):
         if len(set(labels)) < len(labels):
             raise ValueError("two perturbations are the same")
         return self
+
+    @property
+    def request(self) -> str:
+        """What `zsbench run` takes for this study."""
+        scale = self.scaled.partition("`")[2].partition("`")[0]
+        return f"{self.name.removesuffix(f'-{scale}')} --scale {scale}" if scale else self.name
 
     def specs(self) -> list[NetworkSpec]:
         """The networks, each depth with all schemes, then those given by name."""
@@ -204,11 +230,15 @@ def find_study(study: str | Path) -> Path:
     raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known)}")
 
 
-def load_study(study: str | Path) -> Study:
+def load_study(study: str | Path, scale: str | None = None) -> Study:
     """Read and check a study file. Decimals in it are kept as text, so coefficients are exact.
 
+    Args:
+        study: a TOML file, or the name of a study.
+        scale: one of the scaled-down forms in the file, `"smoke"` or `"small"`; its results go by the name NAME-SCALE.
+
     Raises:
-        RequestError: no such study, not TOML, an unknown key, a value out of range; the sentence names the place.
+        RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
     """
     path = find_study(study)
     try:
@@ -218,9 +248,43 @@ def load_study(study: str | Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise RequestError(f"{path} is not a TOML file that can be read: {error}") from error
     try:
-        return Study.model_validate(data)
+        if "scaled" in data:
+            raise RequestError(f"{path}: the key 'scaled' is not for study files")
+        full = Study.model_validate(data)
+        return full if scale is None else Study.model_validate(_scaled_down(data, full, scale))
     except ValidationError as error:
         raise RequestError(f"{path}: {_sentence(error)}") from error
+
+
+def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any]:
+    """The content of a study file with what a scale replaces, and a text that says what that is."""
+    table = next((t for name, t in full.scale.items() if name == scale), None)
+    if table is None:
+        there_are = ", ".join(full.scale) or "none"
+        raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
+    changes = table.model_dump(exclude_none=True)
+    places = {"epochs": "recipe", "train_examples": "dataset", "test_examples": "dataset"}
+    before = {
+        "epochs": full.full_recipe().epochs,
+        "train_examples": full.dataset.train_examples or "all",
+        "test_examples": full.dataset.test_examples or "all",
+        "depths": full.depths,
+        "seeds": full.seeds,
+        "schemes": f"{len(full.schemes)}",
+    }
+    result = {**data, "name": f"{full.name}-{scale}", "scale": {}}
+    texts = []
+    for key, value in changes.items():
+        if key in places:
+            result[places[key]] = {**result.get(places[key], {}), key: value}
+        else:
+            result[key] = value
+        now, was = (
+            " ".join(map(str, v)) if isinstance(v, list) else v
+            for v in (len(value) if key == "schemes" else value, before[key])
+        )
+        texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
+    return {**result, "scaled": f"`{scale}`: {', '.join(texts)}"}
 
 
 def _sentence(error: ValidationError) -> str:
@@ -243,6 +307,8 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
     tables: dict[str, type[_Table]] = {
         "dataset": DatasetTable,
         "recipe": RecipeTable,
+        "smoke": ScaleTable,
+        "small": ScaleTable,
         "schemes": SchemeTable,
         "gaussian": GaussianTable,
         "uniform": UniformTable,
