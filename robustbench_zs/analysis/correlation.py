@@ -96,11 +96,12 @@ def modulus_correlations(results: pd.DataFrame, value: str) -> pd.DataFrame:
         One row a perturbation (a single one without that column): `perturbation`, `rho`, `ci_low`, `ci_high`, `networks`,
         `schemes`, `finding`. Networks whose scheme is unknown are left out.
     """
-    frame = with_largest_modulus(results).dropna(subset=["largest_modulus"])
+    frame = with_largest_modulus(results)
     if "perturbation" not in frame:
         frame = frame.assign(perturbation="clean")
     rows = []
-    for perturbation, group in frame.groupby("perturbation", sort=False):
+    for perturbation, networks in frame.groupby("perturbation", sort=False):
+        group = networks.dropna(subset=["largest_modulus"])
         found = rank_correlation(
             group["largest_modulus"].tolist(), group[value].tolist(), [tuple(m) for m in group["moduli"]]
         )

@@ -17,11 +17,12 @@ def degradation_by_verdict(results: pd.DataFrame) -> pd.DataFrame:
         One row a perturbation: `perturbation`, `non_zero_stable`, `zero_stable` (mean drops), `difference` (the former − the
         latter), `non_zero_stable_networks`, `zero_stable_networks` (numbers of networks, seeds counted once).
     """
-    schemes = by_scheme(results, "drop").dropna(subset=["zero_stable"])
+    schemes = by_scheme(results, "drop")
     rows = []
     for perturbation, group in schemes.groupby("perturbation", sort=False):
-        stable = group["zero_stable"].astype(bool)
-        sides = {"non_zero_stable": group.loc[~stable, "mean"], "zero_stable": group.loc[stable, "mean"]}
+        known = group.dropna(subset=["zero_stable"])
+        stable = known["zero_stable"].astype(bool)
+        sides = {"non_zero_stable": known.loc[~stable, "mean"], "zero_stable": known.loc[stable, "mean"]}
         means = {name: float(side.mean()) if len(side) else None for name, side in sides.items()}
         low, high = means["zero_stable"], means["non_zero_stable"]
         rows.append(

@@ -86,6 +86,16 @@ delta = [0.1, 0.2]
 """
 
 
+def test_a_study_without_any_roots_is_reported(working_folder: Path) -> None:
+    """Nothing can be correlated, and no group is better than the other."""
+    Path("kinds.toml").write_text(STUDY.replace('"zerosnet14-opt:widths=4-4-4"', '"resnet14:widths=4-4-4"'))
+    run_study("kinds.toml", device="cpu", threads=1)
+    text = Path("reports/kinds/report.md").read_text()
+    assert text.count("cannot be computed: too few networks, or all alike") == 8  # four outcomes, in short and in the table
+    assert "nan" not in text.lower()
+    assert pd.read_csv("reports/kinds/degradation.csv")["difference"].isna().all()
+
+
 def test_a_study_of_all_kinds_of_networks_is_reported(working_folder: Path) -> None:
     Path("kinds.toml").write_text(STUDY)
     result = run_study("kinds.toml", device="cpu", threads=1)
