@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from robustbench_zs.analysis import degradation_by_verdict, modulus_correlations
+from robustbench_zs.analysis.against_paper import against_paper
 from robustbench_zs.analysis.summary import CLEAN
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
@@ -34,6 +35,8 @@ class StudyFacts:
     again: str
     note: str = ""
     scaled: str = ""
+    paper: str | None = None
+    paper_networks: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 PICTURES = ("accuracy", "degradation")
@@ -77,6 +80,8 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
         "correlations": correlations.drop(columns="perturbation"),
         **layouts,
     }
+    if facts.paper:
+        csv["against_paper"] = against_paper(facts.paper, results, gaps, facts.paper_networks)
     finished = folder / "report.md"  # written last, so where it stands the figures are those of results.csv
     if redraw or not _drawn(folder, csv["results"].to_csv(index=False)):
         finished.unlink(missing_ok=True)
@@ -84,7 +89,7 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
-    text = _render(facts, results, degradation, correlations, layouts)
+    text = _render(facts, results, degradation, correlations, layouts, csv.get("against_paper"))
     for name in PICTURES:
         if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
@@ -154,6 +159,7 @@ def _render(
     degradation: pd.DataFrame,
     correlations: pd.DataFrame,
     layouts: dict[str, pd.DataFrame],
+    beside_paper: pd.DataFrame | None,
 ) -> str:
     template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False, autoescape=False)
@@ -172,6 +178,7 @@ def _render(
         sentences=summary_sentences(degradation, correlations),
         correlations=correlations,
         attacked=bool(results["engine"].notna().any()),
+        beside_paper=None if beside_paper is None else tables.markdown(tables.against_paper_table(beside_paper)),
         table_6=tables.markdown(layouts["table6"]),
         table_7=tables.markdown(layouts["table7"]),
         every_network=tables.markdown(layouts["every_network"]),

@@ -111,6 +111,20 @@ def correlation_table(correlations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """The paper's and our mean ± standard deviation, their difference, and what it says."""
+    return pd.DataFrame(
+        {
+            "Network": cells["network"],
+            "Outcome": cells["outcome"],
+            "Paper": [spread(m, s) for m, s in zip(cells["paper_mean"], cells["paper_std"], strict=True)],
+            "Here": [spread(m, s) for m, s in zip(cells["mean"], cells["std"], strict=True)],
+            "Difference": [spread(d, None) for d in cells["difference"]],
+            "Finding": cells["verdict"],
+        }
+    )
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A table in GitHub's Markdown, numbers and intervals aligned right; pipes and line breaks in cells are escaped."""
 

@@ -223,6 +223,8 @@ def report_study(
         again=plan.study.request,
         note=plan.study.note,
         scaled=plan.study.scaled,
+        paper=plan.study.paper,
+        paper_networks=plan.study.paper_networks(),
     )
     write_report(folder, facts, results, gap_frame, redraw)
     return StudyResult(results, gap_frame, folder, trained, evaluated)

@@ -129,13 +129,16 @@ class ScaleTable(_Table):
 class Study(_Table):
     """A study as its file states it; every value has been checked, down to each network and perturbation.
 
-    `note` is shown in the report; `scaled` says how a scaled-down form differs, and is not set by a file.
+    `note` is shown in the report; `paper` is the table whose numbers stand beside ours there. `scaled` says how a
+    scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order; no file sets these.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     title: str = Field("", max_length=500)
     note: str = Field("", max_length=5000)
     scaled: str = ""
+    paper_depths: list[int] = Field(default_factory=list)
+    paper: Literal["table1", "table2", "table3", "table6", "table7", "figure4"] | None = None
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
     dataset: DatasetTable
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
@@ -183,6 +186,11 @@ class Study(_Table):
             for scheme in schemes
         ]
         return made + [network_from_name(name) for name in self.networks]
+
+    def paper_networks(self) -> dict[str, tuple[str, int]]:
+        """Name of each network → scheme and depth of the paper's one that it stands for."""
+        depth_of = dict(zip(self.depths, self.paper_depths or self.depths, strict=False))
+        return {spec.name: (spec.scheme_name or spec.name, depth_of.get(spec.depth, spec.depth)) for spec in self.specs()}
 
     def full_recipe(self) -> Recipe:
         """The recipe with everything in it."""
@@ -248,8 +256,8 @@ def load_study(study: str | Path, scale: str | None = None) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise RequestError(f"{path} is not a TOML file that can be read: {error}") from error
     try:
-        if "scaled" in data:
-            raise RequestError(f"{path}: the key 'scaled' is not for study files")
+        for key in {"scaled", "paper_depths"} & set(data):
+            raise RequestError(f"{path}: the key {key!r} is not for study files")
         full = Study.model_validate(data)
         return full if scale is None else Study.model_validate(_scaled_down(data, full, scale))
     except ValidationError as error:
@@ -284,7 +292,7 @@ def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any
             for v in (len(value) if key == "schemes" else value, before[key])
         )
         texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
-    return {**result, "scaled": f"`{scale}`: {', '.join(texts)}"}
+    return {**result, "scaled": f"`{scale}`: {', '.join(texts)}", "paper_depths": full.depths}
 
 
 def _sentence(error: ValidationError) -> str:

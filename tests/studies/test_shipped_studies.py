@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -56,6 +57,9 @@ def test_a_study_is_that_of_the_paper_and_its_small_forms_differ_only_where_they
         assert scaled.full_recipe().with_changes(epochs=full.full_recipe().epochs) == full.full_recipe()
         assert scaled.all_perturbations() == full.all_perturbations()
         assert set(scaled.schemes) <= set(full.schemes)
+        for network, (scheme, depth) in scaled.paper_networks().items():
+            assert network in {spec.name for spec in scaled.specs()}
+            assert (scheme, depth) in full.paper_networks().values()
         assert scale == "smoke" or scaled.schemes == full.schemes
         assert len(make_plan(scaled).evaluations) <= len(make_plan(full).evaluations)
 
@@ -71,6 +75,14 @@ def test_the_smallest_form_runs(name: str, generated: Path, working_folder: Path
     assert f"`zsbench run {name} --scale smoke`" in text
     assert ("not at hand" in text) == (name in ("fgsm-mnist", "pgd-cifar10"))
     assert "nan" not in text.lower()
+    if name in ("fgsm-mnist", "pgd-cifar10"):
+        assert "Beside the paper's numbers" not in text
+        return
+    assert "**Run at `smoke` scale" in text
+    beside = pd.read_csv(working_folder / "reports" / f"{name}-smoke" / "against_paper.csv")
+    outcomes = {"table6": 7, "table7": 3}.get(name, 1)
+    assert len(beside) == 2 * outcomes
+    assert beside["paper_mean"].notna().all() == (name != "figure4")
 
 
 def test_a_scale_that_is_not_there(tmp_path: Path) -> None:
