@@ -127,6 +127,40 @@ def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
     return figure
 
 
+def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
+    """Clean accuracy against the root pattern (Figure 4 of the paper), mean and standard deviation over seeds.
+
+    One column for each pattern of moduli, ordered by the largest; networks of several depths share it. None where no
+    network has roots.
+    """
+    frame = with_largest_modulus(results[results["perturbation"] == CLEAN]).dropna(subset=["largest_modulus"])
+    if frame.empty:
+        return None
+    frame = frame.assign(
+        Verdict=_verdicts, pattern=["\n".join(f"{m:.2f}" for m in moduli) for moduli in frame["moduli"]]
+    ).sort_values("largest_modulus", kind="stable")
+    patterns = frame["pattern"].nunique()
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(max(4.0, 0.75 * patterns + 1.5), 4.0), layout="constrained")
+        axis = figure.subplots()
+    sns.pointplot(
+        frame,
+        x="pattern",
+        y="accuracy",
+        hue="Verdict",
+        hue_order=[v for v in VERDICT_COLOURS if (frame["Verdict"] == v).any()],
+        palette=VERDICT_COLOURS,
+        errorbar="sd",
+        capsize=0.2,
+        linestyle="none",
+        markers="o",
+        ax=axis,
+    )
+    axis.set(xlabel="moduli of the roots", ylabel="accuracy, %")
+    axis.legend(title=None)
+    return figure
+
+
 def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
     """The characteristic roots of each scheme in the complex plane with the unit circle, a panel a scheme."""
     columns = min(5, len(schemes))

@@ -39,7 +39,7 @@ class StudyFacts:
     paper_networks: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
-PICTURES = ("accuracy", "degradation")
+PICTURES = ("accuracy", "degradation", "roots")
 
 
 def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: pd.DataFrame, redraw: bool = True) -> None:
@@ -108,7 +108,11 @@ def _drawn(folder: Path, results: str) -> bool:
 def _draw(folder: Path, results: pd.DataFrame) -> None:
     from robustbench_zs.reporting import figures
 
-    drawings = (figures.accuracy_against_level(results), figures.degradation_against_modulus(results))
+    drawings = (
+        figures.accuracy_against_level(results),
+        figures.degradation_against_modulus(results),
+        figures.accuracy_by_roots(results),
+    )
     for name, figure in zip(PICTURES, drawings, strict=True):
         path = folder / f"{name}.png"
         if figure is None:

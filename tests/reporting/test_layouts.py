@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from robustbench_zs.reporting.figures import accuracy_against_level, degradation_against_modulus, png, roots_in_the_plane
+from robustbench_zs.reporting.figures import (
+    accuracy_against_level,
+    accuracy_by_roots,
+    degradation_against_modulus,
+    png,
+    roots_in_the_plane,
+)
 from robustbench_zs.reporting.tables import interval, markdown, moduli_text, spread, table_6, table_7
 from robustbench_zs.schemes import MultistepScheme, catalog
 
@@ -60,6 +67,19 @@ def test_figures_are_pictures_and_always_the_same(results: pd.DataFrame) -> None
     assert accuracy_against_level(results) is None  # one level of each kind makes no line
     two = pd.concat([results, results.assign(perturbation="gaussian(delta=0.2)")])
     assert accuracy_against_level(two) is not None
+
+
+def test_accuracies_stand_over_their_moduli_with_deviations(results: pd.DataFrame) -> None:
+    figure = accuracy_by_roots(results)
+    assert figure is not None
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1.00\n0.50", "2.00"]
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.get_lines()])
+    heights = sorted(set(drawn[np.isfinite(drawn)].round(4).tolist()))
+    assert heights[0] == pytest.approx(90.5 - 0.7071, abs=1e-3)  # seeds 90 and 91
+    assert heights[-1] == pytest.approx(90.5 + 0.7071, abs=1e-3)
+    assert 90.5 in heights
+    assert accuracy_by_roots(results.assign(moduli=None)) is None
 
 
 def test_roots_are_drawn_for_any_scheme() -> None:
