@@ -291,7 +291,8 @@ def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any
             " ".join(map(str, v)) if isinstance(v, list) else v
             for v in (len(value) if key == "schemes" else value, before[key])
         )
-        texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
+        if now != was:
+            texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
     return {**result, "scaled": f"`{scale}`: {', '.join(texts)}", "paper_depths": full.depths}
 
 
