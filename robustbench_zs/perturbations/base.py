@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 
-class Perturbation:
+class Perturbation(ABC):
     """A frozen value with its parameters as fields; subclasses are dataclasses.
 
     `kind` names it in results, `needs_gradient` says whether it attacks the network it is measured on.
@@ -17,6 +18,7 @@ class Perturbation:
     kind: ClassVar[str]
     needs_gradient: ClassVar[bool] = False
 
+    @abstractmethod
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """Perturb a batch.
 
@@ -29,16 +31,15 @@ class Perturbation:
         Returns:
             float32 in [0, 1], N×C×H×W, on the device of `images`.
         """
-        raise NotImplementedError  # abstract: every subclass defines it
 
     def key(self) -> dict[str, Any]:
         """Canonical parameters as JSON values; equal keys give equal images."""
         return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """Short text for tables, such as `gaussian(delta=0.02)`."""
-        raise NotImplementedError  # abstract
 
     @property
     def seed_or_none(self) -> int | None:
