@@ -36,7 +36,9 @@ def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Pat
     if kind == "json":
         text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     elif kind == "csv":
-        text = frame.assign(**{c: [_flat(c, r[c]) for r in rows] for c in frame.columns}).to_csv(index=False)
+        from robustbench_zs.reporting.tables import flat_cell
+
+        text = frame.assign(**{c: [flat_cell(c, r[c]) for r in rows] for c in frame.columns}).to_csv(index=False)
     else:
         text = _table(rows, columns, output is not None)
     if output is None:
@@ -70,17 +72,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return value
-
-
-def _flat(column: str, value: Any) -> Any:
-    """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons."""
-    if not isinstance(value, list):
-        return value
-    if column == "roots":
-        return " ".join(f"{real!r}{imaginary:+}j" for real, imaginary in value)
-    if column == "block_moduli":
-        return "; ".join(" ".join(map(str, block or [])) for block in value)
-    return " ".join(map(str, value))
 
 
 def _table(rows: list[dict[str, Any]], columns: Columns, to_file: bool) -> str:

@@ -17,7 +17,8 @@ from robustbench_zs.evaluation.outcomes import Outcomes, measure
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation
-from robustbench_zs.schemes import CoefficientLike, MultistepScheme
+from robustbench_zs.schemes import CoefficientLike
+from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
 from robustbench_zs.training.train import choose_execution
 from robustbench_zs.workers import Job, run_jobs
@@ -324,14 +325,6 @@ def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
     store.remember_checkpoint(
         checkpoint.header.training_key, checkpoint.digest, checkpoint.path, checkpoint.header.model_dump_json()
     )
-
-
-def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
-    """`moduli` (descending) and `zero_stable`; None where the scheme is unknown."""
-    return {
-        "moduli": None if scheme is None else list(scheme.moduli),
-        "zero_stable": None if scheme is None else scheme.zero_stable,
-    }
 
 
 def _identity(subject: Subject) -> dict[str, Any]:

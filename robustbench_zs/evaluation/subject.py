@@ -40,13 +40,14 @@ class Subject:
 
     @staticmethod
     def of_header(header: Header, digest: str, path: str, build: Callable[[], nn.Module]) -> Subject:
+        spec = network_spec(header.network)
         return Subject(
             checkpoint=path,
             digest=digest,
             network=header.network.name,
-            scheme=network_spec(header.network).fixed_scheme,
-            scheme_name=network_spec(header.network).scheme_name,
-            block_moduli=block_moduli(network_spec(header.network), header.history[-1].block_parameters),
+            scheme=spec.fixed_scheme,
+            scheme_name=spec.scheme_name,
+            block_moduli=block_moduli(spec, header.history[-1].block_parameters),
             dataset=header.dataset.name,
             image_shape=(header.network.channels, *header.dataset.image_size),
             classes=header.network.classes,

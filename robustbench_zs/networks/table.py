@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from robustbench_zs.networks.spec import NetworkSpec, network_from_name
+from robustbench_zs.schemes.table import scheme_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +72,7 @@ def networks_table(
                 "block": spec.block,
                 "parameters": sum(p.numel() for p in module.parameters()),
                 "multiply_adds": multiply_adds,
-                "moduli": list(spec.fixed_scheme.moduli) if spec.fixed_scheme else None,
-                "zero_stable": spec.fixed_scheme.zero_stable if spec.fixed_scheme else None,
+                **scheme_columns(spec.fixed_scheme),
             }
         )
     return pd.DataFrame(rows).assign(zero_stable=pd.Series([row["zero_stable"] for row in rows], dtype=object))

@@ -122,15 +122,9 @@ def _draw(folder: Path, results: pd.DataFrame) -> None:
 
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with lists as text, numbers apart by spaces."""
-    text = [" ".join(map(repr, m)) if m is not None else None for m in frame["moduli"]]
-    blocks = [
-        None if b is None else "; ".join(" ".join(map(repr, m or [])) for m in b) for b in frame.get("block_moduli", [])
-    ]
-    flat = {"moduli": pd.Series(text, frame.index, object)}
-    if blocks:
-        flat["block_moduli"] = pd.Series(blocks, frame.index, object)
-    return frame.assign(**flat)
+    """The frame with lists as text."""
+    lists = [c for c in ("moduli", "block_moduli") if c in frame]
+    return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in lists})
 
 
 def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame) -> list[str]:

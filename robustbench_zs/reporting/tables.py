@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -109,6 +110,17 @@ def correlation_table(correlations: pd.DataFrame) -> pd.DataFrame:
             "Finding": correlations["finding"],
         }
     )
+
+
+def flat_cell(column: str, value: Any) -> Any:
+    """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons."""
+    if not isinstance(value, list):
+        return value
+    if column == "roots":
+        return " ".join(f"{real!r}{imaginary:+}j" for real, imaginary in value)
+    if column == "block_moduli":
+        return "; ".join(" ".join(map(str, block or [])) for block in value)
+    return " ".join(map(str, value))
 
 
 def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:

@@ -39,6 +39,14 @@ def roots_row(scheme: MultistepScheme) -> dict[str, Any]:
     }
 
 
+def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
+    """`moduli` (descending) and `zero_stable`; None where the scheme is unknown."""
+    return {
+        "moduli": None if scheme is None else list(scheme.moduli),
+        "zero_stable": None if scheme is None else scheme.zero_stable,
+    }
+
+
 def roots_table(schemes: Iterable[MultistepScheme]) -> pd.DataFrame:
     """One row a scheme, see `roots_row`."""
     import pandas as pd

@@ -18,6 +18,7 @@ from robustbench_zs.files import canonical_json
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.networks.spec import block_moduli
+from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import (
     FORMAT,
     Checkpoint,
@@ -186,6 +187,7 @@ def choose_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
+    # torch raises each of these for a device it lacks: an unknown name, no driver, a backend that it was not built with
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise RequestError(f"the device {device[:40]!r} is not available here: try --device cpu") from error
     return chosen
@@ -266,8 +268,7 @@ def training_table(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
                 "digest": checkpoint.digest,
                 "network": header.network.name,
                 "scheme": spec.scheme_name,
-                "moduli": list(spec.fixed_scheme.moduli) if spec.fixed_scheme else None,
-                "zero_stable": spec.fixed_scheme.zero_stable if spec.fixed_scheme else None,
+                **scheme_columns(spec.fixed_scheme),
                 "block_moduli": block_moduli(spec, header.history[-1].block_parameters),
                 "dataset": header.dataset.name,
                 "train_examples": header.dataset.train_examples,
