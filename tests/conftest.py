@@ -41,9 +41,11 @@ def diverged(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.fixture(scope="session")
 def digits() -> LabelledImages:
     """The 360 test images of `digits`."""
-    from robustbench_zs.datasets import load_dataset
+    from robustbench_zs.datasets import LabelledImages, load_dataset
 
-    return load_dataset("digits").test
+    test = load_dataset("digits").test
+    assert isinstance(test, LabelledImages)
+    return test
 
 
 @pytest.fixture

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from robustbench_zs.datasets.decode import decode_images
 from robustbench_zs.datasets.images import LabelledImages
 from robustbench_zs.errors import RequestError
+
+Item = TypeVar("Item")
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"}
 
@@ -28,9 +32,13 @@ def read_class_folders(folder: Path, classes: tuple[str, ...]) -> LabelledImages
     for name, paths in zip(classes, by_class, strict=True):
         if not paths:
             raise RequestError(f"the class folder {folder / name} holds no image")
-    # Position i of n within its class, as a fraction, orders the images: every prefix has the classes in proportion.
-    order = sorted(
-        ((i + 0.5) / len(paths), label, path) for label, paths in enumerate(by_class) for i, path in enumerate(paths)
-    )
-    pixels = decode_images((str(path), path.read_bytes()) for _, _, path in order)
-    return LabelledImages(pixels, torch.tensor([label for _, label, _ in order]), len(classes))
+    order = interleaved(by_class)
+    pixels = decode_images((str(path), path.read_bytes()) for _, path in order)
+    return LabelledImages(pixels, torch.tensor([label for label, _ in order]), len(classes))
+
+
+def interleaved(by_class: Sequence[Sequence[Item]]) -> list[tuple[int, Item]]:
+    """Pairs of label and item in an order in which every prefix has the classes in proportion."""
+    # Position i of n within its class, as a fraction, orders the items.
+    order = sorted(((i + 0.5) / len(items), label, i) for label, items in enumerate(by_class) for i in range(len(items)))
+    return [(label, by_class[label][i]) for _, label, i in order]

@@ -1,4 +1,4 @@
-"""Labelled images in memory."""
+"""Labelled images in memory, and what every split of a dataset offers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,38 @@ from torch import Tensor
 from robustbench_zs.errors import RequestError
 
 MOST_CLASSES = 100_000
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per channel, on the [0, 1] scale."""
+
+
+class Split(Protocol):
+    """Labelled images, in memory or on disk; labels are int64 in 0 … classes − 1."""
+
+    @property
+    def labels(self) -> Tensor: ...
+
+    @property
+    def classes(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+
+    @property
+    def digest(self) -> str:
+        """Two splits with one digest give the same results."""
+
+    def __len__(self) -> int: ...
+
+    def images(self, indices: Tensor | slice | None = None) -> Tensor:
+        """The images at `indices` (all by default) as float32 in [0, 1], N×C×H×W."""
+
+    def first(self, n: int | None) -> Split:
+        """The first n images; all for None."""
+
+    def channel_statistics(self) -> Statistics:
+        """Mean and standard deviation per channel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +111,7 @@ class LabelledImages:
         sha.update(np.ascontiguousarray(self.labels.numpy()).data)
         return sha.hexdigest()
 
-    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def channel_statistics(self) -> Statistics:
         """Mean and standard deviation per channel over all pixels, on the [0, 1] scale; a constant channel has std 1."""
         means, stds = [], []
         for channel in range(self.pixels.shape[1]):
@@ -105,18 +138,18 @@ class Dataset:
 
     name: str
     classes: int
-    load_split: Callable[[str], LabelledImages]
+    load_split: Callable[[str], Split]
     class_names: tuple[str, ...] | None = None
 
     @cached_property
-    def train(self) -> LabelledImages:
+    def train(self) -> Split:
         return self.load_split("train")
 
     @cached_property
-    def test(self) -> LabelledImages:
+    def test(self) -> Split:
         return self.load_split("test")
 
-    def split(self, name: str) -> LabelledImages:
+    def split(self, name: str) -> Split:
         """`"train"` or `"test"`.
 
         Raises:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from robustbench_zs.datasets.digits import load_digits
 from robustbench_zs.datasets.folders import class_folders, read_class_folders
-from robustbench_zs.datasets.images import Dataset, LabelledImages
+from robustbench_zs.datasets.images import Dataset, Split
 from robustbench_zs.datasets.parquet import parquet_shards, read_classes, read_parquet
+from robustbench_zs.datasets.streamed import IMAGENET_SIZE, IMAGENET_STATISTICS, list_image_files
 from robustbench_zs.errors import RequestError
 
-DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
+DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "imagenet")
 
 _SHAPES = {
     "mnist": (1, 28, 28, 10),
@@ -23,6 +24,9 @@ _SHAPES = {
 }
 SMALLEST_SIDE = 8
 """Three stages halve the image twice; below 8×8 the last one would see less than 2×2."""
+
+LARGEST_SIDE = 4096
+"""Of images that are resized when they are used."""
 
 _TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -37,17 +41,21 @@ def load_dataset(
     data_dir: Path | str | None = None,
     train_examples: int | None = None,
     test_examples: int | None = None,
+    image_size: int | None = None,
 ) -> Dataset:
-    """Load a dataset: `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, or a folder of the user's own.
+    """Load a dataset: `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, `imagenet`, or a folder of the user's own.
 
     Named ones are read from Parquet files in `data_dir`/NAME if there are any, else from torchvision's archives there,
     which are downloaded if absent. A folder (a path, or a name within `data_dir`) holds Parquet files or class folders
-    for `train` and for `test` (or `validation`, `valid`, `val`).
+    for `train` and for `test` (or `validation`, `valid`, `val`). ImageNet is read from its usual class folders in
+    `data_dir`/imagenet/train and val.
 
     Args:
         name: a name or a path.
         data_dir: folder that holds `cifar10/`, `mnist/`, …; `default_data_dir()` if None.
         train_examples, test_examples: keep only that many images from the front of the split.
+        image_size: side that images in class folders are resized and cropped to, each time they are used, so they may be of
+            any size and more than fit in memory; 224 for ImageNet. Without it those of a folder must be of one size.
 
     Raises:
         RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
@@ -55,21 +63,35 @@ def load_dataset(
     directory = Path(data_dir) if data_dir is not None else default_data_dir()
     if data_dir is not None and not directory.is_dir():
         raise RequestError(f"the data folder {directory} does not exist")
-    return _load(name, directory, train_examples, test_examples)
+    if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
+        raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
+    return _load(name, directory, train_examples, test_examples, image_size)
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, directory: Path, train_examples: int | None, test_examples: int | None) -> Dataset:
+def _load(
+    name: str, directory: Path, train_examples: int | None, test_examples: int | None, image_size: int | None
+) -> Dataset:
     for examples in (train_examples, test_examples):
         if examples is not None and examples < 1:
             raise RequestError(f"the number of examples must be at least 1, not {examples}")
     limits = {"train": train_examples, "test": test_examples}
+    folder = directory / name
+    if image_size is not None and name in DATASETS and name != "imagenet":
+        raise RequestError(f"an image size goes with class folders and imagenet, not with {name}")
     if name == "digits":
         dataset = load_digits()
-    elif os.path.isdir(folder := directory / name) and (name not in DATASETS or parquet_shards(folder, "train")):
-        dataset = _load_folder(name, folder, limits)
+    elif name == "imagenet":
+        if not (folder / "train").is_dir():
+            raise RequestError(
+                f"ImageNet is not in {folder}: put its class folders into DIR/imagenet/train and DIR/imagenet/val (it "
+                "cannot be downloaded without an account at image-net.org) and give --data-dir DIR"
+            )
+        dataset = _load_folder(name, folder, limits, image_size or IMAGENET_SIZE)
+    elif os.path.isdir(folder) and (name not in DATASETS or parquet_shards(folder, "train")):
+        dataset = _load_folder(name, folder, limits, image_size)
     elif name not in DATASETS and os.path.isdir(name):  # False too for a name too long for a path
-        dataset = _load_folder(name, Path(name), limits)
+        dataset = _load_folder(name, Path(name), limits, image_size)
     elif name in DATASETS:
         from robustbench_zs.datasets.download import load_with_torchvision
 
@@ -83,10 +105,12 @@ def _load(name: str, directory: Path, train_examples: int | None, test_examples:
     return replace(dataset, load_split=lambda split: full(split).first(limits[split]))
 
 
-def _load_folder(name: str, folder: Path, limits: dict[str, int | None]) -> Dataset:
+def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_size: int | None) -> Dataset:
     """A dataset from the Parquet files or class folders in `folder`."""
     parquet = {"train": parquet_shards(folder, "train")}
-    test_name = next((s for s in _TEST_SPLITS if (folder / s).is_dir() or parquet_shards(folder, s)), None)
+    # ImageNet's own test images come without labels.
+    names = reversed(_TEST_SPLITS) if name == "imagenet" else _TEST_SPLITS
+    test_name = next((s for s in names if (folder / s).is_dir() or parquet_shards(folder, s)), None)
     if test_name is None or not (parquet["train"] or (folder / "train").is_dir()):
         raise RequestError(
             f"{folder} holds no {'test' if test_name is None else 'train'} split: it needs train and test, "
@@ -104,11 +128,18 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None]) -> Data
             raise RequestError(f"the class folders of train and {test_name} in {folder} differ")
     classes = expected[3] if expected else classes
 
-    def load_split(split: str) -> LabelledImages:
-        if parquet[split]:
+    def load_split(split: str) -> Split:
+        place = folder / (split if split == "train" else test_name)
+        images: Split
+        if parquet[split] and image_size is None:
             images = read_parquet(parquet[split], classes, limits[split])
+        elif parquet[split]:
+            raise RequestError(f"an image size goes with class folders, but {folder} holds Parquet files")
+        elif image_size is not None:
+            known = IMAGENET_STATISTICS if name == "imagenet" else None
+            images = list_image_files(place, class_names or (), image_size, known)
         else:
-            images = read_class_folders(folder / (split if split == "train" else test_name), class_names or ())
+            images = read_class_folders(place, class_names or ())
         if images.shape != (expected[:3] if expected else images.shape) or min(images.shape[1:]) < SMALLEST_SIDE:
             wanted = "×".join(map(str, expected[:3])) if expected else f"any, at least {SMALLEST_SIDE}×{SMALLEST_SIDE}"
             raise RequestError(

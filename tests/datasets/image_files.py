@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from robustbench_zs.datasets import LabelledImages, Split
+
 Pixels = np.ndarray
+
+
+def in_memory(split: Split) -> LabelledImages:
+    """The split, which is one held in memory."""
+    assert isinstance(split, LabelledImages)
+    return split
 
 
 def random_pixels() -> Pixels:

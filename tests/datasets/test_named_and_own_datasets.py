@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_files import Pixels, encode, random_pixels
+from image_files import Pixels, encode, in_memory, random_pixels
 
 from robustbench_zs.datasets import LabelledImages, load_dataset
 from robustbench_zs.errors import RequestError
@@ -39,7 +39,7 @@ def test_digits_are_all_there_and_none_twice() -> None:
     from sklearn.datasets import load_digits
 
     digits = load_dataset("digits")
-    both = torch.cat([digits.train.pixels, digits.test.pixels]).reshape(-1, 64).numpy()
+    both = torch.cat([in_memory(digits.train).pixels, in_memory(digits.test).pixels]).reshape(-1, 64).numpy()
     labels = torch.cat([digits.train.labels, digits.test.labels]).numpy()
     original = load_digits()
     found = sorted((*p.tolist(), int(y)) for p, y in zip(both, labels, strict=True))
@@ -48,7 +48,7 @@ def test_digits_are_all_there_and_none_twice() -> None:
 
 def test_fewer_examples_are_the_first_ones() -> None:
     few, all_of_them = load_dataset("digits", train_examples=7, test_examples=3), load_dataset("digits")
-    assert torch.equal(few.train.pixels, all_of_them.train.pixels[:7])
+    assert torch.equal(in_memory(few.train).pixels, in_memory(all_of_them.train).pixels[:7])
     assert len(few.test) == 3
 
 
@@ -59,14 +59,14 @@ def test_more_examples_than_there_are(examples: int) -> None:
 
 
 def test_channel_statistics_are_those_of_numpy() -> None:
-    train = load_dataset("digits").train
+    train = in_memory(load_dataset("digits").train)
     mean, std = train.channel_statistics()
     assert mean == pytest.approx([train.pixels.numpy().mean() / 16])
     assert std == pytest.approx([train.pixels.numpy().std() / 16])
 
 
 def test_digest_knows_every_pixel_and_label() -> None:
-    test = load_dataset("digits").test
+    test = in_memory(load_dataset("digits").test)
     pixels, labels = test.pixels.clone(), test.labels.clone()
     assert LabelledImages(pixels, labels, 10, 16).digest == test.digest
     pixels[5, 0, 3, 3] ^= 1
@@ -84,7 +84,7 @@ def test_class_folders(tmp_path: Path, pixels: Pixels) -> None:
     dataset = load_dataset(str(tmp_path / "own"))
     assert dataset.class_names == ("cat", "dog")
     assert sorted(dataset.train.labels.tolist()) == [0, 1, 1, 1, 1, 1]
-    cat = dataset.train.pixels[dataset.train.labels == 0][0].numpy().transpose(1, 2, 0)
+    cat = in_memory(dataset.train).pixels[dataset.train.labels == 0][0].numpy().transpose(1, 2, 0)
     np.testing.assert_array_equal(cat, pixels[0])
     assert len(dataset.test) == 3
 
@@ -156,7 +156,7 @@ def test_archives_of_torchvision_are_read_without_a_network(working_folder: Path
         (raw / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, 20, 28, 28) + pixels.tobytes())
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, 20) + bytes(range(10)) * 2)
     mnist = load_dataset("mnist")
-    np.testing.assert_array_equal(mnist.test.pixels[:, 0].numpy(), pixels)
+    np.testing.assert_array_equal(in_memory(mnist.test).pixels[:, 0].numpy(), pixels)
     assert mnist.train.labels.tolist() == list(range(10)) * 2
 
 

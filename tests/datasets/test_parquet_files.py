@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_files import Pixels, encode, random_pixels, write_parquet
+from image_files import Pixels, encode, in_memory, random_pixels, write_parquet
 
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
@@ -42,7 +42,7 @@ def test_pixels_and_labels_come_back(
     write_parquet(tmp_path / "own" / "validation.parquet", [encode(pixels[0], kind)], [1], columns, plain)
     dataset = load_dataset("own", tmp_path)
     assert (dataset.name, dataset.classes) == ("own", 3)
-    np.testing.assert_array_equal(dataset.train.pixels.numpy().transpose(0, 2, 3, 1), pixels)
+    np.testing.assert_array_equal(in_memory(dataset.train).pixels.numpy().transpose(0, 2, 3, 1), pixels)
     assert dataset.train.labels.tolist() == LABELS
     assert dataset.test.labels.tolist() == [1]
     assert float(dataset.train.images().max()) == pixels.max() / 255
