@@ -95,7 +95,7 @@ output_options = stacked(
 )
 
 data_options = stacked(
-    click.option("--dataset", metavar="NAME", help="digits, mnist, fashion-mnist, cifar10, cifar100 or a folder."),
+    click.option("--dataset", metavar="NAME", help="digits, mnist, fashion-mnist, cifar10, cifar100, imagenet or a folder."),
     click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"),
 )
 

@@ -20,12 +20,12 @@ MOST_LINES = 8
 class Progress:
     """Shows trainings and evaluations as their events come in; see `progress`."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, shown: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, quiet=not shown)
         self.live = self.console.is_terminal
         self.total = total
         self.finished = 0
@@ -77,7 +77,9 @@ class Progress:
 @contextmanager
 def progress(total: int) -> Iterator[Progress]:
     """Progress of `total` networks while the block runs."""
-    shown = Progress(total)
+    from robustbench_zs.training.distributed import is_first
+
+    shown = Progress(total, is_first())
     with shown.bars:
         yield shown
 

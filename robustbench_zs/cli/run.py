@@ -61,16 +61,18 @@ def run(
     if format_ or output:
         raise RequestError("--format and --output go with --plan; a run writes its tables to reports/NAME/")
     from robustbench_zs.cli.progress import progress, say
+    from robustbench_zs.training.distributed import is_first
     from robustbench_zs.training.loop import Epoch
 
     with progress(len(loaded.specs()) * len(loaded.seeds)) as shown:
 
         def started(status: Status) -> None:
             total = len(loaded.specs()) * len(loaded.seeds)
-            say(
-                f"{loaded.name}: {total} networks, {len(status.untrained)} to train, "
-                f"{len(status.untrained) + len(status.unevaluated)} to evaluate"
-            )
+            if is_first():
+                say(
+                    f"{loaded.name}: {total} networks, {len(status.untrained)} to train, "
+                    f"{len(status.untrained) + len(status.unevaluated)} to evaluate"
+                )
             shown.finished = total - len(status.untrained)
 
         def event(task: TrainingTask, what: Epoch | str) -> None:
@@ -89,7 +91,8 @@ def run(
             on_start=started,
             on_event=event,
         )
-    print_findings(result.folder)
+    if is_first():
+        print_findings(result.folder)
 
 
 def _print_plan(table: pd.DataFrame, format_: str | None, output: Path | None) -> None:

@@ -23,6 +23,9 @@ from robustbench_zs.errors import RequestError
 @click.option("--recipe", metavar="RECIPE", help="By name, such as cifar10-code; by default that of the dataset.")
 @click.option("--show-recipe", is_flag=True, help="Print the recipe in full and train nothing.")
 @click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
+@click.option("--replicas", type=int, metavar="N", help="Shares of a step, each with its own batch-norm statistics.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Instead of the recipe's.")
+@click.option("--image-size", type=int, metavar="N", help="Resize images from class folders.  [default: imagenet 224]")
 @click.option("--seed", type=int, metavar="S", help="Seed of weights, order and augmentation.  [default: 0]")
 @click.option("--seeds", type=WHOLE_NUMBERS, metavar="S,S,…", help="Several seeds, a network each.")
 @execution_options
@@ -38,6 +41,9 @@ def train(
     recipe: str | None,
     show_recipe: bool,
     epochs: int | None,
+    replicas: int | None,
+    precision: str | None,
+    image_size: int | None,
     seed: int | None,
     seeds: tuple[int, ...] | None,
     device: str | None,
@@ -48,7 +54,8 @@ def train(
     """Train checkpoints into checkpoints/.
 
     Without any option: one zero-stable and one non-zero-stable network on the digits that come with scikit-learn.
-    A network that is trained already is not trained again.
+    A network that is trained already is not trained again, and an interrupted training goes on.
+    On several GPUs or hosts: torchrun --nproc-per-node N -m robustbench_zs.cli train …
     """
     if seed is not None and seeds is not None:
         raise RequestError("give --seed or --seeds, not both")
@@ -68,7 +75,9 @@ def train(
     specs = specs or [network_from_name(name) for name in DEFAULT_NETWORKS]
     chosen_seeds = seeds if seeds is not None else (seed or 0,)
     data = dataset or "digits"
-    chosen = (recipe_from_name(recipe) if recipe else recipe_for(data)).with_changes(epochs=epochs)
+    chosen = (recipe_from_name(recipe) if recipe else recipe_for(data)).with_changes(
+        epochs=epochs, replicas=replicas, precision=precision
+    )
     if show_recipe:
         emit(recipe_table(chosen), {"Recipe": text("setting"), "": text("value")}, format_, output)
         return
@@ -79,6 +88,7 @@ def train(
             data_dir=data_dir,
             train_examples=train_examples,
             test_examples=test_examples,
+            image_size=image_size,
             recipe=chosen,
             seeds=chosen_seeds,
             device=device,
@@ -86,6 +96,8 @@ def train(
             workers=available_cores(),
             on_progress=shown.epoch,
         )
+    if not checkpoints:
+        return  # one of several processes, and not the one that prints
     emit(
         training_table(checkpoints),
         {

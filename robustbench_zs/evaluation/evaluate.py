@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from robustbench_zs.datasets import LabelledImages, load_dataset
+from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.outcomes import Outcomes, measure
@@ -45,6 +45,7 @@ class EvaluationTask:
     data_dir: str | None
     train_examples: int | None
     test_examples: int | None
+    image_size: int | None
     items: tuple[tuple[str, Perturbation | None], ...]
     store: str | None
     batch_size: int
@@ -67,7 +68,7 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
 
 def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
     subject = Subject.of_checkpoint(task.checkpoint)
-    dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples)
+    dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples, task.image_size)
     for split in {split for split, _ in task.items}:
         subject.check_fits(dataset, split)
     store = ResultsStore(task.store) if task.store else None
@@ -77,7 +78,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
     def outcomes(split: str, perturbation: Perturbation | None) -> Outcomes:
         if (split, perturbation) in results:
             return results[split, perturbation]
-        data: LabelledImages = dataset.split(split)
+        data = dataset.split(split)
         key = ResultKey.of(subject.digest, data.digest, split, perturbation, len(data))
         found = store.get(key) if store else None
         if found is None:
@@ -236,7 +237,7 @@ def gap(
     for checkpoint in found:
         header = checkpoint.header.dataset
         limits = {"train_examples": header.train_examples, "test_examples": examples}
-        here = load_dataset(dataset or header.name, data_dir, **limits)
+        here = load_dataset(dataset or header.name, data_dir, **limits, image_size=header.resize_to)
         if here.train.digest != header.train_digest:
             raise RequestError(f"the training images of {here.name} at hand are not those {checkpoint.path} was trained on")
         plans.append(((("train", None), ("test", None)), limits))
@@ -297,6 +298,7 @@ def _run(
                     checkpoint=checkpoint,
                     dataset=dataset or checkpoint.header.dataset.name,
                     data_dir=None if data_dir is None else str(data_dir),
+                    image_size=checkpoint.header.dataset.resize_to,
                     items=items,
                     store=None if store is None else str(store),
                     batch_size=batch_size,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.perturbations import Perturbation
 
@@ -68,7 +68,7 @@ def decide(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def measure(
     network: nn.Module,
-    data: LabelledImages,
+    data: Split,
     perturbation: Perturbation | None,
     *,
     device: torch.device,

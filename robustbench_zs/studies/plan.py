@@ -103,6 +103,7 @@ def make_plan(
                 recipe=study.full_recipe(),
                 seed=seed,
                 folder=str(Path(checkpoints) / study.name),
+                image_size=study.dataset.image_size,
             )
             train = TrainStep(f"train {spec.name} seed {seed}", task)
             steps += [train, EvaluateStep(f"evaluate {spec.name} seed {seed}", task, items, (train.id,))]

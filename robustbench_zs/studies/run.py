@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,9 @@ from robustbench_zs.reporting.report import StudyFacts, write_report
 from robustbench_zs.studies.plan import EvaluateStep, Plan, make_plan
 from robustbench_zs.studies.study import Study, load_study
 from robustbench_zs.training.checkpoint import Checkpoint, Header
+from robustbench_zs.training.distributed import device_of_this_process, processes
 from robustbench_zs.training.loop import Epoch
-from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, train_one
+from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, train_all, train_one
 from robustbench_zs.workers import Job, run_jobs
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def run_study(
 ) -> StudyResult:
     """Train what is missing, evaluate what is missing, write `reports/NAME/`; the function behind `zsbench run`.
 
-    Each network is trained and evaluated by one job, so an interruption loses only what is in the works.
+    Each network is trained and evaluated by one job, so an interruption loses only what is in the works. In processes that
+    `torchrun` started, each network is trained by all of them together; then the first evaluates and reports, and the
+    others return empty frames.
 
     Args:
         study: a `Study`, a TOML file, or the name of one.
@@ -101,6 +104,13 @@ def run_study(
     on_start(status)
     trained = len(status.untrained)
     todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
+    with processes(device := device_of_this_process(device)) as group:
+        if group.size > 1:  # all of them train each network together; the first goes on alone
+            untrained = group.agreed([step.task for step in status.untrained])
+            execution = _execution(plan, len(untrained), device, threads, workers, group.size)
+            train_all(untrained, execution, workers, group, on_event)
+            if not group.first:
+                return StudyResult(frame_of_rows([]), frame_of_rows([]), plan.report.folder, trained, 0)
     if todo:
         execution = _execution(plan, len(todo), device, threads, workers)
         jobs = [Job(run_network, (step, execution, str(store), batch_size)) for step in todo]
@@ -111,14 +121,16 @@ def run_study(
     return report_study(plan, known, status, trained, len(todo), redraw=bool(todo))
 
 
-def _execution(plan: Plan, networks: int, device: str | None, threads: int | None, workers: int) -> Execution:
+def _execution(
+    plan: Plan, networks: int, device: str | None, threads: int | None, workers: int, processes: int = 1
+) -> Execution:
     """The choice made when the study began, if it can be used here; else one for now."""
-    chosen = choose_execution(networks, device, threads, workers)
+    chosen = choose_execution(networks, device, threads, workers, processes)
     if threads is None:
         for step in plan.evaluations:
             checkpoint = step.task.existing()
             if checkpoint and checkpoint.header.execution.get("device") == chosen.device:
-                return Execution(chosen.device, int(checkpoint.header.execution["threads"]), chosen.layout)
+                return replace(chosen, threads=int(checkpoint.header.execution["threads"]))
     return chosen
 
 
@@ -134,6 +146,7 @@ def run_network(
         data_dir=step.task.data_dir,
         train_examples=step.task.train_examples,
         test_examples=step.task.test_examples,
+        image_size=step.task.image_size,
         items=step.items,
         store=store,
         batch_size=batch_size,

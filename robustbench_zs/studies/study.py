@@ -18,6 +18,7 @@ from robustbench_zs.perturbations import ConstantNoise, GaussianNoise, Perturbat
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
+from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
 LARGEST_FILE = 2**20
 MOST_NETWORKS = 10_000
@@ -47,6 +48,7 @@ class DatasetTable(_Table):
     name: str = Field(max_length=1000)
     train_examples: int | None = Field(None, ge=1)
     test_examples: int | None = Field(None, ge=1)
+    image_size: int | None = None
 
 
 class SchemeTable(_Table):
@@ -69,10 +71,12 @@ class RecipeTable(_Table):
     learning_rate: Number | None = None
     momentum: Number | None = None
     weight_decay: Number | None = None
-    augmentation: Literal["none", "crop-flip"] | None = None
-    schedule: Literal["step", "cosine"] | None = None
+    augmentation: Augmentation | None = None
+    schedule: Schedule | None = None
     warmup_epochs: int | None = None
-    weights: Literal["last", "best"] | None = None
+    weights: Weights | None = None
+    replicas: int | None = None
+    precision: Precision | None = None
 
 
 class GaussianTable(_Table):
@@ -121,6 +125,7 @@ class ScaleTable(_Table):
     epochs: int | None = None
     train_examples: int | None = None
     test_examples: int | None = None
+    image_size: int | None = None
     depths: list[int] | None = None
     seeds: list[int] | None = None
     schemes: list[str] | None = None
@@ -271,11 +276,12 @@ def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any
         there_are = ", ".join(full.scale) or "none"
         raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
     changes = table.model_dump(exclude_none=True)
-    places = {"epochs": "recipe", "train_examples": "dataset", "test_examples": "dataset"}
+    places = {"epochs": "recipe", "train_examples": "dataset", "test_examples": "dataset", "image_size": "dataset"}
     before = {
         "epochs": full.full_recipe().epochs,
         "train_examples": full.dataset.train_examples or "all",
         "test_examples": full.dataset.test_examples or "all",
+        "image_size": full.dataset.image_size or "as they are",
         "depths": full.depths,
         "seeds": full.seeds,
         "schemes": f"{len(full.schemes)}",

@@ -27,11 +27,11 @@ METADATA_KEY = "zsbench"
 LARGEST_HEADER = 2**24
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SchemeHeader(_Part):
+class SchemeHeader(Part):
     """Coefficients as text, exact ones as decimals or fractions, floats in hexadecimal."""
 
     name: str | None = Field(max_length=10_000)
@@ -39,7 +39,7 @@ class SchemeHeader(_Part):
     beta: str
 
 
-class NetworkHeader(_Part):
+class NetworkHeader(Part):
     """`scheme` is coefficients, the name of a family with a trainable parameter a block, or null for the ResNet."""
 
     name: str = Field(max_length=10_000)
@@ -52,14 +52,20 @@ class NetworkHeader(_Part):
     classes: int = Field(ge=1, le=100_000)
 
 
-class DatasetHeader(_Part):
+class DatasetHeader(Part):
     name: str = Field(max_length=1000)
     train_digest: str
     train_examples: int = Field(ge=1)
     image_size: tuple[int, int]
+    resized: bool = False
+
+    @property
+    def resize_to(self) -> int | None:
+        """The `image_size` to load such a dataset with; None where images are taken as they are."""
+        return self.image_size[0] if self.resized else None
 
 
-class EpochHeader(_Part):
+class EpochHeader(Part):
     """One epoch; a number that was not finite is null."""
 
     epoch: int
@@ -71,7 +77,7 @@ class EpochHeader(_Part):
     block_parameters: list[float | None] | None = Field(None, max_length=2000)
 
 
-class Header(_Part):
+class Header(Part):
     """Everything a checkpoint says about itself besides the weights."""
 
     format: int = Field(ge=FORMAT, le=FORMAT)

@@ -1,22 +1,27 @@
-"""The training loop: one network, images in memory, no framework in between."""
+"""The training loop: one network, one process or several, no framework in between."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Generator, nn
+from torch import Tensor, nn
 
-from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.datasets import Split
+from robustbench_zs.errors import RequestError
 from robustbench_zs.schemes import TrainableScheme
-from robustbench_zs.training.augmentation import crop_and_flip
+from robustbench_zs.training.checkpoint import EpochHeader, finite
+from robustbench_zs.training.distributed import ALONE, Processes, wrapped
+from robustbench_zs.training.feed import Share, make_feed
 from robustbench_zs.training.recipe import Recipe
+from robustbench_zs.training.state import StateFile, restore
+from robustbench_zs.training.streams import stream
 
 TEST_BATCH = 512
 
@@ -40,28 +45,50 @@ class Epoch:
     def diverged(self) -> bool:
         return not math.isfinite(self.loss)
 
+    def header(self) -> EpochHeader:
+        """The epoch as files hold it, numbers that are not finite as null."""
+        values = asdict(self)
+        parameters = values.pop("block_parameters")
+        numbers = {name: finite(value) for name, value in values.items()}
+        blocks = None if parameters is None else [finite(p) for p in parameters]
+        return EpochHeader.model_validate({**numbers, "block_parameters": blocks})
+
+    @staticmethod
+    def of(header: EpochHeader) -> Epoch:
+        """The epoch that a file holds."""
+        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in header.model_dump().items()}
+        blocks = header.block_parameters
+        parameters = None if blocks is None else tuple(math.nan if p is None else p for p in blocks)
+        return Epoch(**{**values, "block_parameters": parameters})
+
 
 OnEpoch = Callable[[Epoch], None]
 
 
-def stream(seed: int, name: str) -> Generator:
-    """A CPU generator of its own for each use of randomness, so that one more draw here moves nothing there."""
-    words = np.random.SeedSequence([seed, *name.encode()]).generate_state(2, np.uint32)
-    return Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
-
-
 def fit(
     network: nn.Module,
-    train: LabelledImages,
-    test: LabelledImages,
+    train: Split,
+    test: Split,
     recipe: Recipe,
     seed: int,
     device: torch.device,
     on_epoch: OnEpoch = lambda epoch: None,
+    *,
+    group: Processes = ALONE,
+    state: StateFile | None = None,
+    loaders: int = 0,
 ) -> list[Epoch]:
     """Train `network` in place on `device` and return the history; it is left with the weights the recipe asks for.
 
     A loss that is not finite ends the training after that epoch: for networks that are not zero-stable this is a result.
+
+    Args:
+        group: the processes that train it together; each calls this function with its own device.
+        state: where the training is written down from time to time, and goes on from if it was interrupted.
+        loaders: worker processes that decode images from files.
+
+    Raises:
+        RequestError: recipe, images and number of processes do not go together; the written state is damaged.
     """
     network.to(device).train()
     # One fused update instead of hundreds of tiny ones: a 56-layer network has 230 parameter tensors.
@@ -71,35 +98,35 @@ def fit(
         momentum=recipe.momentum,
         fused=device.type in ("cpu", "cuda"),
     )
-    order, augment = stream(seed, "order"), stream(seed, "augmentation")
-    pixels, labels = train.pixels.to(device), train.labels.to(device)
+    feed = make_feed(train, recipe.augmentation, seed, device, loaders)
+    generators = {"order": stream(seed, "order")}
+    if feed.generator is not None:
+        generators["augmentation"] = feed.generator
     history: list[Epoch] = []
-    best_accuracy, best_weights = -1.0, {}
-    for number in range(recipe.epochs):
+    best_accuracy, best_weights = -1.0, dict[str, Tensor]()
+    if (found := group.agreed(state.read() if state and group.first else None)) is not None:
+        restore(found, network, optimizer, generators)
+        history = [Epoch.of(epoch) for epoch in found.header.history]
+        best_accuracy, best_weights = found.header.best_accuracy, found.part("best")
+    step = Step(network, optimizer, recipe, group)
+    for number in range(len(history), recipe.epochs):
         start = time.perf_counter()
         rate = recipe.learning_rate_at(number)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = rate
         # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
-        loss_sum = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device)
-        for batch in torch.randperm(len(train), generator=order).to(device).split(recipe.batch_size):
-            images = pixels[batch].to(torch.float32) / train.levels
-            if recipe.augmentation == "crop-flip":
-                images = crop_and_flip(images, augment)
-            optimizer.zero_grad(set_to_none=True)
-            logits = network(images)
-            loss = F.cross_entropy(logits, labels[batch])
-            loss.backward()
-            optimizer.step()
-            loss_sum += loss.detach() * len(batch)
-            correct += (logits.detach().argmax(1) == labels[batch]).sum()
+        sums = torch.zeros(2, device=device)
+        steps, used = step.batches(torch.randperm(len(train), generator=generators["order"]))
+        for batch, shares in zip(steps, feed.shares(number, steps, step.shares, step.own), strict=True):
+            sums += step(shares, len(batch))
+        loss_sum, correct = group.sum(sums).tolist()
+        group.share_buffers(network)
         epoch = Epoch(
             epoch=number + 1,
             learning_rate=rate,
-            loss=loss_sum.item() / len(train),
-            train_accuracy=100 * correct.item() / len(train),
-            test_accuracy=_accuracy(network, test, device),
+            loss=loss_sum / used,
+            train_accuracy=100 * correct / used,
+            test_accuracy=_accuracy(network, test, device, group),
             seconds=time.perf_counter() - start,
             block_parameters=_block_parameters(network),
         )
@@ -110,10 +137,69 @@ def fit(
         if recipe.weights == "best" and epoch.test_accuracy > best_accuracy:
             best_accuracy = epoch.test_accuracy
             best_weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        if state and group.first and state.due and number + 1 < recipe.epochs:
+            state.write(network, optimizer, generators, [e.header() for e in history], best_accuracy, best_weights)
     if best_weights:
         network.load_state_dict(best_weights)
     network.eval()
     return history
+
+
+class Step:
+    """One step of SGD over the shares of this process; see `Recipe.replicas`.
+
+    Args:
+        network: on its device.
+        optimizer: of the network's parameters.
+        group: the processes that take the step together.
+
+    Raises:
+        RequestError: the shares cannot be dealt to the processes.
+    """
+
+    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, group: Processes) -> None:
+        self.shares, self.own = group.dealt(recipe.replicas)
+        self.batch_size = recipe.batch_size
+        self.group = group
+        self.optimizer = optimizer
+        self.device_type = next(network.parameters()).device.type
+        self.autocast = recipe.precision == "bfloat16"
+        self.network = wrapped(network, group, recipe.replicas)
+        # Running statistics follow the first share, whoever works on the others.
+        follow = (nn.BatchNorm2d,) if recipe.replicas > 1 else ()
+        self.followers = [m for m in network.modules() if isinstance(m, follow)]
+
+    def batches(self, order: Tensor) -> tuple[list[Tensor], int]:
+        """The images of each step, and how many there are in all; what is too small a rest for all shares is left out.
+
+        Raises:
+            RequestError: fewer images than shares.
+        """
+        steps = [batch for batch in order.split(self.batch_size) if len(batch) >= self.shares]
+        if not steps:
+            raise RequestError(f"{len(order)} training images cannot be dealt to {self.shares} replicas")
+        return steps, sum(map(len, steps))
+
+    def __call__(self, shares: list[Share], images_of_step: int) -> Tensor:
+        """Take the step; sums over this process's images of loss and of right answers, float32 of 2."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(2, device=shares[0][0].device)
+        for number, (images, labels) in zip(self.own, shares, strict=True):
+            for module in self.followers:
+                module.track_running_stats = number == 0
+            last = number == self.own[-1]
+            with nullcontext() if last or self.group.size == 1 else self.network.no_sync():  # type: ignore[operator]
+                with torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast):
+                    logits = self.network(images)
+                    loss = F.cross_entropy(logits, labels)
+                # The gradient of the mean over the whole step; where there are several processes, they average theirs.
+                (loss * (self.group.size * len(labels) / images_of_step)).backward()
+            sums[0] += loss.detach() * len(labels)
+            sums[1] += (logits.detach().argmax(1) == labels).sum()
+        for module in self.followers:
+            module.track_running_stats = True
+        self.optimizer.step()
+        return sums
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -134,14 +220,14 @@ def _block_parameters(network: nn.Module) -> tuple[float, ...] | None:
     return None
 
 
-def _accuracy(network: nn.Module, data: LabelledImages, device: torch.device) -> float:
+def _accuracy(network: nn.Module, data: Split, device: torch.device, group: Processes) -> float:
     """Accuracy in percent as the training goes; what is reported is measured by `evaluation`."""
     network.eval()
-    correct = 0
+    correct = torch.zeros((), dtype=torch.int64, device=device)
     with torch.no_grad():
-        for start in range(0, len(data), TEST_BATCH):
+        for start in range(group.rank * TEST_BATCH, len(data), group.size * TEST_BATCH):
             part = slice(start, start + TEST_BATCH)
             logits = network(data.images(part).to(device))
-            correct += int((logits.argmax(1).cpu() == data.labels[part]).sum())
+            correct += (logits.argmax(1) == data.labels[part].to(device)).sum()
     network.train()
-    return 100 * correct / len(data)
+    return 100 * int(group.sum(correct)) / len(data)

@@ -11,9 +11,10 @@ from robustbench_zs.errors import RequestError
 if TYPE_CHECKING:
     import pandas as pd
 
-Augmentation = Literal["none", "crop-flip"]
+Augmentation = Literal["none", "crop-flip", "resized-crop-flip"]
 Schedule = Literal["step", "cosine"]
 Weights = Literal["last", "best"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,20 @@ class Recipe:
 
     Args:
         epochs: passes over the training images.
-        batch_size: images a step.
+        batch_size: images a step, over all replicas.
         learning_rate: at the start, or after the warm-up.
         momentum, weight_decay: of SGD; the decay applies to every parameter.
-        augmentation: `"crop-flip"` (crop after padding by 4 pixels, horizontal flip) or `"none"`.
+        augmentation: `"crop-flip"` (crop after padding by 4 pixels, horizontal flip), `"resized-crop-flip"` (a random part
+            of 8 to 100% of the area, brought to the image size, horizontal flip; ImageNet's) or `"none"`.
         schedule: `"step"` divides the rate by 10 at half and at three quarters of the epochs; `"cosine"` lets it fall along
             half a cosine period towards 0.
         warmup_epochs: epochs in which the rate rises linearly to `learning_rate` first.
         weights: `"last"` keeps the weights of the last epoch; `"best"` those of the epoch with the best test accuracy, as
             the paper's published code reports it. That chooses on the test set, so such accuracies are too high.
+        replicas: shares that the images of a step are dealt to. Each share has batch-norm statistics of its own and the
+            gradients are averaged, as in data-parallel training, whether one process works through the shares or several
+            do (`training.distributed`).
+        precision: `"bfloat16"` computes convolutions and matrix products in bfloat16 (autocast), the rest in float32.
 
     Raises:
         RequestError: a value out of range.
@@ -45,6 +51,8 @@ class Recipe:
     schedule: Schedule = "step"
     warmup_epochs: int = 0
     weights: Weights = "last"
+    replicas: int = 1
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -54,13 +62,16 @@ class Recipe:
             ("momentum", 0, 1),
             ("weight_decay", 0, 1e6),
             ("warmup_epochs", 0, self.epochs),
+            ("replicas", 1, self.batch_size),
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
                 raise RequestError(f"{name} must lie between {low} and {high:g}, not {value!r}")
-            if name in ("epochs", "batch_size", "warmup_epochs") and (isinstance(value, bool) or not isinstance(value, int)):
+            whole = name in ("epochs", "batch_size", "warmup_epochs", "replicas")
+            if whole and (isinstance(value, bool) or not isinstance(value, int)):
                 raise RequestError(f"{name} must be a whole number, not {value!r}")
-        for name, choices in (("augmentation", Augmentation), ("schedule", Schedule), ("weights", Weights)):
+        choices_of = {"augmentation": Augmentation, "schedule": Schedule, "weights": Weights, "precision": Precision}
+        for name, choices in choices_of.items():
             if getattr(self, name) not in get_args(choices):
                 raise RequestError(f"{name} is one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
 
@@ -82,6 +93,18 @@ class Recipe:
         return asdict(self)
 
 
+_IMAGENET = Recipe(
+    epochs=150,
+    batch_size=1024,
+    learning_rate=0.2,
+    weight_decay=4e-5,
+    augmentation="resized-crop-flip",
+    schedule="cosine",
+    warmup_epochs=5,
+    replicas=8,
+    precision="bfloat16",
+)
+
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe(epochs=20, batch_size=32),
     "mnist": Recipe(epochs=20),
@@ -90,9 +113,14 @@ RECIPES: dict[str, Recipe] = {
     "cifar-gap": Recipe(epochs=500, augmentation="crop-flip"),
     "cifar10-code": Recipe(epochs=160, weight_decay=5e-4, augmentation="crop-flip", weights="best"),
     "cifar100-code": Recipe(epochs=300, weight_decay=5e-4, augmentation="crop-flip", weights="best"),
+    "imagenet18": _IMAGENET,
+    "imagenet34": replace(_IMAGENET, batch_size=512, learning_rate=0.1),
+    "imagenet50": replace(_IMAGENET, batch_size=256, learning_rate=0.05),
 }
 """By name. `cifar10`, `cifar100` and `cifar-gap` (Table 7) are as the paper states (§5.4, §5.6); the `-code` ones are as its
-published code does it: weight decay 5e-4, and the best test accuracy over epochs."""
+published code does it: weight decay 5e-4, and the best test accuracy over epochs. The ImageNet ones are for 18, 34 and 50
+layers (§5.6): the paper's batches of 128, 64 and 32 are taken as those of each of its 8 GPUs, since it chose them by the
+memory of a GPU; where it trained in float16 with NVIDIA's apex, they use bfloat16, which needs no loss scaling."""
 
 
 def recipe_for(dataset: str) -> Recipe:

@@ -6,12 +6,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from robustbench_zs.datasets import Dataset, load_dataset
+from robustbench_zs.datasets.streamed import ImageFiles
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.files import canonical_json
@@ -23,16 +25,17 @@ from robustbench_zs.training.checkpoint import (
     FORMAT,
     Checkpoint,
     DatasetHeader,
-    EpochHeader,
     Header,
     description,
-    finite,
     network_header,
     read_checkpoint,
     save_checkpoint,
 )
-from robustbench_zs.training.loop import Epoch, fit, stream
+from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
+from robustbench_zs.training.loop import Epoch, fit
 from robustbench_zs.training.recipe import Recipe, recipe_for
+from robustbench_zs.training.state import StateFile
+from robustbench_zs.training.streams import stream
 from robustbench_zs.workers import Job, available_cores, run_jobs
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ DEFAULT_DIGITS_EXAMPLES = 200
 """Training images of `digits` by default: with all 1,437 every scheme reaches 98% and no difference is left."""
 
 LARGEST_SEED = 2**63 - 1
+MOST_LOADERS = 16
+"""Worker processes that decode images from files, a network."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Execution:
     device: str
     threads: int
     layout: str = "channels_last"
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,10 @@ class TrainingTask:
     recipe: Recipe
     seed: int
     folder: str
+    image_size: int | None = None
 
     def load_dataset(self) -> Dataset:
-        return load_dataset(self.dataset, self.data_dir, self.train_examples, self.test_examples)
+        return load_dataset(self.dataset, self.data_dir, self.train_examples, self.test_examples, self.image_size)
 
     @property
     def key(self) -> str:
@@ -119,6 +126,7 @@ def train(
     data_dir: str | Path | None = None,
     train_examples: int | None = None,
     test_examples: int | None = None,
+    image_size: int | None = None,
     recipe: Recipe | None = None,
     seeds: Sequence[int] = (0,),
     folder: str | Path = "checkpoints",
@@ -129,9 +137,13 @@ def train(
 ) -> list[Checkpoint]:
     """Train each network with each seed and return the checkpoints, in that order; finished ones are not trained again.
 
+    A training that was interrupted goes on from its last written state. In processes that `torchrun` started, each network
+    is trained by all of them together; the first returns the checkpoints, the others an empty list.
+
     Args:
         networks: names such as `"zerosnet56-opt"`, or specifications.
-        dataset, data_dir, train_examples, test_examples: see `load_dataset`; of `digits` 200 training images by default.
+        dataset, data_dir, train_examples, test_examples, image_size: see `load_dataset`; of `digits` 200 training images by
+            default.
         recipe: `recipe_for(dataset)` by default.
         folder: where the checkpoints go.
         device: `"cuda"`, `"cpu"`, …; by default CUDA if there is one, else the CPU.
@@ -154,19 +166,33 @@ def train(
             recipe=recipe or recipe_for(dataset),
             seed=checked_seed(seed),
             folder=str(folder),
+            image_size=image_size,
         )
         for spec in specs
         for seed in seeds
     ]
     if not tasks:
         raise RequestError("there is nothing to train: give at least one network and one seed")
-    missing = list({task.path: task for task in tasks if task.existing() is None}.values())
-    execution = choose_execution(len(missing), device, threads, workers)
-    jobs = [Job(train_one, (task, execution)) for task in missing]
+    with processes(device := device_of_this_process(device)) as group:
+        missing = list({task.path: task for task in tasks if task.existing() is None}.values())
+        missing = group.agreed(missing)  # the others may have no disk in common with the first
+        execution = choose_execution(len(missing), device, threads, workers, group.size)
+        train_all(missing, execution, workers, group, on_progress or (lambda task, epoch: None))
+    return [read_checkpoint(task.path) for task in tasks] if group.first else []
+
+
+def train_all(
+    tasks: Sequence[TrainingTask], execution: Execution, workers: int, group: Processes, on_progress: OnProgress
+) -> None:
+    """Train the networks, several at a time on a CPU; with other processes, each network together with them."""
+    if group.size > 1:
+        for task in tasks:
+            train_one(task, execution, partial(on_progress, task) if group.first else lambda epoch: None, group)
+        return
+    jobs = [Job(train_one, (task, execution)) for task in tasks]
     workers = workers if execution.device == "cpu" else 1
-    for _ in run_jobs(jobs, workers, lambda index, epoch: on_progress and on_progress(missing[index], epoch)):
+    for _ in run_jobs(jobs, workers, lambda index, epoch: on_progress(tasks[index], epoch)):
         pass
-    return [read_checkpoint(task.path) for task in tasks]
 
 
 def checked_seed(seed: int) -> int:
@@ -193,26 +219,39 @@ def choose_device(device: str | None) -> torch.device:
     return chosen
 
 
-def choose_execution(networks: int, device: str | None, threads: int | None, workers: int) -> Execution:
-    """Device and threads a network; several networks on a CPU share its cores."""
+def choose_execution(networks: int, device: str | None, threads: int | None, workers: int, processes: int = 1) -> Execution:
+    """Device and threads a network; several networks or processes on a CPU share its cores."""
     if threads is not None and not 1 <= threads <= 1024:
         raise RequestError(f"the number of threads must lie between 1 and 1024, not {threads}")
     chosen = choose_device(device)
-    at_a_time = max(1, min(workers, networks)) if chosen.type == "cpu" else 1
-    return Execution(str(chosen), threads or max(1, available_cores() // at_a_time))
+    at_a_time = processes if processes > 1 else max(1, min(workers, networks)) if chosen.type == "cpu" else 1
+    return Execution(str(chosen), threads or max(1, available_cores() // at_a_time), processes=processes)
 
 
-def train_one(task: TrainingTask, execution: Execution, send: Callable[[Epoch], None]) -> Checkpoint:
-    """Train one network and write its checkpoint; `send` gets every epoch."""
+def train_one(
+    task: TrainingTask, execution: Execution, send: Callable[[Epoch], None], group: Processes = ALONE
+) -> Checkpoint:
+    """Train one network, going on where an interrupted training of it stood, and write its checkpoint.
+
+    Args:
+        send: gets every epoch.
+        group: the processes that train it together; the first writes the checkpoint.
+    """
     threads_before = torch.get_num_threads()
+    state = StateFile(task.path.with_suffix(".state.safetensors"), task.key, asdict(execution))
+    if group.size == 1 and (begun := state.read()) and begun.header.execution.get("device") == execution.device:
+        # The same choice gives the same weights, bit for bit, as if there had been no interruption.
+        execution = Execution(**begun.header.execution)  # type: ignore[arg-type]
     torch.set_num_threads(execution.threads)
     try:
-        return _train_one(task, execution, send)
+        return _train_one(task, execution, send, group, state)
     finally:
         torch.set_num_threads(threads_before)
 
 
-def _train_one(task: TrainingTask, execution: Execution, send: Callable[[Epoch], None]) -> Checkpoint:
+def _train_one(
+    task: TrainingTask, execution: Execution, send: Callable[[Epoch], None], group: Processes, state: StateFile
+) -> Checkpoint:
     dataset = task.load_dataset()
     channels = dataset.train.shape[0]
     mean, std = dataset.train.channel_statistics()
@@ -220,8 +259,21 @@ def _train_one(task: TrainingTask, execution: Execution, send: Callable[[Epoch],
         torch.default_generator.set_state(stream(task.seed, "weights").get_state())
         network = build_network(task.network, channels, dataset.classes, mean, std)
     network.to(memory_format=getattr(torch, execution.layout))
+    device = torch.device(execution.device)
+    loaders = 0 if device.type == "cpu" else min(MOST_LOADERS, execution.threads)
     try:
-        history = fit(network, dataset.train, dataset.test, task.recipe, task.seed, torch.device(execution.device), send)
+        history = fit(
+            network,
+            dataset.train,
+            dataset.test,
+            task.recipe,
+            task.seed,
+            device,
+            send,
+            group=group,
+            state=state,
+            loaders=loaders,
+        )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise UnfinishedError(f"{task.network.name} does not fit in memory: use a smaller batch or network") from error
     header = Header(
@@ -232,25 +284,21 @@ def _train_one(task: TrainingTask, execution: Execution, send: Callable[[Epoch],
             train_digest=dataset.train.digest,
             train_examples=len(dataset.train),
             image_size=dataset.train.shape[1:],
+            resized=isinstance(dataset.train, ImageFiles),
         ),
         recipe=task.recipe.as_dict(),
         seed=task.seed,
         training_key=task.key,
         execution=asdict(execution),
-        history=[_epoch_header(epoch) for epoch in history],
+        history=[epoch.header() for epoch in history],
         diverged_at=next((epoch.epoch for epoch in history if epoch.diverged), None),
         environment=environment(),
     )
-    return save_checkpoint(task.path, network, header)
-
-
-def _epoch_header(epoch: Epoch) -> EpochHeader:
-    """The epoch as a header holds it, numbers that are not finite as null."""
-    values = asdict(epoch)
-    parameters = values.pop("block_parameters")
-    numbers = {name: finite(value) for name, value in values.items()}
-    blocks = None if parameters is None else [finite(p) for p in parameters]
-    return EpochHeader.model_validate({**numbers, "block_parameters": blocks})
+    if not group.first:
+        return Checkpoint(task.path, header)
+    checkpoint = save_checkpoint(task.path, network, header)
+    state.remove()
+    return checkpoint
 
 
 def training_table(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:

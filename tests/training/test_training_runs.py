@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robustbench_zs.datasets import LabelledImages, load_dataset
+from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, train, training_table
 from robustbench_zs.training.loop import Epoch, fit
@@ -172,7 +172,7 @@ def test_what_is_left_over_makes_a_last_smaller_batch() -> None:
             logits: torch.Tensor = self.linear(images.flatten(1))
             return logits
 
-    data: LabelledImages = load_dataset("digits").train.first(40)
+    data = load_dataset("digits").train.first(40)
     network = Counting()
     fit(network, data, data, Recipe(epochs=2, batch_size=16), 0, torch.device("cpu"))
     assert network.sizes == [16, 16, 8] * 2

@@ -1,0 +1,145 @@
+"""The state of a training that is under way, so that an interrupted one goes on where it was: safetensors and JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Generator, Tensor, nn
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import write_atomically
+from robustbench_zs.training.checkpoint import METADATA_KEY, EpochHeader, Part, first_problem
+
+STATE_INTERVAL = 60.0
+"""Seconds between two writings: what an interruption costs at most, besides the epoch it falls in."""
+
+
+class StateHeader(Part):
+    """What a state says about itself besides its tensors."""
+
+    training_key: str
+    execution: dict[str, str | int]
+    history: list[EpochHeader] = Field(min_length=1)
+    best_accuracy: float
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands after an epoch; tensors by `network.NAME`, `momentum.NAME`, `best.NAME`, `generator.NAME`."""
+
+    header: StateHeader
+    tensors: Mapping[str, Tensor]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors of one kind, by name."""
+        return {n.removeprefix(f"{prefix}."): t for n, t in self.tensors.items() if n.startswith(f"{prefix}.")}
+
+
+@dataclass
+class StateFile:
+    """The file that holds the state of one training; gone when the training is done.
+
+    Args:
+        path: its place.
+        training_key: of the training it belongs to.
+        execution: how that runs, see `train.Execution`.
+    """
+
+    path: Path
+    training_key: str
+    execution: dict[str, str | int]
+
+    def __post_init__(self) -> None:
+        self._written = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write again."""
+        return time.monotonic() - self._written >= STATE_INTERVAL
+
+    def read(self) -> TrainingState | None:
+        """The state to go on from, None where the training is to begin.
+
+        Raises:
+            RequestError: the file is damaged.
+        """
+        from safetensors import safe_open
+
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                header = StateHeader.model_validate_json((file.metadata() or {}).get(METADATA_KEY, ""))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — no mapping
+        except Exception as error:
+            reason = first_problem(error) if isinstance(error, ValidationError) else str(error)[:100]
+            raise RequestError(
+                f"the training state {self.path} is damaged ({reason}): remove it to train from the beginning"
+            ) from error
+        return TrainingState(header, tensors) if header.training_key == self.training_key else None
+
+    def write(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generators: Mapping[str, Generator],
+        history: list[EpochHeader],
+        best_accuracy: float,
+        best_weights: Mapping[str, Tensor],
+    ) -> None:
+        """Write the state after an epoch.
+
+        Raises:
+            UnfinishedError: the file cannot be written.
+        """
+        from safetensors.torch import save
+
+        groups = {
+            "network": network.state_dict(),
+            "momentum": {
+                name: optimizer.state[p]["momentum_buffer"]
+                for name, p in network.named_parameters()
+                if optimizer.state[p].get("momentum_buffer") is not None  # none without momentum
+            },
+            "best": best_weights,
+            "generator": {name: generator.get_state() for name, generator in generators.items()},
+        }
+        tensors = {
+            f"{prefix}.{name}": tensor.detach().cpu().contiguous()
+            for prefix, group in groups.items()
+            for name, tensor in group.items()
+        }
+        header = StateHeader(
+            training_key=self.training_key, execution=self.execution, history=history, best_accuracy=best_accuracy
+        )
+        write_atomically(self.path, save(tensors, {METADATA_KEY: header.model_dump_json()}))
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """The training is done."""
+        self.path.unlink(missing_ok=True)
+
+
+def restore(
+    state: TrainingState, network: nn.Module, optimizer: torch.optim.Optimizer, generators: Mapping[str, Generator]
+) -> None:
+    """Bring network, optimizer and generators to where the training stood.
+
+    Raises:
+        RequestError: the tensors are not those of this training.
+    """
+    try:
+        network.load_state_dict(state.part("network"))
+        momentum = state.part("momentum")
+        for name, parameter in network.named_parameters():
+            if name in momentum:
+                optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum[name])
+        for name, generator in generators.items():
+            generator.set_state(state.part("generator")[name])
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise RequestError(f"the training state is not one of this network: {str(error)[:100]}") from error
