@@ -9,6 +9,11 @@ import pandas as pd
 CLEAN = "clean"
 
 
+def perturbed(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows on images that were changed, without `clean` and `clean(top=5)`."""
+    return results[~results["perturbation"].str.startswith(CLEAN)]
+
+
 def by_scheme(results: pd.DataFrame, value: str, over: Sequence[str] = ("network", "perturbation")) -> pd.DataFrame:
     """Mean and sample standard deviation (null for one seed) of a column over seeds, in the order of first appearance.
 

@@ -14,6 +14,7 @@ from robustbench_zs.errors import RequestError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from robustbench_zs.studies import Study
     from robustbench_zs.studies.run import Status
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.train import TrainingTask
@@ -56,7 +57,7 @@ def run(
 
     loaded = load_study(study, scale)
     if plan_only:
-        _print_plan(make_plan(loaded, data_dir).table(), format_, output)
+        _print_plan([make_plan(part, data_dir).table() for part in loaded.parts], format_, output)
         return
     if format_ or output:
         raise RequestError("--format and --output go with --plan; a run writes its tables to reports/NAME/")
@@ -64,16 +65,16 @@ def run(
     from robustbench_zs.training.distributed import is_first
     from robustbench_zs.training.loop import Epoch
 
-    with progress(len(loaded.specs()) * len(loaded.seeds)) as shown:
+    with progress(sum(len(part.specs()) * len(part.seeds) for part in loaded.parts)) as shown:
 
-        def started(status: Status) -> None:
-            total = len(loaded.specs()) * len(loaded.seeds)
+        def started(part: Study, status: Status) -> None:
+            total = len(part.specs()) * len(part.seeds)
             if is_first():
                 say(
-                    f"{loaded.name}: {total} networks, {len(status.untrained)} to train, "
+                    f"{part.name}: {total} networks, {len(status.untrained)} to train, "
                     f"{len(status.untrained) + len(status.unevaluated)} to evaluate"
                 )
-            shown.finished = total - len(status.untrained)
+            shown.finished += total - len(status.untrained)
 
         def event(task: TrainingTask, what: Epoch | str) -> None:
             if isinstance(what, Epoch):
@@ -95,9 +96,13 @@ def run(
         print_findings(result.folder)
 
 
-def _print_plan(table: pd.DataFrame, format_: str | None, output: Path | None) -> None:
+def _print_plan(parts: list[pd.DataFrame], format_: str | None, output: Path | None) -> None:
+    import pandas as pd
+
+    if not parts:
+        raise RequestError("this study trains nothing, so it has no plan: run it without --plan")
     emit(
-        table,
+        pd.concat(parts, ignore_index=True),
         {
             "Step": text("step"),
             "Evaluations": text("evaluations"),

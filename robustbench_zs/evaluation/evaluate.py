@@ -344,7 +344,9 @@ def _identity(subject: Subject) -> dict[str, Any]:
 def result_row(
     subject: Subject, dataset: str, split: str, perturbation: Perturbation | None, outcomes: Outcomes, clean: Outcomes
 ) -> dict[str, Any]:
-    """One row of results: accuracies in percent with the 95% Wilson interval, drop = clean − perturbed in points."""
+    """One row of results: accuracies in percent with the 95% Wilson interval, drop = clean − perturbed in points.
+
+    `drop` is None for clean images with several answers, since that is another measure."""
     n = len(outcomes.correct)
     low, high = wilson_interval(int(outcomes.correct.sum()), n)
     return {
@@ -360,7 +362,7 @@ def result_row(
         "accuracy": outcomes.accuracy,
         "ci_low": low,
         "ci_high": high,
-        "drop": clean.accuracy - outcomes.accuracy,
+        "drop": clean.accuracy - outcomes.accuracy if perturbation is None or perturbation.kind != "clean" else None,
     }
 
 

@@ -54,16 +54,18 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
 
 
-def decide(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def decide(logits: Tensor, labels: Tensor, answers: int = 1) -> tuple[Tensor, Tensor]:
     """Which images are right, and which decisions are near ties; N×K logits → two bool tensors of N.
 
-    An image with a logit that is not finite is wrong: the network gives no answer there.
+    An image is right if its label is among the `answers` largest logits. One with a logit that is not finite is wrong: the
+    network gives no answer there.
     """
     finite = torch.isfinite(logits).all(1)
-    top = logits.topk(min(2, logits.shape[1]), dim=1).values
+    top = logits.topk(min(answers + 1, logits.shape[1]), dim=1)
     scale = logits.abs().amax(1)
-    near = finite & ((top[:, 0] - top[:, -1]) <= NEAR_TIE * scale)
-    return finite & (logits.argmax(1) == labels), near
+    near = finite & ((top.values[:, min(answers, logits.shape[1]) - 1] - top.values[:, -1]) <= NEAR_TIE * scale)
+    right = logits.argmax(1) == labels if answers == 1 else (top.indices[:, :answers] == labels[:, None]).any(1)
+    return finite & right, near
 
 
 def measure(
@@ -102,7 +104,7 @@ def measure(
                 if perturbation is not None:
                     images = perturbation(network, images, labels, indices)
                 with torch.no_grad():
-                    right, near = decide(network(images), labels)
+                    right, near = decide(network(images), labels, perturbation.answers if perturbation else 1)
                 correct[indices.numpy()] = right.cpu().numpy()
                 near_ties[indices.numpy()] = near.cpu().numpy()
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""What the paper reports, as data: means and standard deviations over three runs (Table 7 gives no deviation)."""
+"""What the paper reports, as data: means, and standard deviations over three runs where it gives them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ def paper_results(table: str) -> pd.DataFrame:
     """The cells of one of the paper's tables, none if its numbers are not in the paper.
 
     Args:
-        table: `"table1"`, `"table2"`, `"table3"`, `"table6"` or `"table7"`.
+        table: `"table1"` to `"table10"`.
 
     Returns:
-        One row a cell: `scheme` (as in this package), `depth`, `outcome` (a perturbation's label, `"clean"`, `"gap"`,
-        `"train_accuracy"` or `"test_accuracy"`), `mean` and `std` in percent or points; `std` is NaN where none is given.
+        One row a cell: `dataset` (`"-"` where there is none), `scheme` (as in this package), `depth`, `outcome` (a
+        perturbation's label, `"gap"`, `"parameters (millions)"`, `"test, batch 128"`, `"modulus 1"`, …), `mean` and `std`
+        in percent, points, millions or seconds; `std` is NaN where none is given.
     """
     import pandas as pd
 

@@ -2,7 +2,8 @@
 
 from robustbench_zs.perturbations.attacks import FGSM, PGD
 from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.clean import CleanTop
 from robustbench_zs.perturbations.noise import ConstantNoise, GaussianNoise, UniformNoise
 from robustbench_zs.perturbations.numbers import parse_number
 
-__all__ = ["FGSM", "PGD", "ConstantNoise", "GaussianNoise", "Perturbation", "UniformNoise", "parse_number"]
+__all__ = ["FGSM", "PGD", "CleanTop", "ConstantNoise", "GaussianNoise", "Perturbation", "UniformNoise", "parse_number"]

@@ -42,6 +42,11 @@ class Perturbation(ABC):
         """Short text for tables, such as `gaussian(delta=0.02)`."""
 
     @property
+    def answers(self) -> int:
+        """How many answers the network has: an image counts as right if its label is among so many largest logits."""
+        return 1
+
+    @property
     def seed_or_none(self) -> int | None:
         return getattr(self, "seed", None)
 

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
+from robustbench_zs.analysis.summary import CLEAN, perturbed, with_largest_modulus
 from robustbench_zs.schemes import MultistepScheme
 
 VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#000000"}
@@ -94,11 +94,12 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
 
 def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
     """Drop against the largest root modulus, a panel for each perturbation, a point a network; None without points."""
-    frame = with_largest_modulus(results[results["perturbation"] != CLEAN]).dropna(subset=["largest_modulus"])
+    frame = with_largest_modulus(perturbed(results)).dropna(subset=["largest_modulus"])
     if frame.empty:
         return None
     frame = frame.assign(Verdict=_verdicts)
     labels = list(frame["perturbation"].unique())
+    verdicts = [v for v in VERDICT_COLOURS if (frame["Verdict"] == v).any()]
     columns = min(3, len(labels))
     rows = -(-len(labels) // columns)
     with sns.axes_style("whitegrid"):
@@ -111,8 +112,8 @@ def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
             y="drop",
             hue="Verdict",
             style="Verdict",
-            hue_order=list(VERDICT_COLOURS),
-            style_order=list(VERDICT_COLOURS),
+            hue_order=verdicts,
+            style_order=verdicts,
             palette=VERDICT_COLOURS,
             ax=axis,
             legend=axis is axes[0],

@@ -14,8 +14,8 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from robustbench_zs.analysis import degradation_by_verdict, modulus_correlations
-from robustbench_zs.analysis.against_paper import against_paper
-from robustbench_zs.analysis.summary import CLEAN
+from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
+from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
 from robustbench_zs.schemes import TrainableScheme
@@ -53,16 +53,16 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
     Raises:
         UnfinishedError: the folder cannot be written.
     """
-    perturbed = results[results["perturbation"] != CLEAN]
+    changed = perturbed(results)
     clean = results[results["perturbation"] == CLEAN]
-    degradation = degradation_by_verdict(perturbed) if len(perturbed) else pd.DataFrame()
+    degradation = degradation_by_verdict(changed) if len(changed) else pd.DataFrame()
     correlations = pd.concat(
         [
             modulus_correlations(clean, "accuracy").assign(outcome="clean accuracy"),
             modulus_correlations(gaps, "gap").assign(outcome="generalization gap"),
             *(
-                [modulus_correlations(perturbed, "drop").assign(outcome=lambda f: "drop, " + f["perturbation"])]
-                if len(perturbed)
+                [modulus_correlations(changed, "drop").assign(outcome=lambda f: "drop, " + f["perturbation"])]
+                if len(changed)
                 else []
             ),
         ],
@@ -81,7 +81,7 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
         **layouts,
     }
     if facts.paper:
-        csv["against_paper"] = against_paper(facts.paper, results, gaps, facts.paper_networks)
+        csv["against_paper"] = against_paper(facts.paper, accuracy_cells(results, gaps), facts.paper_networks)
     finished = folder / "report.md"  # written last, so where it stands the figures are those of results.csv
     if redraw or not _drawn(folder, csv["results"].to_csv(index=False)):
         finished.unlink(missing_ok=True)

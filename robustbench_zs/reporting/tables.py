@@ -14,7 +14,9 @@ def spread(mean: float | None, std: float | None) -> str:
     """`"78.29 ± 0.09"`; without the deviation where there is one seed only, `"–"` where there is no number."""
     if mean is None or pd.isna(mean):
         return "–"
-    return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+    text = f"{mean:.2f}"
+    text = "0.00" if text == "-0.00" else text
+    return text if std is None or pd.isna(std) else f"{text} ± {std:.2f}"
 
 
 def interval(low: float | None, high: float | None, digits: int = 1) -> str:
@@ -125,9 +127,11 @@ def flat_cell(column: str, value: Any) -> Any:
 
 def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:
     """The paper's and our mean ± standard deviation, their difference, and what it says."""
+    several = {"Dataset": cells["dataset"]} if cells["dataset"].nunique() > 1 else {}
     return pd.DataFrame(
         {
             "Network": cells["network"],
+            **several,
             "Outcome": cells["outcome"],
             "Paper": [spread(m, s) for m, s in zip(cells["paper_mean"], cells["paper_std"], strict=True)],
             "Here": [spread(m, s) for m, s in zip(cells["mean"], cells["std"], strict=True)],
@@ -143,7 +147,7 @@ def markdown(table: pd.DataFrame) -> str:
     def cell(value: object) -> str:
         return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
-    text_columns = {"Network", "Finding", "Outcome", "Perturbation"}
+    text_columns = {"Network", "Finding", "Outcome", "Perturbation", "Dataset", "Scheme", "Study", "Phase", "Scaled down"}
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",
         "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",

@@ -1,7 +1,21 @@
 """Studies: the file, its plan, its execution on this machine."""
 
+from robustbench_zs.studies.collection import Collection
+from robustbench_zs.studies.load import AnyStudy, load_study
+from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.run import StudyResult, report, run_study
-from robustbench_zs.studies.study import Study, load_study
+from robustbench_zs.studies.study import Study
 
-__all__ = ["Plan", "Study", "StudyResult", "load_study", "make_plan", "report", "run_study"]
+__all__ = [
+    "AnyStudy",
+    "Collection",
+    "Measurement",
+    "Plan",
+    "Study",
+    "StudyResult",
+    "load_study",
+    "make_plan",
+    "report",
+    "run_study",
+]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.evaluate import (
@@ -21,16 +23,18 @@ from robustbench_zs.evaluation.outcomes import Outcomes
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.reporting.report import StudyFacts, write_report
+from robustbench_zs.studies.collection import Collection
+from robustbench_zs.studies.joint_report import write_joint_report
+from robustbench_zs.studies.load import AnyStudy, load_study
+from robustbench_zs.studies.measure import run_measurement
+from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import EvaluateStep, Plan, make_plan
-from robustbench_zs.studies.study import Study, load_study
+from robustbench_zs.studies.study import Study
 from robustbench_zs.training.checkpoint import Checkpoint, Header
-from robustbench_zs.training.distributed import device_of_this_process, processes
+from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
 from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, train_all, train_one
 from robustbench_zs.workers import Job, run_jobs
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OnEvent = Callable[[TrainingTask, Epoch | str], None]
 """Called with the network's task and an epoch of its training, or the label of an evaluation that is done."""
@@ -67,7 +71,7 @@ class Status:
 
 
 def run_study(
-    study: str | Path | Study,
+    study: str | Path | AnyStudy,
     *,
     scale: str | None = None,
     data_dir: str | Path | None = None,
@@ -76,7 +80,7 @@ def run_study(
     threads: int | None = None,
     workers: int = 1,
     batch_size: int = DEFAULT_BATCH_SIZE,
-    on_start: Callable[[Status], None] = lambda status: None,
+    on_start: Callable[[Study, Status], None] = lambda study, status: None,
     on_event: OnEvent = lambda task, event: None,
 ) -> StudyResult:
     """Train what is missing, evaluate what is missing, write `reports/NAME/`; the function behind `zsbench run`.
@@ -86,22 +90,64 @@ def run_study(
     others return empty frames.
 
     Args:
-        study: a `Study`, a TOML file, or the name of one.
+        study: a study, a TOML file, or the name of one.
         scale: a scaled-down form of it, `"smoke"` or `"small"`; see `load_study`.
         data_dir: folder that holds the datasets.
         device, threads, workers: as for `train`; networks of this study that are trained already decide device and
             threads for the rest, so that all are trained alike.
-        on_start: called once with what is to be done.
+        on_start: called for each study with trainings with what is to be done.
 
     Raises:
         RequestError: the study or its data are not there or not right.
         UnfinishedError: out of memory or disk, or the store is locked.
     """
-    loaded = study if isinstance(study, Study) else load_study(study, scale)
-    plan = make_plan(loaded, data_dir)
-    known = ResultsStore(store)
-    status = plan_status(plan, known)
-    on_start(status)
+    loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
+    if isinstance(loaded, Measurement):
+        return _measured(loaded, device, threads)
+    done = [
+        _run_part(part, data_dir, ResultsStore(store), device, threads, workers, batch_size, on_start, on_event)
+        for part in loaded.parts
+    ]
+    return _together(loaded, done)
+
+
+def _measured(
+    study: Measurement, device: str | None = None, threads: int | None = None, measure: bool = True
+) -> StudyResult:
+    folder = Path("reports") / study.name
+    return StudyResult(run_measurement(study, folder, device, threads, measure), frame_of_rows([]), folder, 0, 0)
+
+
+def _together(study: Study | Collection, done: list[StudyResult]) -> StudyResult:
+    """The result of all parts; a collection gets its report here."""
+    if isinstance(study, Study):
+        return done[0]
+    folder = Path("reports") / study.name
+    if is_first():
+        write_joint_report(study, folder, [part.results for part in done], [part.gaps for part in done])
+    return StudyResult(
+        pd.concat([part.results for part in done], ignore_index=True),
+        pd.concat([part.gaps for part in done], ignore_index=True),
+        folder,
+        sum(part.trained for part in done),
+        sum(part.evaluated for part in done),
+    )
+
+
+def _run_part(
+    study: Study,
+    data_dir: str | Path | None,
+    store: ResultsStore,
+    device: str | None,
+    threads: int | None,
+    workers: int,
+    batch_size: int,
+    on_start: Callable[[Study, Status], None],
+    on_event: OnEvent,
+) -> StudyResult:
+    plan = make_plan(study, data_dir)
+    status = plan_status(plan, store)
+    on_start(study, status)
     trained = len(status.untrained)
     todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
     with processes(device := device_of_this_process(device)) as group:
@@ -113,12 +159,12 @@ def run_study(
                 return StudyResult(frame_of_rows([]), frame_of_rows([]), plan.report.folder, trained, 0)
     if todo:
         execution = _execution(plan, len(todo), device, threads, workers)
-        jobs = [Job(run_network, (step, execution, str(store), batch_size)) for step in todo]
+        jobs = [Job(run_network, (step, execution, str(store.path), batch_size)) for step in todo]
         at_a_time = workers if execution.device == "cpu" else 1
         for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(todo[index].task, event)):
             pass
-        status = plan_status(plan, known)
-    return report_study(plan, known, status, trained, len(todo), redraw=bool(todo))
+        status = plan_status(plan, store)
+    return report_study(plan, store, status, trained, len(todo), redraw=bool(todo))
 
 
 def _execution(
@@ -233,7 +279,7 @@ def report_study(
         recipe=plan.study.full_recipe().as_dict(),
         headers=headers,
         engine=plan.study.engine,
-        again=plan.study.request,
+        again=plan.study.request or plan.study.name,
         note=plan.study.note,
         scaled=plan.study.scaled,
         paper=plan.study.paper,
@@ -259,8 +305,11 @@ def report(
     Raises:
         RequestError: no such study, no store, or results are missing.
     """
-    plan = make_plan(load_study(study, scale), data_dir)
+    loaded = load_study(study, scale)
+    if isinstance(loaded, Measurement):
+        return _measured(loaded, measure=False)
     if not Path(store).exists():
         raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
     known = ResultsStore(store)
-    return report_study(plan, known, plan_status(plan, known))
+    plans = [make_plan(part, data_dir) for part in loaded.parts]
+    return _together(loaded, [report_study(plan, known, plan_status(plan, known)) for plan in plans])

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from importlib import resources
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import make_attack
 from robustbench_zs.networks import NetworkSpec, network_from_name
-from robustbench_zs.networks.spec import default_block
-from robustbench_zs.perturbations import ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
+from robustbench_zs.networks.spec import Form, Scheme, default_block
+from robustbench_zs.perturbations import CleanTop, ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.catalog import multistep_name
+from robustbench_zs.schemes.trainable import TRAINABLE
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
-LARGEST_FILE = 2**20
 MOST_NETWORKS = 10_000
 
 
@@ -40,18 +37,18 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Coefficient = Annotated[str, BeforeValidator(str), Field(max_length=100)]
 
 
-class _Table(BaseModel):
+class StudyTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DatasetTable(_Table):
+class DatasetTable(StudyTable):
     name: str = Field(max_length=1000)
     train_examples: int | None = Field(None, ge=1)
     test_examples: int | None = Field(None, ge=1)
     image_size: int | None = None
 
 
-class SchemeTable(_Table):
+class SchemeTable(StudyTable):
     """A scheme by its coefficients, read as exact text."""
 
     alphas: list[Coefficient] = Field(min_length=1)
@@ -62,7 +59,36 @@ class SchemeTable(_Table):
         return MultistepScheme(self.alphas, self.beta, multistep_name(unnamed))
 
 
-class RecipeTable(_Table):
+def networks_of(
+    schemes: Sequence[str | SchemeTable],
+    depths: Sequence[int],
+    block: str | None = None,
+    widths: tuple[int, ...] = (),
+    form: Form = "cifar",
+) -> list[NetworkSpec]:
+    """Each depth with all schemes; besides schemes there are `resnet`, `zerosnet-tra` and `lm-original`.
+
+    Raises:
+        RequestError: an unknown scheme, a depth that is not allowed.
+    """
+    made: list[Scheme] = [
+        s.scheme() if isinstance(s, SchemeTable) else None if s == "resnet" else TRAINABLE.get(s) or scheme_from_name(s)
+        for s in schemes
+    ]
+    return [
+        NetworkSpec(scheme, depth, block or default_block(depth, form), widths, form) for depth in depths for scheme in made
+    ]
+
+
+def paper_networks(
+    specs: Sequence[NetworkSpec], depths: Sequence[int], paper_depths: Sequence[int]
+) -> dict[str, tuple[str, int]]:
+    """Name of each network → scheme and depth of the paper's one that it stands for."""
+    depth_of = dict(zip(depths, paper_depths or depths, strict=False))
+    return {spec.name: (spec.scheme_name or spec.name, depth_of.get(spec.depth, spec.depth)) for spec in specs}
+
+
+class RecipeTable(StudyTable):
     """A recipe by name (that of the dataset by default) and what differs from it."""
 
     name: str | None = None
@@ -79,30 +105,30 @@ class RecipeTable(_Table):
     precision: Precision | None = None
 
 
-class GaussianTable(_Table):
+class GaussianTable(StudyTable):
     kind: Literal["gaussian"]
     delta: Numbers
     seed: Seed = 1
 
 
-class UniformTable(_Table):
+class UniformTable(StudyTable):
     kind: Literal["uniform"]
     low: Number
     high: Number
     seed: Seed = 1
 
 
-class ConstantTable(_Table):
+class ConstantTable(StudyTable):
     kind: Literal["constant"]
     mu: Numbers
 
 
-class FGSMTable(_Table):
+class FGSMTable(StudyTable):
     kind: Literal["fgsm"]
     eps: Numbers
 
 
-class PGDTable(_Table):
+class PGDTable(StudyTable):
     kind: Literal["pgd"]
     eps: Numbers
     steps: int = 10
@@ -111,15 +137,26 @@ class PGDTable(_Table):
     seed: Seed = 1
 
 
+class CleanTable(StudyTable):
+    """Clean images with several answers, such as ImageNet's top-5 accuracy."""
+
+    kind: Literal["clean"]
+    top: int = 5
+
+
 PerturbationTable = Annotated[
-    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable, Field(discriminator="kind")
+    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable | CleanTable, Field(discriminator="kind")
 ]
 
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+PaperTable = Literal[
+    "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "figure4"
+]
 
 Scale = Literal["smoke", "small"]
 
 
-class ScaleTable(_Table):
+class ScaleTable(StudyTable):
     """A scaled-down form: what stands here replaces the study's own."""
 
     epochs: int | None = None
@@ -131,25 +168,28 @@ class ScaleTable(_Table):
     schemes: list[str] | None = None
 
 
-class Study(_Table):
+class Study(StudyTable):
     """A study as its file states it; every value has been checked, down to each network and perturbation.
 
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there. `scaled` says how a
-    scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order; no file sets these.
+    scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order, `request` what
+    `zsbench run` takes for it; no file sets these.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: str = Field(pattern=NAME)
     title: str = Field("", max_length=500)
     note: str = Field("", max_length=5000)
     scaled: str = ""
+    request: str = ""
     paper_depths: list[int] = Field(default_factory=list)
-    paper: Literal["table1", "table2", "table3", "table6", "table7", "figure4"] | None = None
+    paper: PaperTable | None = None
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
     dataset: DatasetTable
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
     depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
     widths: list[int] = Field(default_factory=list, max_length=4)
     block: Literal["basic", "bottleneck"] | None = None
+    form: Form = "cifar"
     networks: list[str] = Field(default_factory=list, max_length=1000)
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=1000)
     recipe: RecipeTable = RecipeTable()
@@ -177,25 +217,30 @@ class Study(_Table):
         return self
 
     @property
-    def request(self) -> str:
-        """What `zsbench run` takes for this study."""
-        scale = self.scaled.partition("`")[2].partition("`")[0]
-        return f"{self.name.removesuffix(f'-{scale}')} --scale {scale}" if scale else self.name
+    def parts(self) -> list[Study]:
+        """The studies it consists of: itself alone."""
+        return [self]
 
     def specs(self) -> list[NetworkSpec]:
         """The networks, each depth with all schemes, then those given by name."""
-        schemes = [scheme_from_name(s) if isinstance(s, str) else s.scheme() for s in self.schemes]
-        made = [
-            NetworkSpec(scheme, depth, self.block or default_block(depth), tuple(self.widths))
-            for depth in self.depths
-            for scheme in schemes
-        ]
+        made = networks_of(self.schemes, self.depths, self.block, tuple(self.widths), self.form)
         return made + [network_from_name(name) for name in self.networks]
 
     def paper_networks(self) -> dict[str, tuple[str, int]]:
         """Name of each network → scheme and depth of the paper's one that it stands for."""
-        depth_of = dict(zip(self.depths, self.paper_depths or self.depths, strict=False))
-        return {spec.name: (spec.scheme_name or spec.name, depth_of.get(spec.depth, spec.depth)) for spec in self.specs()}
+        return paper_networks(self.specs(), self.depths, self.paper_depths)
+
+    def before(self) -> dict[str, Any]:
+        """What a scaled-down form may replace, as text for saying so."""
+        return {
+            "epochs": self.full_recipe().epochs,
+            "train_examples": self.dataset.train_examples or "all",
+            "test_examples": self.dataset.test_examples or "all",
+            "image_size": self.dataset.image_size or "the dataset's",
+            "depths": self.depths,
+            "seeds": self.seeds,
+            "schemes": len(self.schemes),
+        }
 
     def full_recipe(self) -> Recipe:
         """The recipe with everything in it."""
@@ -213,6 +258,8 @@ class Study(_Table):
                     made.append(UniformNoise(table.low, table.high, table.seed))
                 case ConstantTable():
                     made += [ConstantNoise(mu) for mu in table.mu]
+                case CleanTable():
+                    made.append(CleanTop(table.top))
                 case FGSMTable():
                     made += [make_attack("fgsm", eps, engine=self.engine) for eps in table.eps]
                 case PGDTable():
@@ -221,117 +268,3 @@ class Study(_Table):
                         for eps in table.eps
                     ]
         return made
-
-
-def find_study(study: str | Path) -> Path:
-    """The file of a study: a path, or a name looked up in `benchmarks/` and then among those the package ships.
-
-    Raises:
-        RequestError: there is none; the sentence lists those there are.
-    """
-    path = Path(study)
-    if path.is_file():
-        return path
-    name = str(study)
-    shipped = Path(str(resources.files("robustbench_zs"))) / "benchmarks"
-    places = [Path("benchmarks"), shipped]
-    if re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        for place in places:
-            if (place / f"{name}.toml").is_file():
-                return place / f"{name}.toml"
-    known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.toml")})
-    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known)}")
-
-
-def load_study(study: str | Path, scale: str | None = None) -> Study:
-    """Read and check a study file. Decimals in it are kept as text, so coefficients are exact.
-
-    Args:
-        study: a TOML file, or the name of a study.
-        scale: one of the scaled-down forms in the file, `"smoke"` or `"small"`; its results go by the name NAME-SCALE.
-
-    Raises:
-        RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
-    """
-    path = find_study(study)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
-        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=str)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
-        raise RequestError(f"{path} is not a TOML file that can be read: {error}") from error
-    try:
-        for key in {"scaled", "paper_depths"} & set(data):
-            raise RequestError(f"{path}: the key {key!r} is not for study files")
-        full = Study.model_validate(data)
-        return full if scale is None else Study.model_validate(_scaled_down(data, full, scale))
-    except ValidationError as error:
-        raise RequestError(f"{path}: {_sentence(error)}") from error
-
-
-def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any]:
-    """The content of a study file with what a scale replaces, and a text that says what that is."""
-    table = next((t for name, t in full.scale.items() if name == scale), None)
-    if table is None:
-        there_are = ", ".join(full.scale) or "none"
-        raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
-    changes = table.model_dump(exclude_none=True)
-    places = {"epochs": "recipe", "train_examples": "dataset", "test_examples": "dataset", "image_size": "dataset"}
-    before = {
-        "epochs": full.full_recipe().epochs,
-        "train_examples": full.dataset.train_examples or "all",
-        "test_examples": full.dataset.test_examples or "all",
-        "image_size": full.dataset.image_size or "as they are",
-        "depths": full.depths,
-        "seeds": full.seeds,
-        "schemes": f"{len(full.schemes)}",
-    }
-    result = {**data, "name": f"{full.name}-{scale}", "scale": {}}
-    texts = []
-    for key, value in changes.items():
-        if key in places:
-            result[places[key]] = {**result.get(places[key], {}), key: value}
-        else:
-            result[key] = value
-        now, was = (
-            " ".join(map(str, v)) if isinstance(v, list) else v
-            for v in (len(value) if key == "schemes" else value, before[key])
-        )
-        if now != was:
-            texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
-    return {**result, "scaled": f"`{scale}`: {', '.join(texts)}", "paper_depths": full.depths}
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first problem as one sentence, with the keys that are allowed where one is unknown."""
-    # An unknown key is what the user can mend first; it often is the cause of a missing one.
-    problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-    problem = problems[0]
-    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "SchemeTable"))
-    if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(_fields_beside(problem["loc"]))
-        return f"unknown key {place!r}; allowed there are {allowed}"
-    if problem["type"] == "missing":
-        return f"the key {place!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    given = "" if problem["type"] == "value_error" else f", not {str(problem['input'])[:80]!r}"
-    return f"{place}: {message[0].lower()}{message[1:]}{given}" if place else message
-
-
-def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, type[_Table]] = {
-        "dataset": DatasetTable,
-        "recipe": RecipeTable,
-        "smoke": ScaleTable,
-        "small": ScaleTable,
-        "schemes": SchemeTable,
-        "gaussian": GaussianTable,
-        "uniform": UniformTable,
-        "constant": ConstantTable,
-        "fgsm": FGSMTable,
-        "pgd": PGDTable,
-    }
-    owner: type[_Table] = Study
-    for part in location[:-1]:
-        owner = tables.get(str(part), owner)
-    return list(owner.model_fields)

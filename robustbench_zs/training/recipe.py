@@ -61,7 +61,7 @@ class Recipe:
             ("learning_rate", 0, 1e6),
             ("momentum", 0, 1),
             ("weight_decay", 0, 1e6),
-            ("warmup_epochs", 0, self.epochs),
+            ("warmup_epochs", 0, 100_000),
             ("replicas", 1, self.batch_size),
         ):
             value = getattr(self, name)

@@ -1,0 +1,53 @@
+"""One report of several studies that make one table of the paper together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
+from robustbench_zs.reporting.measurement import Page, Section, beside_paper, versions, write_page
+from robustbench_zs.studies.collection import Collection
+
+RUNS = (
+    ", mean ± standard deviation; within the combined spread means that the means differ by no more than √(s² + s'²) for "
+    "the two deviations"
+)
+
+
+def write_joint_report(
+    study: Collection, folder: Path, results: Sequence[pd.DataFrame], gaps: Sequence[pd.DataFrame]
+) -> None:
+    """Write the report of a collection into `folder`; its parts have reports of their own beside it.
+
+    Args:
+        results, gaps: of each part, see `evaluation.result_row` and `gap_row`.
+    """
+    sentences: list[str] = []
+    sections: list[Section] = []
+    csv = {"results": pd.concat(results, ignore_index=True), "gaps": pd.concat(gaps, ignore_index=True)}
+    if study.paper:
+        cells = [
+            against_paper(study.paper, accuracy_cells(result, gap), part.paper_networks())
+            for part, result, gap in zip(study.parts, results, gaps, strict=True)
+        ]
+        csv["against_paper"] = pd.concat(cells, ignore_index=True)
+        sentence, section = beside_paper(csv["against_paper"], study.paper, study.scaled, RUNS)
+        sentences.append(sentence)
+        sections.append(section)
+    parts = pd.DataFrame(
+        {
+            "Study": [f"[{part.name}](../{part.name}/report.md)" for part in study.parts],
+            "Dataset": [part.dataset.name for part in study.parts],
+            "Networks": [len(part.specs()) for part in study.parts],
+            "Seeds": [len(part.seeds) for part in study.parts],
+            "Scaled down": [part.scaled or "no" for part in study.parts],
+        }
+    )
+    sections.append(("The studies it consists of", "Each has a report of its own, with recipe and versions.", parts))
+    sentences.append(f"{len(study.parts)} studies, {sum(len(p.specs()) * len(p.seeds) for p in study.parts)} networks.")
+    scaled = "see the parts" if study.scaled else ""
+    page = Page(study.name, study.title, study.request, study.note, scaled, sentences, sections, [versions()])
+    write_page(folder, page, csv)

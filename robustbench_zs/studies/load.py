@@ -1,0 +1,178 @@
+"""From a study file to a checked value; scaled-down forms."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.studies.collection import Collection
+from robustbench_zs.studies.measurement import Measurement, MeasurementScale
+from robustbench_zs.studies.study import (
+    CleanTable,
+    ConstantTable,
+    DatasetTable,
+    FGSMTable,
+    GaussianTable,
+    PGDTable,
+    RecipeTable,
+    ScaleTable,
+    SchemeTable,
+    Study,
+    StudyTable,
+    UniformTable,
+)
+
+LARGEST_FILE = 2**20
+MOST_PARTS = 100
+HIDDEN = {"scaled", "paper_depths", "request"}
+"""Keys that no file sets."""
+
+AnyStudy = Study | Collection | Measurement
+
+
+def find_study(study: str | Path) -> Path:
+    """The file of a study: a path, or a name looked up in `benchmarks/` and then among those the package ships.
+
+    Raises:
+        RequestError: there is none; the sentence lists those there are.
+    """
+    path = Path(study)
+    if path.is_file():
+        return path
+    name = str(study)
+    shipped = Path(str(resources.files("robustbench_zs"))) / "benchmarks"
+    places = [Path("benchmarks"), shipped]
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        for place in places:
+            if (place / f"{name}.toml").is_file():
+                return place / f"{name}.toml"
+    known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.toml")})
+    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known)}")
+
+
+def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:
+    """Read and check a study file. Decimals in it are kept as text, so coefficients are exact.
+
+    A file with `measure` is a `Measurement`; one with `[[parts]]` is a `Collection`, each part a study with the keys of the
+    file and its own, by the name NAME-PART.
+
+    Args:
+        study: a TOML file, or the name of a study.
+        scale: one of the scaled-down forms in the file, `"smoke"` or `"small"`; its results go by the name NAME-SCALE.
+
+    Raises:
+        RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
+    """
+    path = find_study(study)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
+        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=str)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
+        raise RequestError(f"{path} is not a TOML file that can be read: {error}") from error
+    try:
+        if "parts" in data:
+            return _collection(data, scale, path)
+        loaded: Study | Measurement = _checked(Measurement if "measure" in data else Study, data, scale, path)
+        return loaded
+    except ValidationError as error:
+        raise RequestError(f"{path}: {_sentence(error)}") from error
+
+
+def _checked(
+    kind: type[Study] | type[Measurement], data: dict[str, Any], scale: str | None, path: Path, request: str = ""
+) -> Any:
+    for key in HIDDEN & set(data):
+        raise RequestError(f"{path}: the key {key!r} is not for study files")
+    full = kind.model_validate(data)
+    request = request or full.name + (f" --scale {scale}" if scale else "")
+    changed = data if scale is None else _scaled_down(data, full, scale)
+    return kind.model_validate({**changed, "request": request})
+
+
+def _collection(data: dict[str, Any], scale: str | None, path: Path) -> Collection:
+    """A study of several parts; what a part does not say the file says for all."""
+    parts = data["parts"]
+    if not (isinstance(parts, list) and all(isinstance(p, dict) and isinstance(p.get("name"), str) for p in parts)):
+        raise RequestError(f"{path}: each of the [[parts]] is a table with a name")
+    names = [part["name"] for part in parts]
+    if not 1 <= len(parts) <= MOST_PARTS or len(set(names)) < len(names):
+        raise RequestError(f"{path}: there are 1 to {MOST_PARTS} parts, each with a name of its own")
+    common = {key: value for key, value in data.items() if key not in ("parts", "paper")}
+    request = f"{data.get('name')}" + (f" --scale {scale}" if scale else "")
+    studies = []
+    for part in parts:
+        scales = {s: {**t, **part.get("scale", {}).get(s, {})} for s, t in data.get("scale", {}).items()}
+        named = {"name": f"{data.get('name')}-{part['name']}", "scale": scales}
+        studies.append(_checked(Study, {**common, **part, **named}, scale, path, request))
+    name = f"{data.get('name')}" + (f"-{scale}" if scale else "")
+    first = Study.model_validate({**studies[0].model_dump(), "name": name, "paper": data.get("paper")})
+    return Collection(name, str(data.get("title", "")), str(data.get("note", "")), request, first.paper, studies)
+
+
+def _scaled_down(data: dict[str, Any], full: Study | Measurement, scale: str) -> dict[str, Any]:
+    """The content of a study file with what a scale replaces, and a text that says what that is."""
+    tables: dict[Any, ScaleTable | MeasurementScale] = dict(full.scale)
+    if scale not in tables:
+        there_are = ", ".join(tables) or "none"
+        raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
+    places = {"epochs": "recipe", "train_examples": "dataset", "test_examples": "dataset", "image_size": "dataset"}
+    if isinstance(full, Measurement):
+        places = {}
+    before = full.before()
+    result = {**data, "name": f"{full.name}-{scale}", "scale": {}}
+    texts = []
+    for key, value in tables[scale].model_dump(exclude_none=True).items():
+        if key in places:
+            result[places[key]] = {**result.get(places[key], {}), key: value}
+        else:
+            result[key] = value
+        now, was = (
+            " ".join(map(str, v)) if isinstance(v, list) else v
+            for v in (len(value) if key == "schemes" else value, before[key])
+        )
+        if now != was:
+            texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
+    return {**result, "scaled": f"`{scale}`: {', '.join(texts) or 'no different'}", "paper_depths": full.depths}
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem as one sentence, with the keys that are allowed where one is unknown."""
+    # An unknown key is what the user can mend first; it often is the cause of a missing one.
+    problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+    problem = problems[0]
+    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "SchemeTable"))
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_fields_beside(problem["loc"]))
+        return f"unknown key {place!r}; allowed there are {allowed}"
+    if problem["type"] == "missing":
+        return f"the key {place!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if problem["type"] == "value_error" else f", not {str(problem['input'])[:80]!r}"
+    return f"{place}: {message[0].lower()}{message[1:]}{given}" if place else message
+
+
+def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
+    tables: dict[str, type[StudyTable]] = {
+        "dataset": DatasetTable,
+        "recipe": RecipeTable,
+        "smoke": ScaleTable,
+        "small": ScaleTable,
+        "schemes": SchemeTable,
+        "gaussian": GaussianTable,
+        "uniform": UniformTable,
+        "constant": ConstantTable,
+        "fgsm": FGSMTable,
+        "pgd": PGDTable,
+        "clean": CleanTable,
+    }
+    owner: type[StudyTable] = Study
+    for part in location[:-1]:
+        owner = tables.get(str(part), owner)
+    return list(owner.model_fields)

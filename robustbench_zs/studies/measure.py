@@ -1,0 +1,195 @@
+"""Measure what a study without trainings asks for, and write its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from robustbench_zs.analysis.against_paper import against_paper
+from robustbench_zs.analysis.runtime import runtime_summary
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.runtime import measure_runtime
+from robustbench_zs.files import canonical_json, write_atomically
+from robustbench_zs.networks.table import networks_table
+from robustbench_zs.paper import paper_results
+from robustbench_zs.reporting import tables
+from robustbench_zs.reporting.measurement import Page, Section, beside_paper, versions, write_page
+from robustbench_zs.reporting.tables import flat_cell
+from robustbench_zs.schemes import MultistepScheme
+from robustbench_zs.schemes.table import roots_table
+from robustbench_zs.studies.measurement import Measurement
+from robustbench_zs.training.train import choose_execution
+
+PASSES = "passes.csv"
+TOLERANCES = {"parameters": 0.015, "roots": 0.005, "runtime": None}
+"""Differences to the paper's numbers that count as agreement, in millions of parameters and in moduli."""
+
+
+def run_measurement(
+    study: Measurement,
+    folder: Path,
+    device: str | None = None,
+    threads: int | None = None,
+    measure: bool = True,
+    on_done: Callable[[str], None] = lambda what: None,
+) -> pd.DataFrame:
+    """Measure, write the report into `folder` and return its table.
+
+    Run times are measured once for a folder and kept there; removing `passes.csv` has them measured again.
+
+    Args:
+        measure: whether run times may be measured; else they must be there.
+
+    Raises:
+        RequestError: run times are not there and may not be measured.
+    """
+    kinds = {"parameters": _parameters, "roots": _roots}
+    if study.measure in kinds:
+        frame, numbers, sections, made = kinds[study.measure](study)
+    else:
+        passes, made = _passes(study, folder, device, threads, measure, on_done)
+        frame, numbers, sections = _runtime(study, passes)
+    csv: dict[str, pd.DataFrame] = {study.measure: frame}
+    sentences = []
+    if study.paper:
+        beside = against_paper(study.paper, numbers, study.paper_networks(), TOLERANCES[study.measure])
+        sentence, section = beside_paper(beside, study.paper, study.scaled, "")
+        sentences.append(sentence)
+        sections.append(section)
+        csv["against_paper"] = beside
+    write_page(
+        folder,
+        Page(study.name, study.title, study.request or study.name, study.note, study.scaled, sentences, sections, made),
+        {
+            name: table.assign(**{c: [flat_cell(c, v) for v in table[c]] for c in table.columns})
+            for name, table in csv.items()
+        },
+    )
+    return frame
+
+
+def _numbers(rows: list[tuple[str, str, float, float]], dataset: str = "cifar10") -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["network", "outcome", "mean", "std"]).assign(dataset=dataset)
+
+
+Made = tuple[pd.DataFrame, pd.DataFrame, list[Section], list[str]]
+
+
+def _parameters(study: Measurement) -> Made:
+    frame = networks_table(study.specs(), size=study.image_size)
+    shown = pd.DataFrame(
+        {
+            "Network": frame["network"],
+            "Parameters": [f"{n:,}" for n in frame["parameters"]],
+            "Multiply-adds": [f"{n:,}" for n in frame["multiply_adds"]],
+        }
+    )
+    rows = [(r["network"], "parameters (millions)", r["parameters"] / 1e6, float("nan")) for _, r in frame.iterrows()]
+    words = f"For three channels, ten classes and {study.image_size}×{study.image_size} pixels; multiply-adds for one image."
+    return frame, _numbers(rows), [("Parameters", words, shown)], ["Counted, not measured."]
+
+
+def _roots(study: Measurement) -> Made:
+    specs = [spec for spec in study.specs() if isinstance(spec.scheme, MultistepScheme)]
+    schemes = [spec.fixed_scheme for spec in specs if spec.fixed_scheme]
+    frame = roots_table(schemes)
+    shown = pd.DataFrame(
+        {
+            "Scheme": frame["scheme"],
+            "α": [", ".join(a) for a in frame["alphas"]],
+            "β": frame["beta"],
+            "Moduli of roots": [tables.moduli_text(m) for m in frame["moduli"]],
+            "Z. stab.": [tables.verdict(v) for v in frame["zero_stable"]],
+        }
+    )
+    rows = []
+    for spec, (_, row) in zip(specs, frame.iterrows(), strict=True):
+        rows += [(spec.name, f"modulus {i}", m, float("nan")) for i, m in enumerate(row["moduli"], 1)]
+        rows.append((spec.name, "zero-stable", float(row["zero_stable"]), float("nan")))
+    words = "Moduli in descending order; zero-stable: all roots in the unit disc, those on the circle simple."
+    made = ["The verdict is exact, in rational arithmetic; roots are those of numpy."]
+    return frame, _numbers(rows, "-"), [("Roots", words, shown)], made
+
+
+def _passes(
+    study: Measurement,
+    folder: Path,
+    device: str | None,
+    threads: int | None,
+    measure: bool,
+    on_done: Callable[[str], None],
+) -> tuple[pd.DataFrame, list[str]]:
+    """Measured passes, from the folder if they are there, and how they were made."""
+    path = folder / PASSES
+    settings = canonical_json(
+        {
+            "networks": [spec.name for spec in study.specs()],
+            "batch_sizes": study.batch_sizes,
+            "image_size": study.image_size,
+            "images": study.images,
+            "repeats": study.repeats,
+        }
+    )
+    if path.is_file():
+        try:
+            found = pd.read_csv(path)
+            if set(found["settings"]) == {settings}:
+                return found, [str(found["made"].iloc[0]), f"Measured once; remove `{PASSES}` to measure again."]
+        except (ValueError, KeyError, OSError):
+            pass  # not a table of passes: measured again
+    if not measure:
+        raise RequestError(f"the run times of {study.name!r} are not in {path}: run `zsbench run {study.request}` first")
+    execution = choose_execution(1, device, threads, 1)
+    passes = measure_runtime(
+        study.specs(),
+        study.batch_sizes,
+        execution,
+        image_size=study.image_size,
+        images=study.images,
+        repeats=study.repeats,
+        on_done=on_done,
+    )
+    how = ", ".join(f"{name} {value}" for name, value in asdict(execution).items())
+    made = f"{how}; {versions()}"
+    kept = passes.assign(settings=settings, made=made)
+    write_atomically(path, kept.to_csv(index=False))
+    return kept, [made, f"Measured once; remove `{PASSES}` to measure again."]
+
+
+def _runtime(study: Measurement, passes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Section]]:
+    frame = runtime_summary(passes, study.epochs, study.train_images, study.test_images)
+    paper = {}
+    if study.paper:
+        cells = {(c["scheme"], c["outcome"]): c["mean"] for c in paper_results(study.paper).to_dict("records")}
+        stands_for = {name: scheme for name, (scheme, _) in study.paper_networks().items()}
+        first = stands_for[str(frame["network"].iloc[0])]
+        paper = {
+            (name, outcome): cells[scheme, outcome] / cells[first, outcome]
+            for name, scheme in stands_for.items()
+            for (other, outcome) in cells
+            if other == scheme and (first, outcome) in cells
+        }
+    rows, shown = [], []
+    for row in frame.to_dict("records"):
+        outcome = f"{row['phase']}, batch {row['batch_size']}"
+        rows.append((row["network"], outcome, row["seconds"], row["seconds_std"]))
+        shown.append(
+            {
+                "Network": row["network"],
+                "Phase": row["phase"],
+                "Batch": row["batch_size"],
+                "Seconds": tables.spread(row["seconds"], row["seconds_std"]),
+                "Ratio": f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
+                "Paper's ratio": f"{paper[row['network'], outcome]:.3f}" if (row["network"], outcome) in paper else "–",
+            }
+        )
+    words = (
+        f"Seconds for {study.epochs} passes over {study.train_images:,} training or {study.test_images:,} test images of "
+        f"{study.image_size}×{study.image_size} pixels, scaled up from {study.repeats} timed passes over {study.images:,} "
+        "images (median ± standard deviation). Networks take turns; the ratio is that to the first network in the same "
+        "turn, with the least and the greatest."
+    )
+    return frame, _numbers(rows), [("Run time", words, pd.DataFrame(shown))]
