@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,4 +127,6 @@ def wrapped(network: nn.Module, group: Processes, replicas: int) -> nn.Module:
             )
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     devices = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # its new name is unknown to older versions of torch
+        return nn.parallel.DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
