@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options, sources
 from robustbench_zs.cli.evaluate import emit_results
 from robustbench_zs.errors import RequestError
 
@@ -25,6 +25,9 @@ from robustbench_zs.errors import RequestError
 @output_options
 def attack(
     checkpoints: tuple[Path, ...],
+    model: str | None,
+    weights: str | None,
+    classes: int | None,
     dataset: str | None,
     data_dir: Path | None,
     examples: int | None,
@@ -58,7 +61,7 @@ def attack(
     from robustbench_zs.workers import available_cores
 
     frame = attack_checkpoints(
-        checkpoints or None,
+        sources(checkpoints, model, weights, classes),
         kinds[0],
         eps=eps,
         steps=steps,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from robustbench_zs.errors import RequestError
+
+if TYPE_CHECKING:
+    from robustbench_zs.evaluation import Model
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -104,13 +109,35 @@ execution_options = stacked(
     click.option("--threads", type=int, metavar="N", help="CPU threads a network; by default the cores are shared."),
 )
 
+model_options = stacked(
+    click.option("--model", metavar="MODULE:FACTORY", help="A network of your own instead of checkpoints; with --dataset."),
+    click.option("--weights", metavar="FILE", help="Safetensors weights for --model."),
+    click.option("--classes", type=int, metavar="K", help="Passed to the factory of --model as num_classes."),
+)
+
 checkpoint_arguments = stacked(
     click.argument("checkpoints", nargs=-1, type=click.Path(path_type=Path), metavar="[CHECKPOINT]..."),
+    model_options,
     data_options,
     click.option("--examples", type=int, metavar="N", help="Use the first N test images only."),
     click.option("--batch-size", type=int, default=256, show_default=True, metavar="N"),
     execution_options,
 )
+
+
+def sources(
+    checkpoints: tuple[Path, ...], model: str | None, weights: str | None, classes: int | None
+) -> Sequence[Path | Model] | None:
+    """What is to be evaluated; None for all checkpoints below checkpoints/."""
+    if model is None:
+        if weights is not None or classes is not None:
+            raise RequestError("--weights and --classes go with --model")
+        return checkpoints or None
+    if checkpoints:
+        raise RequestError("give checkpoints or --model, not both")
+    from robustbench_zs.evaluation import Model
+
+    return [Model(model, weights, classes)]
 
 
 def fail_to_standard_error(message: str) -> None:

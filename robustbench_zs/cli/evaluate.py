@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options, sources
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.errors import RequestError
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 @output_options
 def evaluate(
     checkpoints: tuple[Path, ...],
+    model: str | None,
+    weights: str | None,
+    classes: int | None,
     dataset: str | None,
     data_dir: Path | None,
     examples: int | None,
@@ -58,7 +61,7 @@ def evaluate(
     from robustbench_zs.workers import available_cores
 
     frame = evaluate_checkpoints(
-        checkpoints or None,
+        sources(checkpoints, model, weights, classes),
         perturbations,
         dataset=dataset,
         data_dir=data_dir,

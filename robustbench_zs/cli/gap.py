@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options, sources
 from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
 
 
@@ -15,6 +15,9 @@ from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
 @output_options
 def gap(
     checkpoints: tuple[Path, ...],
+    model: str | None,
+    weights: str | None,
+    classes: int | None,
     dataset: str | None,
     data_dir: Path | None,
     examples: int | None,
@@ -32,7 +35,7 @@ def gap(
     from robustbench_zs.workers import available_cores
 
     frame = gap_of_checkpoints(
-        checkpoints or None,
+        sources(checkpoints, model, weights, classes),
         dataset=dataset,
         data_dir=data_dir,
         examples=examples,

@@ -2,12 +2,14 @@
 
 from robustbench_zs.evaluation.evaluate import attack, evaluate, gap, make_attack
 from robustbench_zs.evaluation.intervals import wilson_interval
+from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import NEAR_TIE, Outcomes, measure
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 
 __all__ = [
     "NEAR_TIE",
+    "Model",
     "Outcomes",
     "ResultsStore",
     "Subject",

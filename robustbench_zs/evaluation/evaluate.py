@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import nn
 
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.outcomes import Outcomes, measure
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
-from robustbench_zs.evaluation.subject import Subject
+from robustbench_zs.evaluation.subject import Source, Subject, trained_on
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
@@ -31,16 +32,16 @@ DEFAULT_BATCH_SIZE = 256
 DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
 """Default budget of an attack by dataset; 8/255 for all others."""
 
-CheckpointLike = str | Path | Checkpoint
+CheckpointLike = str | Path | Source
 OnResult = Callable[[str, str], None]
 """Called with checkpoint and perturbation after each evaluation."""
 
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """Evaluate one checkpoint on the first images of a split: `splits` pairs a split with a perturbation (None: clean)."""
+    """Evaluate one network on the first images of a split: `splits` pairs a split with a perturbation (None: clean)."""
 
-    checkpoint: Checkpoint
+    source: Source
     dataset: str
     data_dir: str | None
     train_examples: int | None
@@ -67,7 +68,7 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
 
 
 def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
-    subject = Subject.of_checkpoint(task.checkpoint)
+    subject = Subject.of(task.source)
     dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples, task.image_size)
     for split in {split for split, _ in task.items}:
         subject.check_fits(dataset, split)
@@ -121,12 +122,14 @@ def evaluate(
     """Accuracy of each checkpoint under each perturbation; without perturbations, on clean images.
 
     Args:
-        checkpoints: files or `Checkpoint`s; all below `checkpoints/` (trained on `dataset`, if given) by default.
+        checkpoints: files, `Checkpoint`s, `Model`s, or modules on images in [0, 1]; all checkpoints below `checkpoints/`
+            (trained on `dataset`, if given) by default. A `Model` or module is evaluated afresh every time: its code is
+            not in the digest of its weights.
         perturbations: noise and attacks from `robustbench_zs.perturbations`.
         dataset: the one the checkpoint was trained on by default.
         examples: the first so many images of the split; all by default.
         batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`).
-        store: results found there are not computed again; None computes everything and stores nothing.
+        store: results of checkpoints found there are not computed again; None computes everything and stores nothing.
 
     Returns:
         One row a checkpoint and perturbation with the columns of `result_row`; accuracies in percent, drops in points.
@@ -145,9 +148,9 @@ def evaluate(
         found, dataset, data_dir, [(items, limits)] * len(found), batch_size, device, threads, workers, store, on_result
     )
     rows = []
-    for checkpoint, outcomes in zip(found, results, strict=True):
-        subject = Subject.of_checkpoint(checkpoint)
-        name = dataset_label(dataset or checkpoint.header.dataset.name)
+    for source, outcomes in zip(found, results, strict=True):
+        subject = Subject.of(source)
+        name = dataset_label(dataset_of(source, dataset))
         for _, perturbation in items[1:] or items:
             rows.append(result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None]))
     return frame_of_rows(rows)
@@ -181,9 +184,9 @@ def attack(
     import pandas as pd
 
     found = resolve_checkpoints(checkpoints, dataset)
-    groups: dict[str, list[Checkpoint]] = {}
-    for checkpoint in found:
-        groups.setdefault(dataset or checkpoint.header.dataset.name, []).append(checkpoint)
+    groups: dict[str, list[Source]] = {}
+    for source in found:
+        groups.setdefault(dataset_of(source, dataset), []).append(source)
     budgets: Sequence[Any] | None = None if eps is None else eps if isinstance(eps, (list, tuple)) else [eps]
     frames = []
     for name, group in groups.items():
@@ -234,34 +237,50 @@ def gap(
     """
     found = resolve_checkpoints(checkpoints, dataset)
     plans = []
-    for checkpoint in found:
-        header = checkpoint.header.dataset
-        limits = {"train_examples": header.train_examples, "test_examples": examples}
-        here = load_dataset(dataset or header.name, data_dir, **limits, image_size=header.resize_to)
-        if here.train.digest != header.train_digest:
-            raise RequestError(f"the training images of {here.name} at hand are not those {checkpoint.path} was trained on")
+    for source in found:
+        header = trained_on(source)
+        limits = {"train_examples": header.train_examples if header else None, "test_examples": examples}
+        if header:
+            here = load_dataset(dataset or header.name, data_dir, **limits, image_size=header.resize_to)
+            if here.train.digest != header.train_digest:
+                name = Subject.of(source).checkpoint
+                raise RequestError(f"the training images of {here.name} at hand are not those {name} was trained on")
         plans.append(((("train", None), ("test", None)), limits))
     results = _run(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
     return frame_of_rows(
         [
-            gap_row(Subject.of_checkpoint(checkpoint), outcomes["train", None], outcomes["test", None])
-            for checkpoint, outcomes in zip(found, results, strict=True)
+            gap_row(Subject.of(source), dataset_of(source, dataset), outcomes["train", None], outcomes["test", None])
+            for source, outcomes in zip(found, results, strict=True)
         ]
     )
 
 
-def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: str | None = None) -> list[Checkpoint]:
-    """The checkpoints meant; without any, all below `checkpoints/` that were trained on `dataset`.
+def dataset_of(source: Source, dataset: str | None) -> str:
+    """The dataset asked for, else the one a checkpoint was trained on.
+
+    Raises:
+        RequestError: none was asked for, and the network is the user's own.
+    """
+    header = trained_on(source)
+    if dataset is None and header is None:
+        raise RequestError("a model of your own needs the dataset to evaluate it on, for example --dataset cifar10")
+    return dataset or (header.name if header else "")
+
+
+def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: str | None = None) -> list[Source]:
+    """The networks meant; without any, all checkpoints below `checkpoints/` that were trained on `dataset`.
 
     Raises:
         RequestError: there is none; the sentence says how to get one.
     """
     if checkpoints is not None:
-        given = [c if isinstance(c, Checkpoint) else read_checkpoint(c) for c in checkpoints]
+        given = [read_checkpoint(c) if isinstance(c, (str, Path)) else c for c in checkpoints]
         if not given:
             raise RequestError("the list of checkpoints is empty; leave it out to use all below checkpoints/")
         return given
-    found = [c for c in find_checkpoints() if dataset is None or c.header.dataset.name == dataset_label(dataset)]
+    found: list[Source] = [
+        c for c in find_checkpoints() if dataset is None or c.header.dataset.name == dataset_label(dataset)
+    ]
     if not found:
         trained_on = f" trained on {dataset}" if dataset else ""
         raise RequestError(
@@ -276,7 +295,7 @@ def dataset_label(dataset: str) -> str:
 
 
 def _run(
-    checkpoints: Sequence[Checkpoint],
+    sources: Sequence[Source],
     dataset: str | None,
     data_dir: str | Path | None,
     plans: Sequence[tuple[Any, dict[str, int | None]]],
@@ -289,18 +308,18 @@ def _run(
 ) -> list[Results]:
     if not 1 <= batch_size <= 1_000_000:
         raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
-    execution = choose_execution(len(checkpoints), device, threads, workers)
+    execution = choose_execution(len(sources), device, threads, workers)
     jobs = [
         Job(
             evaluate_one,
             (
                 EvaluationTask(
-                    checkpoint=checkpoint,
-                    dataset=dataset or checkpoint.header.dataset.name,
+                    source=source,
+                    dataset=dataset_of(source, dataset),
                     data_dir=None if data_dir is None else str(data_dir),
-                    image_size=checkpoint.header.dataset.resize_to,
+                    image_size=header.resize_to if (header := trained_on(source)) else None,
                     items=items,
-                    store=None if store is None else str(store),
+                    store=None if store is None or not isinstance(source, Checkpoint) else str(store),
                     batch_size=batch_size,
                     device=execution.device,
                     threads=execution.threads,
@@ -308,15 +327,17 @@ def _run(
                 ),
             ),
         )
-        for checkpoint, (items, limits) in zip(checkpoints, plans, strict=True)
+        for source, (items, limits) in zip(sources, plans, strict=True)
     ]
     if store is not None:
         known = ResultsStore(store)
-        for checkpoint in checkpoints:
-            remember(known, checkpoint)
+        for checkpoint in sources:
+            if isinstance(checkpoint, Checkpoint):
+                remember(known, checkpoint)
     results: list[Results | None] = [None] * len(jobs)
-    workers = workers if execution.device == "cpu" else 1
-    names = [str(checkpoint.path) for checkpoint in checkpoints]
+    # A module at hand stays in this process.
+    workers = workers if execution.device == "cpu" and not any(isinstance(s, nn.Module) for s in sources) else 1
+    names = [str(s.path) if isinstance(s, Checkpoint) else "model" for s in sources]
     for index, result in run_jobs(jobs, workers, lambda i, label: on_result and on_result(names[i], label)):
         results[index] = result
     return [result for result in results if result is not None]
@@ -366,14 +387,14 @@ def result_row(
     }
 
 
-def gap_row(subject: Subject, train: Outcomes, test: Outcomes) -> dict[str, Any]:
+def gap_row(subject: Subject, dataset: str, train: Outcomes, test: Outcomes) -> dict[str, Any]:
     """One row of the generalization gap, with Wilson intervals of both accuracies and Newcombe's of their difference."""
     counts = [(int(o.correct.sum()), len(o.correct)) for o in (train, test)]
     (train_low, train_high), (test_low, test_high) = (wilson_interval(*c) for c in counts)
     gap_low, gap_high = newcombe_interval(*counts[0], *counts[1])
     return {
         **_identity(subject),
-        "dataset": subject.dataset,
+        "dataset": dataset_label(dataset),
         "seed": subject.seed,
         "train_examples": counts[0][1],
         "train_accuracy": train.accuracy,

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from robustbench_zs.datasets import Dataset
 from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.model import Model
+from robustbench_zs.evaluation.outcomes import evaluation_mode
 from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.training.checkpoint import Checkpoint, Header, network_spec
+from robustbench_zs.training.checkpoint import Checkpoint, DatasetHeader, Header, network_spec, weights_digest
+
+Source = Checkpoint | Model | nn.Module
+"""What can be evaluated."""
+
+
+def trained_on(source: Source) -> DatasetHeader | None:
+    """What is known of the training images; nothing of those of a model of the user's own."""
+    return source.header.dataset if isinstance(source, Checkpoint) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +69,56 @@ class Subject:
         )
 
     @staticmethod
-    def of_checkpoint(checkpoint: Checkpoint) -> Subject:
-        return Subject.of_header(checkpoint.header, checkpoint.digest, str(checkpoint.path), checkpoint.network)
+    def of(source: Source) -> Subject:
+        """The subject of a checkpoint, of a model by name, or of a module at hand.
+
+        Raises:
+            RequestError: the model cannot be loaded.
+        """
+        if isinstance(source, Checkpoint):
+            return Subject.of_header(source.header, source.digest, str(source.path), source.network)
+        # A copy: evaluation moves the network to a device and changes its memory layout.
+        module = source.load() if isinstance(source, Model) else copy.deepcopy(source)
+        name = source.factory if isinstance(source, Model) else type(source).__name__
+        return Subject(
+            checkpoint=name,
+            digest=weights_digest(f"model {name}", module.state_dict()),
+            network=name,
+            scheme=None,
+            scheme_name=None,
+            block_moduli=None,
+            dataset=None,
+            image_shape=None,
+            classes=None,
+            seed=None,
+            diverged_at=None,
+            build=lambda: module,
+        )
 
     def check_fits(self, dataset: Dataset, split: str) -> None:
         """Raises: RequestError: the network takes other images or has other classes than the dataset."""
         shape = dataset.split(split).shape
+        if self.classes is None:
+            self._try_on(dataset, split)
         if self.image_shape is not None and (shape != self.image_shape or dataset.classes != self.classes):
             raise RequestError(
                 f"{Path(self.checkpoint).name} takes images of {'×'.join(map(str, self.image_shape))} in {self.classes} "
                 f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: give the --dataset it "
                 "was trained on"
+            )
+
+    def _try_on(self, dataset: Dataset, split: str) -> None:
+        images = dataset.split(split).images(slice(0, 2))
+        try:
+            with evaluation_mode(self.module), torch.no_grad():
+                logits = self.module(images)
+        except Exception as error:
+            raise RequestError(
+                f"{self.network} does not take images of {'×'.join(map(str, images.shape[1:]))}: {str(error)[:200]}"
+            ) from error
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if shape != (len(images), dataset.classes):
+            raise RequestError(
+                f"{self.network} should give {len(images)}×{dataset.classes} logits for {len(images)} images of "
+                f"{dataset.name}, but gave {shape}: see --classes"
             )

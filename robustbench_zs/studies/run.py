@@ -187,7 +187,7 @@ def run_network(
     checkpoint = step.task.existing() or train_one(step.task, execution, send)
     remember(ResultsStore(store), checkpoint)
     task = EvaluationTask(
-        checkpoint=checkpoint,
+        source=checkpoint,
         dataset=step.task.dataset,
         data_dir=step.task.data_dir,
         train_examples=step.task.train_examples,
@@ -266,7 +266,7 @@ def report_study(
         for split, perturbation in step.items:
             if split == "test":
                 rows.append(result_row(subject, name, split, perturbation, complete[split, perturbation], clean))
-        gaps.append(gap_row(subject, complete["train", None], clean))
+        gaps.append(gap_row(subject, name, complete["train", None], clean))
     if missing:
         raise RequestError(
             f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"

@@ -208,7 +208,8 @@ def weights_digest(what: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        sha.update(tensor.view(torch.uint8).numpy().data if tensor.ndim else tensor.numpy().tobytes())
+        # Flat first: the strides of dimensions of length 1 may be anything.
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

@@ -124,7 +124,7 @@ memory of a GPU; where it trained in float16 with NVIDIA's apex, they use bfloat
 
 
 def recipe_for(dataset: str) -> Recipe:
-    """The recipe of a dataset: for ImageNet that of 18 layers, for Fashion-MNIST and data of the user's own that of MNIST."""
+    """The recipe of a dataset: ImageNet's for 18 layers; for Fashion-MNIST and data of the user's own that of MNIST."""
     return RECIPES.get("imagenet18" if dataset == "imagenet" else dataset, RECIPES["mnist"])
 
 
