@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from robustbench_zs.analysis import degradation_by_verdict, rank_correlation
     from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
     from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
-    from robustbench_zs.evaluation import ResultsStore, attack, evaluate, gap, measure, wilson_interval
+    from robustbench_zs.evaluation import Model, ResultsStore, attack, evaluate, gap, measure, wilson_interval
+    from robustbench_zs.gate import Baseline, Rule, read_baseline
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.multistep import MultistepResNet
     from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, UniformNoise
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
     from robustbench_zs.schemes.table import roots_table
-    from robustbench_zs.studies import Study, load_study, make_plan, report, run_study
+    from robustbench_zs.studies import Study, check, load_study, make_baseline, make_plan, report, run_study
     from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, recipe_from_name, train
 
 __version__ = "0.1.0"
@@ -28,13 +29,14 @@ _HOMES = {
     "analysis": ("degradation_by_verdict", "rank_correlation"),
     "datasets": ("Dataset", "LabelledImages", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
-    "evaluation": ("ResultsStore", "attack", "evaluate", "gap", "measure", "wilson_interval"),
+    "gate": ("Baseline", "Rule", "read_baseline"),
+    "evaluation": ("Model", "ResultsStore", "attack", "evaluate", "gap", "measure", "wilson_interval"),
     "networks": ("NetworkSpec", "network_from_name"),
     "networks.multistep": ("MultistepResNet",),
     "perturbations": ("FGSM", "PGD", "ConstantNoise", "GaussianNoise", "Perturbation", "UniformNoise"),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
     "schemes.table": ("roots_table",),
-    "studies": ("Study", "load_study", "make_plan", "report", "run_study"),
+    "studies": ("Study", "check", "load_study", "make_baseline", "make_plan", "report", "run_study"),
     "training": ("Checkpoint", "Recipe", "read_checkpoint", "recipe_from_name", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -42,11 +44,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "FGSM",
     "PGD",
+    "Baseline",
     "Checkpoint",
     "ConstantNoise",
     "Dataset",
     "GaussianNoise",
     "LabelledImages",
+    "Model",
     "MultistepResNet",
     "MultistepScheme",
     "NetworkSpec",
@@ -54,22 +58,26 @@ __all__ = [
     "Recipe",
     "RequestError",
     "ResultsStore",
+    "Rule",
     "Study",
     "UnfinishedError",
     "UniformNoise",
     "ZsbenchError",
     "attack",
     "catalog",
+    "check",
     "degradation_by_verdict",
     "evaluate",
     "gap",
     "load_dataset",
     "load_study",
+    "make_baseline",
     "make_plan",
     "measure",
     "network_from_name",
     "one_step",
     "rank_correlation",
+    "read_baseline",
     "read_checkpoint",
     "recipe_from_name",
     "report",

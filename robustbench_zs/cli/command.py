@@ -129,12 +129,18 @@ def sources(
     checkpoints: tuple[Path, ...], model: str | None, weights: str | None, classes: int | None
 ) -> Sequence[Path | Model] | None:
     """What is to be evaluated; None for all checkpoints below checkpoints/."""
+    own = own_model(model, weights, classes)
+    if own and checkpoints:
+        raise RequestError("give checkpoints or --model, not both")
+    return own or checkpoints or None
+
+
+def own_model(model: str | None, weights: str | None, classes: int | None) -> list[Model] | None:
+    """The network of --model; None without it."""
     if model is None:
         if weights is not None or classes is not None:
             raise RequestError("--weights and --classes go with --model")
-        return checkpoints or None
-    if checkpoints:
-        raise RequestError("give checkpoints or --model, not both")
+        return None
     from robustbench_zs.evaluation import Model
 
     return [Model(model, weights, classes)]

@@ -15,6 +15,7 @@ import click
 
 import robustbench_zs
 from robustbench_zs.cli.attack import attack
+from robustbench_zs.cli.check import baseline, check
 from robustbench_zs.cli.command import fail_to_standard_error
 from robustbench_zs.cli.evaluate import evaluate
 from robustbench_zs.cli.gap import gap
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (roots, networks, train, evaluate, attack, gap, run, report):
+for command in (roots, networks, train, evaluate, attack, gap, run, report, baseline, check):
     cli.add_command(command)
 
 

@@ -1,5 +1,6 @@
 """Studies: the file, its plan, its execution on this machine."""
 
+from robustbench_zs.studies.check import CheckResult, check, make_baseline
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measurement import Measurement
@@ -9,12 +10,15 @@ from robustbench_zs.studies.study import Study
 
 __all__ = [
     "AnyStudy",
+    "CheckResult",
     "Collection",
     "Measurement",
     "Plan",
     "Study",
     "StudyResult",
+    "check",
     "load_study",
+    "make_baseline",
     "make_plan",
     "report",
     "run_study",

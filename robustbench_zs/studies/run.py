@@ -104,11 +104,11 @@ def run_study(
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if isinstance(loaded, Measurement):
         return _measured(loaded, device, threads)
+    known = ResultsStore(store)
     done = [
-        _run_part(part, data_dir, ResultsStore(store), device, threads, workers, batch_size, on_start, on_event)
-        for part in loaded.parts
+        complete(part, data_dir, known, device, threads, workers, batch_size, on_start, on_event) for part in loaded.parts
     ]
-    return _together(loaded, done)
+    return _together(loaded, [_report(part, known) for part in done])
 
 
 def _measured(
@@ -134,7 +134,18 @@ def _together(study: Study | Collection, done: list[StudyResult]) -> StudyResult
     )
 
 
-def _run_part(
+@dataclass(frozen=True)
+class Completed:
+    """A study whose networks are all trained and evaluated; `here` is whether this process is the one that goes on."""
+
+    plan: Plan
+    status: Status
+    trained: int
+    evaluated: int
+    here: bool = True
+
+
+def complete(
     study: Study,
     data_dir: str | Path | None,
     store: ResultsStore,
@@ -144,7 +155,8 @@ def _run_part(
     batch_size: int,
     on_start: Callable[[Study, Status], None],
     on_event: OnEvent,
-) -> StudyResult:
+) -> Completed:
+    """Train and evaluate what is missing of a study; see `run_study`."""
     plan = make_plan(study, data_dir)
     status = plan_status(plan, store)
     on_start(study, status)
@@ -156,7 +168,7 @@ def _run_part(
             execution = _execution(plan, len(untrained), device, threads, workers, group.size)
             train_all(untrained, execution, workers, group, on_event)
             if not group.first:
-                return StudyResult(frame_of_rows([]), frame_of_rows([]), plan.report.folder, trained, 0)
+                return Completed(plan, status, trained, 0, here=False)
     if todo:
         execution = _execution(plan, len(todo), device, threads, workers)
         jobs = [Job(run_network, (step, execution, str(store.path), batch_size)) for step in todo]
@@ -164,7 +176,13 @@ def _run_part(
         for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(todo[index].task, event)):
             pass
         status = plan_status(plan, store)
-    return report_study(plan, store, status, trained, len(todo), redraw=bool(todo))
+    return Completed(plan, status, trained, len(todo))
+
+
+def _report(done: Completed, store: ResultsStore) -> StudyResult:
+    if not done.here:
+        return StudyResult(frame_of_rows([]), frame_of_rows([]), done.plan.report.folder, done.trained, 0)
+    return report_study(done.plan, store, done.status, done.trained, done.evaluated, redraw=done.evaluated > 0)
 
 
 def _execution(
@@ -213,7 +231,7 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
             untrained.append(step)
             continue
         found[step.id] = known
-        if any(outcomes is None for outcomes in _outcomes(step, known.digest, store).values()):
+        if any(outcomes is None for outcomes in stored_outcomes(step, known.digest, store).values()):
             # Without the weights what is missing can only be had by training again.
             (unevaluated if known.checkpoint else untrained).append(step)
     return Status(tuple(untrained), tuple(unevaluated), found)
@@ -233,7 +251,7 @@ def _known(task: TrainingTask, store: ResultsStore) -> Known | None:
     return Known(digest, path, Header.model_validate_json(header), None)
 
 
-def _outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any, Outcomes | None]:
+def stored_outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any, Outcomes | None]:
     dataset = step.task.load_dataset()
     found = {}
     for split, perturbation in step.items:
@@ -254,7 +272,7 @@ def report_study(
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
-        outcomes = _outcomes(step, known.digest, store) if known else dict.fromkeys(step.items)
+        outcomes = stored_outcomes(step, known.digest, store) if known else dict.fromkeys(step.items)
         complete = {item: found for item, found in outcomes.items() if found is not None}
         missing += len(outcomes) - len(complete)
         if known is None or len(complete) < len(outcomes):

@@ -63,7 +63,7 @@ def test_weights_decide_and_the_store_is_not_asked(own: Path, checkpoint: Checkp
     assert first["accuracy"].tolist() == direct["accuracy"].tolist()
     assert direct["network"].tolist() == ["Sequential"]
     with torch.no_grad():
-        linear[1].weight.zero_()
+        next(linear.parameters()).zero_()
     assert attack([linear], "fgsm", eps=0.1, dataset="digits", examples=60)["clean_accuracy"].iloc[0] < 40
     trained = attack([checkpoint.network()], "pgd", eps=0.1, dataset="digits", examples=60)
     assert trained["accuracy"].tolist() == attack([checkpoint], "pgd", eps=0.1, examples=60)["accuracy"].tolist()

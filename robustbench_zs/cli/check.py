@@ -1,0 +1,111 @@
+"""`zsbench check` and `zsbench baseline`: the gate for continuous integration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from robustbench_zs.cli.command import Command, execution_options, model_options, output_options, own_model, stacked
+from robustbench_zs.cli.output import emit, number, text
+from robustbench_zs.cli.run import data_dir_option, scale_option
+from robustbench_zs.files import write_atomically
+
+REGRESSION = 1
+
+study_arguments = stacked(
+    click.argument("study"),
+    scale_option,
+    data_dir_option,
+    model_options,
+    click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations."),
+    execution_options,
+)
+
+
+@click.command(cls=Command)
+@study_arguments
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Where the baseline goes.")
+def baseline(study: str, out: Path, model: str | None, weights: str | None, classes: int | None, **options: Any) -> None:
+    """Write what a study's networks get right now, to be compared with later.
+
+    The file holds every outcome, image by image, and every setting; keep it in git.
+    """
+    from robustbench_zs.studies import make_baseline
+
+    made = make_baseline(study, out, models=own_model(model, weights, classes), **_options(options))
+    click.echo(f"{out}: {len(made.entries)} networks, {len(made.entries[0].correct)} kinds of images")
+
+
+@click.command(cls=Command)
+@study_arguments
+@click.option("--baseline", "baseline_file", type=click.Path(path_type=Path), required=True, metavar="FILE")
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of all comparisons together.")
+@click.option("--min-drop", type=float, default=1.0, show_default=True, metavar="POINTS", help="Least drop that counts.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="JUnit XML, a test case a comparison.")
+@output_options
+def check(
+    study: str,
+    baseline_file: Path,
+    alpha: float,
+    min_drop: float,
+    junit: Path | None,
+    model: str | None,
+    weights: str | None,
+    classes: int | None,
+    format_: str | None,
+    output: Path | None,
+    **options: Any,
+) -> None:
+    """Fail (exit 1) if the networks of a study got worse than the baseline says.
+
+    \b
+    zsbench baseline digits --out baselines/digits.json
+    zsbench check digits --baseline baselines/digits.json
+    """
+    from robustbench_zs.cli.progress import say
+    from robustbench_zs.gate import Rule
+    from robustbench_zs.gate import rendering as render
+    from robustbench_zs.studies import check as check_study
+
+    rule = Rule(alpha, min_drop)
+    found = check_study(study, baseline_file, models=own_model(model, weights, classes), rule=rule, **_options(options))
+    if junit is not None:
+        write_atomically(junit, render.junit_xml(found.study, found.comparisons))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in render.github_annotations(found.comparisons):
+            click.echo(line, err=True)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(render.markdown_summary(found.study, found.comparisons, rule))
+    emit(
+        found.table(),
+        {
+            "Network": text("network"),
+            "Seed": lambda row: "all" if row["level"] == "seeds" else text("seed")(row),
+            "Perturbation": text("perturbation"),
+            "Baseline %": number("before"),
+            "Now %": number("now"),
+            "Change": lambda row: f"{row['change']:+.1f}",
+            "p (Holm)": lambda row: f"{row['adjusted_p']:.2g}",
+            "Finding": text("verdict"),
+            "Detectable": number("detectable"),
+        },
+        format_,
+        output,
+    )
+    for line in render.what_was_compared(found.comparisons, rule):
+        say(line)
+    regressions = [c for c in found.comparisons if c.verdict == "regression"]
+    for comparison in regressions:
+        say(f"regression: {render.sentence(comparison)}")
+    if regressions:
+        raise click.exceptions.Exit(REGRESSION)
+
+
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    from robustbench_zs.workers import available_cores
+
+    return {**options, "workers": available_cores()}

@@ -1,0 +1,162 @@
+"""What networks got right when all was well: one JSON file, small enough to live in git and to be reviewed there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import write_atomically
+
+FORMAT = 1
+LARGEST_FILE = 100 * 2**20
+MOST_IMAGES = 10_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One network: `correct` has a bool array of one value an image for each perturbation by its label, `clean` included."""
+
+    network: str
+    seed: int | None
+    digest: str
+    correct: dict[str, npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Outcomes of the networks of a study, with every setting that they depend on."""
+
+    study: str
+    settings: dict[str, Any]
+    entries: tuple[Entry, ...]
+
+    def check_settings(self, now: Baseline) -> None:
+        """Raises: RequestError: a setting, a network or a perturbation is not the same now; the sentence names the first."""
+        before, after = ({"study": b.study, **b.settings, "networks": _names(b)} for b in (self, now))
+        for place, was, is_ in _differences(before, after):
+            raise RequestError(
+                f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; "
+                "make a new one with `zsbench baseline`"
+            )
+
+
+def _names(baseline: Baseline) -> Any:
+    """The networks that must be the same; a model of the user's own may be another one now."""
+    if baseline.settings.get("models"):
+        return len(baseline.entries)
+    return [[entry.network, entry.seed] for entry in baseline.entries]
+
+
+def _differences(before: Any, now: Any, place: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [*before, *(k for k in now if k not in before)]
+        return [d for k in keys for d in _differences(before.get(k), now.get(k), f"{place}.{k}" if place else k)]
+    return [] if before == now else [(place, before, now)]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Outcome(_Part):
+    accuracy: float
+    correct: str
+
+
+class _Network(_Part):
+    network: str = Field(max_length=10_000)
+    seed: int | None
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    outcomes: dict[str, _Outcome] = Field(min_length=1)
+
+
+class _File(_Part):
+    zsbench_baseline: int = Field(ge=FORMAT, le=FORMAT)
+    study: str = Field(max_length=200)
+    images: int = Field(ge=1, le=MOST_IMAGES)
+    settings: dict[str, Any]
+    networks: list[_Network] = Field(min_length=1)
+
+
+def write_baseline_file(path: Path, baseline: Baseline) -> None:
+    """Write a baseline: accuracies in percent to read, outcomes as packed bits in base64 to compare image by image.
+
+    Raises:
+        UnfinishedError: the file cannot be written.
+    """
+    images = len(next(iter(baseline.entries[0].correct.values())))
+    content = {
+        "zsbench_baseline": FORMAT,
+        "study": baseline.study,
+        "images": images,
+        "settings": baseline.settings,
+        "networks": [
+            {
+                "network": entry.network,
+                "seed": entry.seed,
+                "digest": entry.digest,
+                "outcomes": {
+                    label: {
+                        "accuracy": round(100 * float(correct.mean()), 4),
+                        "correct": base64.b64encode(np.packbits(correct).tobytes()).decode(),
+                    }
+                    for label, correct in entry.correct.items()
+                },
+            }
+            for entry in baseline.entries
+        ],
+    }
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_baseline(path: Path | str) -> Baseline:
+    """Read and verify a baseline.
+
+    Raises:
+        RequestError: there is no such file, or it is not a baseline.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RequestError(f"there is no baseline {path}: make one with `zsbench baseline STUDY --out {path}`")
+    if path.stat().st_size > LARGEST_FILE:
+        raise RequestError(f"{path} is larger than a baseline can be (100 MiB)")
+    try:
+        file = _File.model_validate_json(path.read_bytes())
+        entries = tuple(
+            Entry(n.network, n.seed, n.digest, {label: _unpack(o.correct, file.images) for label, o in n.outcomes.items()})
+            for n in file.networks
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise RequestError(f"{path} is not a baseline: {place}: {problem['msg']}") from error
+    except (ValueError, OSError) as error:
+        raise RequestError(f"{path} is not a baseline: {str(error)[:200]}") from error
+    labels = set(entries[0].correct)
+    if any(set(entry.correct) != labels for entry in entries):
+        raise RequestError(f"{path} is not a baseline: its networks have different perturbations")
+    return Baseline(file.study, file.settings, entries)
+
+
+def _unpack(text: str, images: int) -> npt.NDArray[np.bool_]:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"outcomes are not base64: {error}") from error
+    if len(data) != -(-images // 8):
+        raise ValueError(f"there are outcomes of {8 * len(data)} images instead of {images}")
+    return np.unpackbits(np.frombuffer(data, np.uint8), count=images).astype(np.bool_)

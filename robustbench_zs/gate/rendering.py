@@ -1,0 +1,112 @@
+"""What a check found, for the systems that run it: JUnit XML, GitHub annotations, a Markdown summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+import pandas as pd
+
+from robustbench_zs.gate.decision import Comparison, Rule
+from robustbench_zs.reporting import tables
+
+
+def sentence(comparison: Comparison) -> str:
+    """Network, perturbation, change, p and verdict in one line."""
+    c = comparison
+    images = f", {c.worse} images got worse and {c.better} better" if c.worse is not None else ""
+    return (
+        f"{title(c)}: {c.before:.2f}% → {c.now:.2f}% ({c.change:+.2f} points{images}; p = {c.p:.2g}, "
+        f"adjusted {c.adjusted_p:.2g}): {c.verdict}"
+    )
+
+
+def title(comparison: Comparison) -> str:
+    """The network with its seed, and the perturbation."""
+    seed = "all seeds" if comparison.level == "seeds" else f"seed {comparison.seed}"
+    name = comparison.network if comparison.seed is None and comparison.level == "images" else f"{comparison.network} {seed}"
+    return f"{name} under {comparison.perturbation}"
+
+
+def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str]:
+    """Which question was answered, and what the check could not have seen."""
+    said = []
+    if any(c.level == "images" for c in comparisons):
+        said.append(
+            "Networks with given weights are compared image by image: that is about these weights, not about the recipe "
+            "that made them (two seeds of one recipe differ too)."
+        )
+    if any(c.level == "seeds" for c in comparisons):
+        said.append("Recipes that were trained again are compared over their seeds; with few seeds only large drops show.")
+    found = [c.detectable for c in comparisons]
+    known = [d for d in found if d is not None]
+    if known:
+        largest = f"{max(known):.1f}" if len(known) == len(found) else "more than any"
+        said.append(
+            f"With 80% power this check sees a drop of {min(known):.1f} to {largest} points, depending on the comparison "
+            f"({len(comparisons)} of them, α = {rule.alpha:g} for all together, at least {rule.min_drop:g} points)."
+        )
+    else:
+        said.append("With 80% power this check sees no drop: it needs more images, more seeds or fewer comparisons.")
+    return said
+
+
+def check_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """The comparisons as people read them."""
+    return pd.DataFrame(
+        {
+            "Network": [c.network for c in comparisons],
+            "Seed": ["all" if c.level == "seeds" else "–" if c.seed is None else str(c.seed) for c in comparisons],
+            "Perturbation": [c.perturbation for c in comparisons],
+            "Baseline %": [f"{c.before:.1f}" for c in comparisons],
+            "Now %": [f"{c.now:.1f}" for c in comparisons],
+            "Change": [f"{c.change:+.1f}" for c in comparisons],
+            "p (Holm)": [f"{c.adjusted_p:.2g}" for c in comparisons],
+            "Finding": [c.verdict for c in comparisons],
+            "Detectable": ["–" if c.detectable is None else f"{c.detectable:.1f}" for c in comparisons],
+        }
+    )
+
+
+def markdown_summary(study: str, comparisons: Sequence[Comparison], rule: Rule) -> str:
+    """A section for a step summary: regressions first."""
+    ordered = sorted(comparisons, key=lambda c: (c.verdict != "regression", c.verdict != "worse within noise"))
+    failed = sum(c.verdict == "regression" for c in comparisons)
+    head = f"## zsbench check {study}: {f'{failed} regressions' if failed else 'no regression'}"
+    return "\n\n".join([head, tables.markdown(check_table(ordered)), *what_was_compared(comparisons, rule)]) + "\n"
+
+
+def junit_xml(study: str, comparisons: Sequence[Comparison]) -> str:
+    """One test case a comparison; a regression is a failure that names perturbation, drop and p."""
+    failures = [c for c in comparisons if c.verdict == "regression"]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"zsbench {study}",
+        tests=str(len(comparisons)),
+        failures=str(len(failures)),
+        errors="0",
+    )
+    for c in comparisons:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"zsbench.{study}.{c.network}", name=title(c))
+        if c.verdict == "regression":
+            message = f"{c.perturbation}: drop of {-c.change:.2f} points, adjusted p = {c.adjusted_p:.2g}"
+            ElementTree.SubElement(case, "failure", message=message, type="regression").text = sentence(c)
+        else:
+            ElementTree.SubElement(case, "system-out").text = sentence(c)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def github_annotations(comparisons: Sequence[Comparison]) -> list[str]:
+    """Workflow commands: an error for a regression, a notice for an improvement."""
+    kinds = {"regression": "error", "improved": "notice"}
+    return [
+        f"::{kinds[c.verdict]} title={_escaped(f'zsbench: {c.verdict}', True)}::{_escaped(sentence(c))}"
+        for c in comparisons
+        if c.verdict in kinds
+    ]
+
+
+def _escaped(text: str, in_property: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if in_property else text

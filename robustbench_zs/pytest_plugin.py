@@ -1,0 +1,58 @@
+"""The gate as a pytest plugin: installing the package is enough, and it costs nothing until the fixture is used.
+
+    def test_robustness(zsbench_check):
+        zsbench_check(my_model(), "digits", "baselines/my_model.json")
+
+`pytest --zsbench-update` writes the baselines instead of comparing with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from robustbench_zs.studies import CheckResult
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("zsbench")
+    group.addoption("--zsbench-update", action="store_true", help="Write baselines instead of comparing.")
+
+
+@pytest.fixture
+def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult | None]:
+    """A function that fails the test if a module got worse than its baseline says.
+
+    `zsbench_check(module, study, baseline, rule=None, **options)`: any `torch.nn.Module` on images in [0, 1]; the study's
+    test images and perturbations; the baseline's file; options as for `robustbench_zs.check` (`data_dir`, `device`, …). It
+    returns the `CheckResult`, None where the baseline was written.
+    """
+
+    def check_module(module: nn.Module, study: str | Path, baseline: str | Path, **options: Any) -> CheckResult | None:
+        __tracebackhide__ = True
+        from robustbench_zs.errors import ZsbenchError
+        from robustbench_zs.gate import rendering
+        from robustbench_zs.reporting import tables
+        from robustbench_zs.studies import check, make_baseline
+
+        try:
+            if request.config.getoption("--zsbench-update"):
+                options.pop("rule", None)
+                make_baseline(study, baseline, models=[module], **options)
+                return None
+            found = check(study, baseline, models=[module], **options)
+        except ZsbenchError as error:
+            pytest.fail(str(error), pytrace=False)
+        if not found.passed:
+            shown = tables.markdown(rendering.check_table(found.comparisons))
+            said = rendering.what_was_compared(found.comparisons, found.rule)
+            pytest.fail("\n".join([f"{type(module).__name__} got worse", "", shown, "", *said]), pytrace=False)
+        return found
+
+    return check_module

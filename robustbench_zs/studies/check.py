@@ -1,0 +1,153 @@
+"""The gate over a study: evaluate, then compare with a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, evaluate_one
+from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
+from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
+from robustbench_zs.evaluation.subject import Source, Subject
+from robustbench_zs.files import canonical_json
+from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
+from robustbench_zs.gate.decision import Comparison, Rule, compare
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
+from robustbench_zs.studies.run import OnEvent, Status, complete, stored_outcomes
+from robustbench_zs.studies.study import Study
+from robustbench_zs.training.train import choose_execution
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check found; `passed` is whether no comparison is a regression."""
+
+    study: str
+    rule: Rule
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not any(c.verdict == "regression" for c in self.comparisons)
+
+    def table(self) -> pd.DataFrame:
+        """One row a comparison with the fields of `Comparison` and `change` (now − baseline, points)."""
+        rows = [{"schema_version": 1, **asdict(c), "change": c.change} for c in self.comparisons]
+        return pd.DataFrame(rows).astype({"seed": "Int64", "worse": "Int64", "better": "Int64"})
+
+
+def check(
+    study: str | Path | Study,
+    baseline: str | Path | Baseline,
+    *,
+    models: Sequence[Source] | None = None,
+    rule: Rule | None = None,
+    **options: Any,
+) -> CheckResult:
+    """Compare the networks of a study with a baseline, image by image; the function behind `zsbench check`.
+
+    Args:
+        study: a study, a TOML file, or the name of one.
+        baseline: a file that `make_baseline` wrote.
+        models: networks of the user's own in place of the study's, always evaluated afresh.
+        rule: level and minimal drop; 0.05 and 1 point by default.
+        options: scale, data_dir, store, device, threads, workers, batch_size, on_start, on_event, as for `run_study`.
+
+    Raises:
+        RequestError: no such study or baseline, or the baseline was made with other settings.
+        UnfinishedError: as `run_study`.
+    """
+    before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
+    now = measure_study(study, models=models, **options)
+    before.check_settings(now)
+    chosen = rule or Rule()
+    return CheckResult(now.study, chosen, tuple(compare(before.entries, now.entries, chosen)))
+
+
+def make_baseline(
+    study: str | Path | Study, out: str | Path, *, models: Sequence[Source] | None = None, **options: Any
+) -> Baseline:
+    """Write what the networks of a study get right now to `out`; the function behind `zsbench baseline`.
+
+    Args, errors: as `check`.
+    """
+    now = measure_study(study, models=models, **options)
+    write_baseline_file(Path(out), now)
+    return now
+
+
+def measure_study(
+    study: str | Path | Study,
+    *,
+    models: Sequence[Source] | None = None,
+    scale: str | None = None,
+    data_dir: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: int = 1,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    on_start: Callable[[Study, Status], None] = lambda study, status: None,
+    on_event: OnEvent = lambda task, event: None,
+) -> Baseline:
+    """Outcomes of the networks of a study on its test images, clean and under every perturbation.
+
+    Raises:
+        RequestError: the study trains nothing, or consists of several parts.
+    """
+    loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
+    if not isinstance(loaded, Study):
+        raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
+    plan = make_plan(loaded, data_dir)
+    items = tuple(item for item in plan.evaluations[0].items if item[0] == "test")
+    task = plan.evaluations[0].task
+    test = task.load_dataset().test
+    settings: dict[str, Any] = {
+        "dataset": task.load_dataset().name,
+        "test_digest": test.digest,
+        "perturbations": {_label(p): CLEAN if p is None else canonical_json(p.key()) for _, p in items},
+        "evaluation_version": EVALUATION_VERSION,
+        "models": models is not None,
+    }
+    entries = []
+    if models is None:
+        settings["recipe"] = loaded.full_recipe().as_dict()
+        settings["train_digest"] = task.load_dataset().train.digest
+        known = ResultsStore(store)
+        done = complete(loaded, data_dir, known, device, threads, workers, batch_size, on_start, on_event)
+        for step in done.plan.evaluations:
+            network = done.status.known[step.id]
+            outcomes = stored_outcomes(step, network.digest, known)
+            correct = {_label(p): found.correct for (split, p), found in outcomes.items() if split == "test" and found}
+            entries.append(Entry(step.task.network.name, step.task.seed, network.digest, correct))
+    else:
+        execution = choose_execution(1, device, threads, 1)
+        for source in models:
+            evaluation = EvaluationTask(
+                source=source,
+                dataset=task.dataset,
+                data_dir=task.data_dir,
+                train_examples=task.train_examples,
+                test_examples=task.test_examples,
+                image_size=task.image_size,
+                items=items,
+                store=None,
+                batch_size=batch_size,
+                device=execution.device,
+                threads=execution.threads,
+            )
+            results = evaluate_one(evaluation, lambda label: None)
+            subject = Subject.of(source)
+            correct = {_label(p): found.correct for (_, p), found in results.items()}
+            entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
+    return Baseline(loaded.name, settings, tuple(entries))
+
+
+def _label(perturbation: Any) -> str:
+    return "clean" if perturbation is None else str(perturbation.label)
