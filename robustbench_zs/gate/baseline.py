@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
+from robustbench_zs.training.checkpoint import Part, first_problem
 
 FORMAT = 1
 LARGEST_FILE = 100 * 2**20
@@ -68,23 +69,19 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "…"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _Outcome(_Part):
+class _Outcome(Part):
     accuracy: float
     correct: str
 
 
-class _Network(_Part):
+class _Network(Part):
     network: str = Field(max_length=10_000)
     seed: int | None
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     outcomes: dict[str, _Outcome] = Field(min_length=1)
 
 
-class _File(_Part):
+class _File(Part):
     zsbench_baseline: int = Field(ge=FORMAT, le=FORMAT)
     study: str = Field(max_length=200)
     images: int = Field(ge=1, le=MOST_IMAGES)
@@ -141,9 +138,7 @@ def read_baseline(path: Path | str) -> Baseline:
             for n in file.networks
         )
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise RequestError(f"{path} is not a baseline: {place}: {problem['msg']}") from error
+        raise RequestError(f"{path} is not a baseline: {first_problem(error)}") from error
     except (ValueError, OSError) as error:
         raise RequestError(f"{path} is not a baseline: {str(error)[:200]}") from error
     labels = set(entries[0].correct)

@@ -73,7 +73,7 @@ ALONE = Processes()
 
 def launched() -> bool:
     """Whether `torchrun` started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1 and "RANK" in os.environ
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1 and {"RANK", "MASTER_ADDR"} <= set(os.environ)
 
 
 def is_first() -> bool:
