@@ -21,7 +21,7 @@ from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.training import Recipe, read_checkpoint, train
 from robustbench_zs.training.distributed import Processes
-from robustbench_zs.training.loop import fit
+from robustbench_zs.training.loop import Epoch, fit
 from robustbench_zs.training.streams import stream
 
 NETWORK = "zerosnet20-opt:widths=4-8-16"
@@ -105,6 +105,30 @@ def test_two_processes_train_as_one_that_averages_two_half_batches(tmp_path: Pat
     assert two.header.execution["processes"] == 2
     accuracies = [[epoch.test_accuracy for epoch in c.header.history] for c in (one, two)]
     assert accuracies[0] == pytest.approx(accuracies[1], abs=5.01)  # one of 20 images
+
+
+def test_two_processes_go_on_where_one_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(task: object, epoch: Epoch) -> None:
+        if epoch.epoch == 3:
+            raise KeyboardInterrupt
+
+    options = {"recipe": RECIPE, "train_examples": 48, "test_examples": 20, "device": "cpu", "threads": 1}
+    train([NETWORK], folder=tmp_path / "whole", **options)  # type: ignore[arg-type]
+    monkeypatch.setattr("robustbench_zs.training.state.STATE_INTERVAL", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train([NETWORK], folder=tmp_path / "parts", on_progress=stop, **options)  # type: ignore[arg-type]
+    (state,) = (tmp_path / "parts").iterdir()
+    assert state.name.endswith(".state.safetensors")
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING)
+    done = torchrun(str(script), str(tmp_path / "parts"), json.dumps(RECIPE.as_dict()), NETWORK)
+    assert done.returncode == 0, done.stderr
+    assert not state.exists()
+    whole, parts = (read_checkpoint(next((tmp_path / name).iterdir())) for name in ("whole", "parts"))
+    assert losses_of(tmp_path / "parts") == pytest.approx(losses_of(tmp_path / "whole"), abs=1e-5)
+    assert [e.seconds for e in parts.header.history[:2]] != [e.seconds for e in whole.header.history[:2]]
+    for name, tensor in whole.tensors.items():
+        torch.testing.assert_close(parts.tensors[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_the_command_line_under_torchrun_prints_once(tmp_path: Path) -> None:
