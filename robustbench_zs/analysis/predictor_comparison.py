@@ -180,7 +180,7 @@ def comparison_sentences(comparison: pd.DataFrame) -> list[str]:
         if others.empty:
             sentences.append(f"{start}; there is no other to compare it with.")
             continue
-        second = others.loc[others["rho"].abs().idxmax()]
+        second = others.iloc[int(others["rho"].abs().argmax())]
         next_best = f"the next is the {PREDICTORS[second['predictor']]}, ρ = {second['rho']:.2f}"
         sentences.append(f"{start}; {next_best}. {_difference_text(second)}.")
     return sentences
