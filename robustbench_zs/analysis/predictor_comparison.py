@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,17 @@ LOGARITHMIC = ("impulse_supremum", "amplification")
 
 @dataclass(frozen=True)
 class _Networks:
-    """Networks that an outcome is known of: predictors by name, and the resamples and permutations that outcomes share."""
+    """Networks that an outcome is known of: what all outcomes of these networks share.
+
+    `samples` are the networks as they are (one row), then the resamples; ranks go with them, array by array.
+    """
 
     predictors: dict[str, Floats]
     schemes: int
-    bootstrap: list[Indices]
+    samples: list[Indices]
+    ranks: dict[str, list[Floats]]
     permuted: Indices
+    permuted_ranks: dict[str, Floats]
     exact: bool
 
 
@@ -68,98 +74,97 @@ COLUMNS = [
 
 
 def _networks(known: list[Any]) -> _Networks:
-    schemes, cells = [k.scheme for k in known], [k.cell for k in known]
-    groups = resampling.scheme_groups(schemes)
-    permuted, exact = resampling.permuted_rows(schemes, cells)
+    numbers = {scheme: i for i, scheme in enumerate(dict.fromkeys(k.scheme for k in known))}
+    schemes = [numbers[k.scheme] for k in known]  # schemes hash and compare in rational arithmetic, which takes its time
+    samples = [np.arange(len(known))[None]]
+    if len(numbers) >= FEWEST_SCHEMES:
+        samples += resampling.bootstrap_rows(resampling.scheme_groups(schemes))
+    permuted, exact = resampling.permuted_rows(schemes, [k.cell for k in known])
+    predictors = {name: np.asarray([k.values[name] for k in known], float) for name in PREDICTORS}
     return _Networks(
-        predictors={name: np.asarray([k.values[name] for k in known], float) for name in PREDICTORS},
-        schemes=len(groups),
-        bootstrap=resampling.bootstrap_rows(groups) if len(groups) >= FEWEST_SCHEMES else [],
+        predictors=predictors,
+        schemes=len(numbers),
+        samples=samples,
+        ranks={name: _ranks(x, samples) for name, x in predictors.items()},
         permuted=permuted,
+        permuted_ranks={name: resampling.ranks_of_rows(x[permuted]) for name, x in predictors.items()},
         exact=exact,
     )
 
 
 def _outcome_rows(outcome: str, group: pd.DataFrame, networks: _Networks) -> list[dict[str, Any]]:
     kind = str(group["kind"].iloc[0])
-    y = np.asarray([round_significant(v) for v in group["value"]], float)
-    z = np.asarray(group["clean_accuracy"], float)
-    rows: list[dict[str, Any]] = []
-    draws: dict[str, Floats] = {}
-    for name, x in networks.predictors.items():
-        if not np.isfinite(x).all():
-            some = group[np.isfinite(x)]
-            rows.append(_of_some(outcome, kind, name, some))
-            continue
-        row: dict[str, Any] = {"outcome": outcome, "kind": kind, "predictor": name}
-        row["networks"], row["schemes"] = len(y), networks.schemes
-        draws[name] = _correlations(row, x, y, z if kind == DROP else None, networks, name in LOGARITHMIC)
-        rows.append(row)
-    rhos = {r["predictor"]: abs(r["rho"]) for r in rows if r["predictor"] in draws and np.isfinite(r["rho"])}
+    start = {"outcome": outcome, "kind": kind}
+    whole = [name for name, x in networks.predictors.items() if np.isfinite(x).all()]
+    found = {name: (start | {"predictor": name} | row, draws) for name, row, draws in _correlations(group, networks, whole)}
+    rhos = {name: abs(row["rho"]) for name, (row, _) in found.items() if np.isfinite(row["rho"])}
     best = max(rhos, key=lambda name: round(rhos[name], 9), default=None)
-    for row in rows:
-        name = row["predictor"]
+    rows = []
+    for name, x in networks.predictors.items():
+        if name not in found:
+            some = group[np.isfinite(x)]
+            ((_, row, _),) = _correlations(some, _networks(some["predictors"].tolist()), [name])
+            rows.append(start | {"predictor": name} | row | {"best": False})
+            continue
+        row, draws = found[name]
         row["best"] = name == best
         if name in rhos and LARGEST_MODULUS in rhos:
             row["difference"] = rhos[name] - rhos[LARGEST_MODULUS]
             row["difference_low"], row["difference_high"] = resampling.percentile_interval(
-                np.abs(draws[name]) - np.abs(draws[LARGEST_MODULUS])
+                np.abs(draws) - np.abs(found[LARGEST_MODULUS][1])
             )
+        rows.append(row)
     return rows
 
 
-def _of_some(outcome: str, kind: str, name: str, group: pd.DataFrame) -> dict[str, Any]:
-    """The row of a predictor that only these networks have."""
-    row: dict[str, Any] = {"outcome": outcome, "kind": kind, "predictor": name}
-    networks = _networks(group["predictors"].tolist())
-    row["networks"], row["schemes"] = len(group), networks.schemes
-    if len(group):
-        y = np.asarray([round_significant(v) for v in group["value"]], float)
-        z = np.asarray(group["clean_accuracy"], float) if kind == DROP else None
-        _correlations(row, networks.predictors[name], y, z, networks, name in LOGARITHMIC)
-    return row
-
-
 def _correlations(
-    row: dict[str, Any], x: Floats, y: Floats, z: Floats | None, networks: _Networks, logarithmic: bool
-) -> Floats:
-    """Enter the correlations of x and y, for z also the partial one, into the row; Spearman's ρ of the resamples."""
+    group: pd.DataFrame, networks: _Networks, names: list[str]
+) -> Iterator[tuple[str, dict[str, Any], Floats]]:
+    """For each of these predictors its name, its row of correlations and Spearman's ρ of the resamples."""
+    y = np.asarray([round_significant(v) for v in group["value"]], float)
+    z = np.asarray(group["clean_accuracy"], float)
+    size: dict[str, Any] = {"networks": len(y), "schemes": networks.schemes}
     if len(y) < 3:
-        row["rho"] = np.nan
-        return np.empty(0)
-    spread = np.log1p(x) if logarithmic else x
-    whole = np.arange(len(y))[None]
-    rho = _spearman(x, y, whole)
-    row["rho"], row["r"] = rho[0], resampling.correlation_of_rows(spread[None], y[None])[0]
-    rho_draws = _over(networks.bootstrap, lambda c: _spearman(x, y, c))
-    row["rho_low"], row["rho_high"] = resampling.percentile_interval(rho_draws)
-    r_draws = _over(networks.bootstrap, lambda c: resampling.correlation_of_rows(spread[c], y[c]))
-    row["r_low"], row["r_high"] = resampling.percentile_interval(r_draws)
-    if np.isfinite(rho[0]):
-        fixed = np.broadcast_to(y, networks.permuted.shape)
-        ranks = np.broadcast_to(resampling.ranks_of_rows(y[None]), networks.permuted.shape)
-        permuted_rho = resampling.correlation_of_rows(resampling.ranks_of_rows(x[networks.permuted]), ranks)
-        permuted_r = resampling.correlation_of_rows(spread[networks.permuted], fixed)
-        row["rho_p"] = resampling.permutation_p_value(rho[0], permuted_rho, networks.exact)
-        row["r_p"] = resampling.permutation_p_value(row["r"], permuted_r, networks.exact)
-    if z is not None and np.isfinite(z).all():
-        row["partial"] = _partial(x, y, z, whole)[0]
-        partial_draws = _over(networks.bootstrap, lambda c: _partial(x, y, z, c))
-        row["partial_low"], row["partial_high"] = resampling.percentile_interval(partial_draws)
-    return rho_draws
+        yield from ((name, size | {"rho": np.nan}, np.empty(0)) for name in names)
+        return
+    samples = networks.samples
+    y_ranks = _ranks(y, samples)
+    partial = bool(group["kind"].iloc[0] == DROP and np.isfinite(z).all())
+    z_ranks = _ranks(z, samples) if partial else []
+    yz = _correlate(y_ranks, z_ranks) if partial else np.empty(0)
+    for name in names:
+        x_ranks = networks.ranks[name]
+        spread = np.log1p(networks.predictors[name]) if name in LOGARITHMIC else networks.predictors[name]
+        row = dict(size)
+        rho = _correlate(x_ranks, y_ranks)
+        r = _correlate([spread[c] for c in samples], [y[c] for c in samples])
+        _enter(row, "rho", rho)
+        _enter(row, "r", r)
+        if np.isfinite(rho[0]):
+            shape = networks.permuted.shape
+            for statistic, permuted, fixed in (
+                ("rho", networks.permuted_ranks[name], y_ranks[0][0]),
+                ("r", spread[networks.permuted], y),
+            ):
+                drawn = resampling.correlation_of_rows(permuted, np.broadcast_to(fixed, shape))
+                row[f"{statistic}_p"] = resampling.permutation_p_value(row[statistic], drawn, networks.exact)
+        if partial:
+            _enter(row, "partial", resampling.partial_correlation(rho, _correlate(x_ranks, z_ranks), yz))
+        yield name, row, rho[1:]
 
 
-def _over(bootstrap: list[Indices], statistic: Any) -> Floats:
-    return np.concatenate([statistic(chosen) for chosen in bootstrap]) if bootstrap else np.empty(0)
+def _ranks(values: Floats, samples: list[Indices]) -> list[Floats]:
+    return [resampling.ranks_of_rows(values[chosen]) for chosen in samples]
 
 
-def _spearman(x: Floats, y: Floats, chosen: Indices) -> Floats:
-    return resampling.correlation_of_rows(resampling.ranks_of_rows(x[chosen]), resampling.ranks_of_rows(y[chosen]))
+def _correlate(a: list[Floats], b: list[Floats]) -> Floats:
+    """The correlation of the whole sample, then those of all resamples."""
+    return np.concatenate([resampling.correlation_of_rows(x, y) for x, y in zip(a, b, strict=True)])
 
 
-def _partial(x: Floats, y: Floats, z: Floats, chosen: Indices) -> Floats:
-    xy, xz, yz = (_spearman(a, b, chosen) for a, b in ((x, y), (x, z), (y, z)))
-    return resampling.partial_correlation(xy, xz, yz)
+def _enter(row: dict[str, Any], name: str, values: Floats) -> None:
+    row[name] = values[0]
+    row[f"{name}_low"], row[f"{name}_high"] = resampling.percentile_interval(values[1:])
 
 
 def comparison_sentences(comparison: pd.DataFrame) -> list[str]:
@@ -168,11 +173,14 @@ def comparison_sentences(comparison: pd.DataFrame) -> list[str]:
     for outcome, group in comparison.groupby("outcome", sort=False):
         found = group[group["best"]]
         modulus = group[group["predictor"] == LARGEST_MODULUS]
-        if found.empty or modulus.empty or pd.isna(modulus["rho"].iloc[0]):
+        if found.empty:
             sentences.append(f"{_capital(str(outcome))}: cannot be computed, too few networks, or all alike.")
             continue
         best, modulus_rho = found.iloc[0], modulus["rho"].iloc[0]
         start = f"{_capital(str(outcome))}: the {PREDICTORS[best['predictor']]} predicts it best, ρ = {best['rho']:.2f}"
+        if pd.isna(modulus_rho):
+            sentences.append(f"{start}; the largest modulus is the same for all networks and says nothing.")
+            continue
         if best["predictor"] != LARGEST_MODULUS:
             sentences.append(f"{start}; the largest modulus has ρ = {modulus_rho:.2f}. {_difference_text(best)}.")
             continue

@@ -9,7 +9,7 @@ from functools import cache
 from robustbench_zs.errors import RequestError
 from robustbench_zs.networks.spec import network_from_name
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.schemes.amplification import amplification
+from robustbench_zs.schemes.amplification import amplification_over
 
 LARGEST_MODULUS = "largest_modulus"
 
@@ -47,7 +47,7 @@ def scheme_predictors(scheme: MultistepScheme, blocks: int) -> dict[str, float |
         RequestError: fewer than one block.
     """
     sum_defect, beta_defect = scheme.consistency_defects
-    over_blocks = amplification(scheme, blocks)
+    over_blocks = amplification_over(scheme, blocks)
     values: dict[str, float | None] = {
         LARGEST_MODULUS: scheme.largest_modulus,
         "parasitic_modulus": max(map(abs, scheme.parasitic_roots), default=0.0),

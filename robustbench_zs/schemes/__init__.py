@@ -1,6 +1,6 @@
 """Multistep schemes: coefficients, characteristic roots, the root condition, the paper's families. Needs no torch."""
 
-from robustbench_zs.schemes.amplification import Amplification, amplification, companion_row_norms, impulse_response
+from robustbench_zs.schemes.amplification import Amplification, amplification_over, companion_row_norms, impulse_response
 from robustbench_zs.schemes.catalog import CATALOG_NAMES, catalog, scheme_from_name
 from robustbench_zs.schemes.coefficients import Coefficient, CoefficientLike, format_coefficient, parse_coefficient
 from robustbench_zs.schemes.families import (
@@ -30,7 +30,7 @@ __all__ = [
     "MultistepScheme",
     "TrainableScheme",
     "ZeroStableRegion",
-    "amplification",
+    "amplification_over",
     "catalog",
     "companion_row_norms",
     "format_coefficient",

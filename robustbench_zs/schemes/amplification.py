@@ -64,7 +64,7 @@ def companion_row_norms(scheme: MultistepScheme, steps: int) -> tuple[float, ...
     return tuple(norms)
 
 
-def amplification(scheme: MultistepScheme, blocks: int) -> Amplification:
+def amplification_over(scheme: MultistepScheme, blocks: int) -> Amplification:
     """Supremum of the impulse response, effective depth and eq. 6's constant over so many residual blocks.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from robustbench_zs.schemes.amplification import amplification
+from robustbench_zs.schemes.amplification import amplification_over
 from robustbench_zs.schemes.coefficients import Coefficient, format_coefficient
 from robustbench_zs.schemes.scheme import MultistepScheme
 
@@ -60,7 +60,7 @@ def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -
 
     return pd.DataFrame(
         [
-            roots_row(scheme) | ({} if blocks is None else {"blocks": blocks, **asdict(amplification(scheme, blocks))})
+            roots_row(scheme) | ({} if blocks is None else {"blocks": blocks, **asdict(amplification_over(scheme, blocks))})
             for scheme in schemes
         ],
         dtype=object,

@@ -135,6 +135,9 @@ def test_gap_of_table_7_grows_with_the_parasitic_modulus_alone(depth: int) -> No
     assert math.isnan(found.loc["largest_modulus", "rho"])
     assert found.loc["parasitic_modulus", "rho"] == pytest.approx(1)
     assert found["rho_low"].isna().all()  # three schemes
+    (sentence,) = comparison_sentences(comparison)
+    assert "predicts it best, ρ = 1.00" in sentence or "predicts it best, ρ = -1.00" in sentence
+    assert "the largest modulus is the same for all networks" in sentence
     assert found.loc["parasitic_modulus", "rho_p"] == pytest.approx(2 / 6)  # two of the six orders are as extreme
 
 

@@ -13,7 +13,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.networks.spec import NetworkSpec, default_block, stages_of
 from robustbench_zs.schemes import (
     MultistepScheme,
-    amplification,
+    amplification_over,
     companion_row_norms,
     impulse_response,
     one_step,
@@ -42,7 +42,7 @@ def test_impulse_response_and_row_norms_are_those_of_matrix_powers(alphas: list[
 @settings(max_examples=60, deadline=None)
 @given(coefficients, st.integers(1, 30))
 def test_effective_depth_is_a_share_of_the_blocks(alphas: list[float], blocks: int) -> None:
-    found = amplification(MultistepScheme(alphas), blocks)
+    found = amplification_over(MultistepScheme(alphas), blocks)
     assert found.effective_depth is not None
     assert 1 / blocks - 1e-12 <= found.effective_depth <= 1 + 1e-12
     assert found.impulse_supremum is not None
@@ -52,7 +52,7 @@ def test_effective_depth_is_a_share_of_the_blocks(alphas: list[float], blocks: i
 @pytest.mark.parametrize("alpha", ["0.5", "0.7", "1.5", "2"])
 def test_one_step_scheme_by_its_geometric_series(alpha: str) -> None:
     a, blocks = float(alpha), 15
-    found = amplification(one_step(alpha), blocks)
+    found = amplification_over(one_step(alpha), blocks)
     total, squares = (1 - a**blocks) / (1 - a), (1 - a ** (2 * blocks)) / (1 - a**2)
     assert found.effective_depth == pytest.approx(total**2 / (blocks * squares))
     assert found.impulse_supremum == pytest.approx(max(1, a ** (blocks - 1)))
@@ -60,7 +60,7 @@ def test_one_step_scheme_by_its_geometric_series(alpha: str) -> None:
 
 
 def test_in_a_network_of_identities_every_block_counts() -> None:
-    found = amplification(scheme_from_name("euler"), 27)
+    found = amplification_over(scheme_from_name("euler"), 27)
     assert (found.impulse_supremum, found.effective_depth, found.amplification) == (1, 1, 1)
 
 
@@ -74,19 +74,19 @@ def test_a_zero_stable_scheme_can_amplify_tenfold_before_it_settles() -> None:
 
 
 def test_beyond_floats_is_none() -> None:
-    found = amplification(MultistepScheme([10**12, -(10**12)]), 108)
+    found = amplification_over(MultistepScheme([10**12, -(10**12)]), 108)
     assert (found.impulse_supremum, found.effective_depth, found.amplification) == (None, None, None)
 
 
 def test_at_depth_326_growth_is_that_of_the_largest_root() -> None:
     deeper, deep = (impulse_response(scheme_from_name("table10-3"), n)[-1] for n in (108, 107))
     assert deeper / deep == pytest.approx(-2 - 5**0.5)  # the roots of ρ² + 4ρ − 1 are −2 ± √5
-    assert amplification(scheme_from_name("table10-3"), 108).effective_depth is not None
+    assert amplification_over(scheme_from_name("table10-3"), 108).effective_depth is not None
 
 
 def test_a_network_has_a_block() -> None:
     with pytest.raises(RequestError, match="at least one block"):
-        amplification(scheme_from_name("euler"), 0)
+        amplification_over(scheme_from_name("euler"), 0)
 
 
 @pytest.mark.parametrize(("depth", "blocks"), [(20, 9), (56, 27), (110, 54), (164, 54), (326, 108)])
