@@ -152,10 +152,8 @@ def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
         {
             "Outcome": effects["outcome"],
             "Shift": [
-                "–" if pd.isna(v) else f"{v:.{d}f} {interval(low, high, d)}"
-                for v, low, high, d in zip(
-                    effects["shift"], effects["shift_low"], effects["shift_high"], digits, strict=True
-                )
+                estimate(*numbers)
+                for numbers in zip(effects["shift"], effects["shift_low"], effects["shift_high"], digits, strict=True)
             ],
             "Cliff's delta": _with_interval(effects.rename(columns={"cliffs_delta": "delta"}), "delta"),
             "p": [p_value(v) for v in effects["p_value"]],
@@ -172,11 +170,16 @@ def p_value(value: float | None) -> str:
     return "–" if value is None or pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def estimate(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
+    """`"0.83 [0.42, 0.99]"`; without the interval where there is none, `"–"` where there is no number."""
+    if value is None or pd.isna(value):
+        return "–"
+    bounds = interval(low, high, digits)
+    return f"{value:.{digits}f}" + ("" if bounds == "–" else f" {bounds}")
+
+
 def _with_interval(frame: pd.DataFrame, column: str) -> list[str]:
-    bounds = (frame[column], frame[f"{column}_low"], frame[f"{column}_high"])
-    return [
-        "–" if pd.isna(v) else f"{spread(v, None)} {interval(low, high, 2)}" for v, low, high in zip(*bounds, strict=True)
-    ]
+    return [estimate(*n) for n in zip(frame[column], frame[f"{column}_low"], frame[f"{column}_high"], strict=True)]
 
 
 def _capital(text: str) -> str:
