@@ -6,15 +6,19 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from robustbench_zs.analysis.resampling import (
+    FEWEST_SCHEMES,
+    RESAMPLES,
+    Floats,
+    bootstrap_rows,
+    correlation_of_rows,
+    percentile_interval,
+    ranks_of_rows,
+    scheme_groups,
+)
 from robustbench_zs.analysis.summary import with_largest_modulus
-
-FEWEST_SCHEMES = 4
-"""With fewer schemes no interval is given: a bootstrap over three values says nothing."""
-
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -54,39 +58,21 @@ def rank_correlation(
     bootstrap draws whole schemes with replacement. Its intervals are somewhat too narrow for ten schemes or fewer.
     """
     x, y = np.asarray(predictor, float), np.asarray(outcome, float)
-    groups = [np.flatnonzero([s == scheme for s in schemes]) for scheme in dict.fromkeys(schemes)]
+    groups = scheme_groups(schemes)
     rho = _spearman(x, y)
     if rho is None or len(groups) < FEWEST_SCHEMES:
         return RankCorrelation(rho, None, None, len(x), len(groups))
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(0, len(groups), (resamples, len(groups)))
-    # Schemes may have different numbers of seeds: resamples of one length at a time make rectangular arrays.
-    rows = [np.concatenate([groups[i] for i in draw]) for draw in draws]
-    found: list[float] = []
-    for length in {len(r) for r in rows}:
-        chosen = np.stack([r for r in rows if len(r) == length])
-        values = _spearman_of_rows(x[chosen], y[chosen])
-        found += values[np.isfinite(values)].tolist()  # a resample of one value only has no correlation
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return RankCorrelation(rho, float(low), float(high), len(x), len(groups))
+    chosen = bootstrap_rows(groups, resamples, seed)
+    found = np.concatenate([correlation_of_rows(ranks_of_rows(x[c]), ranks_of_rows(y[c])) for c in chosen])
+    low, high = percentile_interval(found, confidence)
+    return RankCorrelation(rho, low, high, len(x), len(groups))
 
 
-def _spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
+def _spearman(x: Floats, y: Floats) -> float | None:
     if len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
-    rho = float(_spearman_of_rows(x[None], y[None])[0])
+    rho = float(correlation_of_rows(ranks_of_rows(x[None]), ranks_of_rows(y[None]))[0])
     return rho if np.isfinite(rho) else None
-
-
-def _spearman_of_rows(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Spearman's ρ of each pair of rows, ties by average ranks; NaN where a row is constant."""
-    from scipy.stats import rankdata
-
-    a, b = (rankdata(v, axis=1) for v in (x, y))
-    a, b = (v - v.mean(1, keepdims=True) for v in (a, b))
-    with np.errstate(invalid="ignore"):
-        rho: npt.NDArray[np.float64] = (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return rho.clip(-1, 1)
 
 
 def modulus_correlations(results: pd.DataFrame, value: str) -> pd.DataFrame:

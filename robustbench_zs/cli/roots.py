@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--k", metavar="K", help="Eq. 8 with this k and the consistent β = 1 + k.")
 @click.option("--lambda", "lambda_", metavar="L", help="Eq. 10 with this λ.")
 @click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
+@click.option("--depth", type=int, metavar="D", help="Also the amplification over the blocks of a network of D layers.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the roots with the unit circle as PNG.")
 @output_options
 def roots(
@@ -34,6 +36,7 @@ def roots(
     k: str | None,
     lambda_: str | None,
     catalog: bool,
+    depth: int | None,
     plot: Path | None,
     format_: str | None,
     output: Path | None,
@@ -47,10 +50,12 @@ def roots(
     zsbench roots 2 -1
     zsbench roots --name table10-5
     zsbench roots --catalog --format json
+    zsbench roots --catalog --depth 56
     """
     from robustbench_zs.schemes.table import roots_table
 
     schemes = _schemes(alphas, beta, name, alpha, k, lambda_, catalog)
+    blocks = None if depth is None else _blocks(depth)
     if plot is not None:
         _plot(schemes, plot)
     columns: dict[str, Any] = {
@@ -64,9 +69,15 @@ def roots(
         "Σα − 1": text("sum_defect"),
         "Required β": text("required_beta"),
     }
+    if blocks is not None:
+        columns |= {
+            "Sup |g|": _significant("impulse_supremum"),
+            "Eff. depth": _significant("effective_depth"),
+            "Amplification": _significant("amplification"),
+        }
     if all(scheme.name is None for scheme in schemes):
         del columns["Scheme"]
-    emit(roots_table(schemes), columns, format_, output)
+    emit(roots_table(schemes, blocks), columns, format_, output)
 
 
 def _schemes(
@@ -101,12 +112,22 @@ def _schemes(
     return list(schemes.catalog().values())
 
 
+def _blocks(depth: int) -> int:
+    from robustbench_zs.networks.spec import default_block, stages_of
+
+    return sum(stages_of(depth, default_block(depth)))
+
+
 def _plot(schemes: list[MultistepScheme], path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise RequestError(f"--plot writes PNG: {path} should end in .png")
     from robustbench_zs.reporting.figures import png, roots_in_the_plane
 
     write_atomically(path, png(roots_in_the_plane({s.name or str(s): s for s in schemes})))
+
+
+def _significant(key: str) -> Callable[[Any], str]:
+    return lambda row: "–" if row[key] is None else f"{row[key]:.3g}"
 
 
 def _complex(pair: list[float]) -> str:

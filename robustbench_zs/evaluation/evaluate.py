@@ -379,6 +379,7 @@ def result_row(
         "seed": subject.seed,
         "perturbation_seed": perturbation.seed_or_none if perturbation else None,
         "examples": n,
+        "classes": subject.classes,
         "clean_accuracy": clean.accuracy,
         "accuracy": outcomes.accuracy,
         "ci_low": low,
@@ -419,4 +420,4 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for column in ("scheme", "moduli", "zero_stable", "block_moduli", "dataset", "engine"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
-    return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed") if c in frame})
+    return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed", "classes") if c in frame})

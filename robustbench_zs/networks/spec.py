@@ -65,19 +65,9 @@ class NetworkSpec:
             raise RequestError(f"the block is 'basic' or 'bottleneck', not {self.block[:40]!r}")
         if not self.widths:
             object.__setattr__(self, "widths", DEFAULT_WIDTHS[self.form])
-        if self.form == "imagenet":
-            if IMAGENET_STAGES.get(self.depth, ("",))[0] != self.block:
-                raise RequestError(
-                    f"an ImageNet network has 18 or 34 layers in basic blocks or 50 in bottlenecks, not {self.depth} in "
-                    f"{self.block} blocks"
-                )
-            if self.scheme is None:
-                raise RequestError("the post-activation ResNet is there in its CIFAR form only: torchvision has the others")
-        else:
-            per_stage, rest = divmod(self.depth - 2, 3 * _LAYERS[self.block])
-            if rest or per_stage < 1 or self.depth > LARGEST_DEPTH:
-                allowed = "6n+2 (20, 32, 44, 56, 110)" if self.block == "basic" else "9n+2 (164, 326)"
-                raise RequestError(f"a {self.block} network has {allowed} layers, at most {LARGEST_DEPTH}, not {self.depth}")
+        stages_of(self.depth, self.block, self.form)
+        if self.form == "imagenet" and self.scheme is None:
+            raise RequestError("the post-activation ResNet is there in its CIFAR form only: torchvision has the others")
         stages = len(DEFAULT_WIDTHS[self.form])
         if len(self.widths) != stages or not all(1 <= w <= LARGEST_WIDTH for w in self.widths):
             raise RequestError(
@@ -109,9 +99,7 @@ class NetworkSpec:
     @property
     def stages(self) -> tuple[int, ...]:
         """Number of blocks in each stage."""
-        if self.form == "imagenet":
-            return IMAGENET_STAGES[self.depth][1]
-        return ((self.depth - 2) // (3 * _LAYERS[self.block]),) * 3
+        return stages_of(self.depth, self.block, self.form)
 
     @property
     def blocks(self) -> int:
@@ -144,6 +132,26 @@ class NetworkSpec:
         if base in ("preresnet", "zerosnet", "lm"):
             return f"{'lm-resnet' if base == 'lm' else base}{self.depth}", options
         return base, {**options, "depth": str(self.depth)}
+
+
+def stages_of(depth: int, block: str, form: Form = "cifar") -> tuple[int, ...]:
+    """Number of residual blocks in each stage of a network of so many layers.
+
+    Raises:
+        RequestError: a depth that the block does not allow.
+    """
+    if form == "imagenet":
+        if IMAGENET_STAGES.get(depth, ("",))[0] != block:
+            raise RequestError(
+                f"an ImageNet network has 18 or 34 layers in basic blocks or 50 in bottlenecks, not {depth} in "
+                f"{block} blocks"
+            )
+        return IMAGENET_STAGES[depth][1]
+    per_stage, rest = divmod(depth - 2, 3 * _LAYERS[block])
+    if rest or per_stage < 1 or depth > LARGEST_DEPTH:
+        allowed = "6n+2 (20, 32, 44, 56, 110)" if block == "basic" else "9n+2 (164, 326)"
+        raise RequestError(f"a {block} network has {allowed} layers, at most {LARGEST_DEPTH}, not {depth}")
+    return (per_stage,) * 3
 
 
 def block_moduli(spec: NetworkSpec, parameters: Sequence[float | None] | None) -> list[list[float] | None] | None:

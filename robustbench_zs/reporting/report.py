@@ -13,7 +13,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from robustbench_zs.analysis import degradation_by_verdict, modulus_correlations
+from robustbench_zs.analysis import (
+    comparison_sentences,
+    degradation_by_verdict,
+    effect_sizes,
+    modulus_correlations,
+    network_outcomes,
+    predictor_comparison,
+)
 from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.files import write_atomically
@@ -68,6 +75,8 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
         ],
         ignore_index=True,
     )
+    outcomes = network_outcomes(results, gaps)
+    conclusions = {"predictors": predictor_comparison(outcomes), "effects": effect_sizes(outcomes)}
     layouts = {
         "table6": tables.table_6(results),
         "table7": tables.table_7(gaps),
@@ -78,6 +87,7 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
         "gaps": csv_ready(gaps),
         "degradation": degradation,
         "correlations": correlations.drop(columns="perturbation"),
+        **conclusions,
         **layouts,
     }
     if facts.paper:
@@ -89,7 +99,7 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
-    text = _render(facts, results, degradation, correlations, layouts, csv.get("against_paper"))
+    text = _render(facts, results, degradation, correlations, conclusions, layouts, csv.get("against_paper"))
     for name in PICTURES:
         if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
@@ -156,6 +166,7 @@ def _render(
     results: pd.DataFrame,
     degradation: pd.DataFrame,
     correlations: pd.DataFrame,
+    conclusions: dict[str, pd.DataFrame],
     layouts: dict[str, pd.DataFrame],
     beside_paper: pd.DataFrame | None,
 ) -> str:
@@ -182,6 +193,10 @@ def _render(
         every_network=tables.markdown(layouts["every_network"]),
         degradation=tables.markdown(tables.degradation_table(degradation)) if len(degradation) else "No perturbation.",
         correlation=tables.markdown(tables.correlation_table(correlations)),
+        predictor_sentences=comparison_sentences(conclusions["predictors"]),
+        predictors=tables.markdown(tables.predictor_table(conclusions["predictors"])),
+        best_predictors=tables.markdown(tables.best_predictor_table(conclusions["predictors"])),
+        effects=tables.markdown(tables.effect_table(conclusions["effects"])),
         trained_coefficients=[sentence for h in headers if (sentence := _trained_coefficients(h))],
         diverged=[
             f"`{h.network.name}`, seed {h.seed}: the loss was not finite in epoch {h.diverged_at}; "

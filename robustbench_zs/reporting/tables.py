@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from robustbench_zs.analysis import by_scheme
+from robustbench_zs.analysis.network_outcomes import RELATIVE_DROP
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
 
 
 def spread(mean: float | None, std: float | None) -> str:
@@ -114,6 +116,76 @@ def correlation_table(correlations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def predictor_table(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's ρ of every predictor with every outcome, the largest |ρ| of each outcome in bold."""
+    rows = []
+    for outcome, group in comparison.groupby("outcome", sort=False):
+        cells = {
+            _capital(PREDICTORS[r["predictor"]]): f"**{spread(r['rho'], None)}**" if r["best"] else spread(r["rho"], None)
+            for _, r in group.iterrows()
+        }
+        rows.append({"Outcome": outcome, **cells})
+    return pd.DataFrame(rows)
+
+
+def best_predictor_table(comparison: pd.DataFrame) -> pd.DataFrame:
+    """The largest modulus and, where that is another, the best predictor of each outcome: ρ, r and partial ρ in full."""
+    shown = comparison[comparison["best"] | (comparison["predictor"] == LARGEST_MODULUS)]
+    return pd.DataFrame(
+        {
+            "Outcome": shown["outcome"],
+            "Predictor": [PREDICTORS[p] for p in shown["predictor"]],
+            "ρ": _with_interval(shown, "rho"),
+            "p of ρ": [p_value(v) for v in shown["rho_p"]],
+            "r": _with_interval(shown, "r"),
+            "p of r": [p_value(v) for v in shown["r_p"]],
+            "ρ given clean accuracy": _with_interval(shown, "partial"),
+        }
+    )
+
+
+def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """Shift and Cliff's delta between non-zero-stable and zero-stable schemes, with intervals and p-value."""
+    # A relative drop is a share: two decimals would hide it.
+    digits = [3 if kind == RELATIVE_DROP else 2 for kind in effects["kind"]]
+    return pd.DataFrame(
+        {
+            "Outcome": effects["outcome"],
+            "Shift": [
+                estimate(*numbers)
+                for numbers in zip(effects["shift"], effects["shift_low"], effects["shift_high"], digits, strict=True)
+            ],
+            "Cliff's delta": _with_interval(effects.rename(columns={"cliffs_delta": "delta"}), "delta"),
+            "p": [p_value(v) for v in effects["p_value"]],
+            "Schemes": [
+                f"{a} and {b}"
+                for a, b in zip(effects["non_zero_stable_schemes"], effects["zero_stable_schemes"], strict=True)
+            ],
+        }
+    )
+
+
+def p_value(value: float | None) -> str:
+    """`"0.012"`, `"–"` where it cannot be computed."""
+    return "–" if value is None or pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def estimate(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
+    """`"0.83 [0.42, 0.99]"`; without the interval where there is none, `"–"` where there is no number."""
+    if value is None or pd.isna(value):
+        return "–"
+    bounds = interval(low, high, digits)
+    return f"{value:.{digits}f}" + ("" if bounds == "–" else f" {bounds}")
+
+
+def _with_interval(frame: pd.DataFrame, column: str) -> list[str]:
+    return [estimate(*n) for n in zip(frame[column], frame[f"{column}_low"], frame[f"{column}_high"], strict=True)]
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
 def flat_cell(column: str, value: Any) -> Any:
     """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons."""
     if not isinstance(value, list):
@@ -148,6 +220,7 @@ def markdown(table: pd.DataFrame) -> str:
         return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
     text_columns = {"Network", "Finding", "Outcome", "Perturbation", "Dataset", "Scheme", "Study", "Phase", "Scaled down"}
+    text_columns.add("Predictor")
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",
         "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",

@@ -1,5 +1,6 @@
 """Multistep schemes: coefficients, characteristic roots, the root condition, the paper's families. Needs no torch."""
 
+from robustbench_zs.schemes.amplification import Amplification, amplification_over, companion_row_norms, impulse_response
 from robustbench_zs.schemes.catalog import CATALOG_NAMES, catalog, scheme_from_name
 from robustbench_zs.schemes.coefficients import Coefficient, CoefficientLike, format_coefficient, parse_coefficient
 from robustbench_zs.schemes.families import (
@@ -23,13 +24,17 @@ __all__ = [
     "THIRD_ORDER_REGION",
     "TWO_STEP_REGION",
     "ZEROSNET_TRA",
+    "Amplification",
     "Coefficient",
     "CoefficientLike",
     "MultistepScheme",
     "TrainableScheme",
     "ZeroStableRegion",
+    "amplification_over",
     "catalog",
+    "companion_row_norms",
     "format_coefficient",
+    "impulse_response",
     "one_step",
     "parse_coefficient",
     "scheme_from_name",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from robustbench_zs.schemes.amplification import amplification_over
 from robustbench_zs.schemes.coefficients import Coefficient, format_coefficient
 from robustbench_zs.schemes.scheme import MultistepScheme
 
@@ -47,8 +49,19 @@ def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
     }
 
 
-def roots_table(schemes: Iterable[MultistepScheme]) -> pd.DataFrame:
-    """One row a scheme, see `roots_row`."""
+def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -> pd.DataFrame:
+    """One row a scheme, see `roots_row`; with a number of residual blocks also `blocks`, `impulse_supremum`,
+    `effective_depth` and `amplification` over so many (see `amplification.Amplification`).
+
+    Raises:
+        RequestError: fewer than one block.
+    """
     import pandas as pd
 
-    return pd.DataFrame([roots_row(scheme) for scheme in schemes], dtype=object)
+    return pd.DataFrame(
+        [
+            roots_row(scheme) | ({} if blocks is None else {"blocks": blocks, **asdict(amplification_over(scheme, blocks))})
+            for scheme in schemes
+        ],
+        dtype=object,
+    )

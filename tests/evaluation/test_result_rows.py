@@ -41,6 +41,7 @@ COLUMNS = [
     "seed",
     "perturbation_seed",
     "examples",
+    "classes",
     "clean_accuracy",
     "accuracy",
     "ci_low",

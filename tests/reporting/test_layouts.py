@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from robustbench_zs.analysis import effect_sizes, network_outcomes, predictor_comparison
+from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.reporting.figures import (
     accuracy_against_level,
     accuracy_by_roots,
@@ -11,7 +13,18 @@ from robustbench_zs.reporting.figures import (
     png,
     roots_in_the_plane,
 )
-from robustbench_zs.reporting.tables import interval, markdown, moduli_text, spread, table_6, table_7
+from robustbench_zs.reporting.tables import (
+    best_predictor_table,
+    effect_table,
+    interval,
+    markdown,
+    moduli_text,
+    p_value,
+    predictor_table,
+    spread,
+    table_6,
+    table_7,
+)
 from robustbench_zs.schemes import MultistepScheme, catalog
 
 
@@ -85,3 +98,22 @@ def test_accuracies_stand_over_their_moduli_with_deviations(results: pd.DataFram
 def test_roots_are_drawn_for_any_scheme() -> None:
     assert png(roots_in_the_plane(catalog()))[:4] == b"\x89PNG"
     assert png(roots_in_the_plane({"one": MultistepScheme([0])}))[:4] == b"\x89PNG"
+
+
+def test_the_best_predictor_is_bold_and_tables_show_intervals(results: pd.DataFrame) -> None:
+    named = results.assign(network=results["network"].map({"a": "zerosnet56-opt", "b": "preresnet56:alpha=2"}))
+    outcomes = network_outcomes(named.assign(clean_accuracy=90.0, classes=10), named.head(0).assign(gap=[]))
+    comparison = predictor_comparison(outcomes)
+    table = predictor_table(comparison).set_index("Outcome")
+    best = comparison[comparison["best"]]
+    assert len(best)
+    for outcome, row in table.iterrows():
+        assert sum(str(cell).startswith("**") for cell in row) == (best["outcome"] == outcome).sum()
+    assert {"largest modulus", *best["predictor"].map(PREDICTORS)} == set(best_predictor_table(comparison)["Predictor"])
+    shifts = effect_table(effect_sizes(outcomes)).set_index("Outcome")
+    assert shifts.loc["clean accuracy", "Shift"] == "0.00"  # one scheme a side: no interval
+    assert shifts.loc["clean accuracy", "Schemes"] == "1 and 1"
+
+
+def test_small_p_values_are_not_printed_as_zero() -> None:
+    assert [p_value(v) for v in (0.0004, 0.0123, None, float("nan"))] == ["< 0.001", "0.012", "–", "–"]

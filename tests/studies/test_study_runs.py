@@ -87,7 +87,10 @@ def test_run_does_everything_once_and_reports() -> None:
     assert "no interval: fewer than 4 schemes" in text
     for picture in re.findall(r"\]\((\w+\.png)\)", text):
         assert (Path("reports/tiny") / picture).stat().st_size > 1000
-    for name in ("results", "gaps", "table6", "table7", "degradation", "correlations", "every_network"):
+    assert "## Which quantity predicts it best?" in text
+    assert "without an interval: fewer than 4 schemes" in text or "there is no other" in text
+    tables = ("results", "gaps", "table6", "table7", "degradation", "correlations", "every_network", "predictors", "effects")
+    for name in tables:
         assert len(pd.read_csv(f"reports/tiny/{name}.csv"))
 
 
