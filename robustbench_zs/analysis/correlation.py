@@ -57,7 +57,7 @@ def rank_correlation(
     Networks of one scheme differ only by their seed and have the same predictor, so they are no independent evidence: the
     bootstrap draws whole schemes with replacement. Its intervals are somewhat too narrow for ten schemes or fewer.
     """
-    x, y = np.asarray(predictor, float), np.asarray(outcome, float)
+    x, y = (np.asarray(v, float).round(9) for v in (predictor, outcome))  # what is equal up to rounding is a tie
     groups = scheme_groups(schemes)
     rho = _spearman(x, y)
     if rho is None or len(groups) < FEWEST_SCHEMES:
