@@ -10,14 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robustbench_zs.analysis import degradation_by_verdict, rank_correlation
+    from robustbench_zs.analysis import degradation_by_verdict, predictor_comparison, rank_correlation
+    from robustbench_zs.analysis.check_masking import masking
     from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
     from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
     from robustbench_zs.evaluation import Model, ResultsStore, attack, evaluate, gap, measure, wilson_interval
     from robustbench_zs.gate import Baseline, Rule, read_baseline
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.multistep import MultistepResNet
-    from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, UniformNoise
+    from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, Square, UniformNoise
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
     from robustbench_zs.schemes.table import roots_table
     from robustbench_zs.studies import Study, check, load_study, make_baseline, make_plan, report, run_study
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "analysis": ("degradation_by_verdict", "rank_correlation"),
+    "analysis": ("degradation_by_verdict", "predictor_comparison", "rank_correlation"),
+    "analysis.check_masking": ("masking",),
     "datasets": ("Dataset", "LabelledImages", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
     "gate": ("Baseline", "Rule", "read_baseline"),
     "evaluation": ("Model", "ResultsStore", "attack", "evaluate", "gap", "measure", "wilson_interval"),
     "networks": ("NetworkSpec", "network_from_name"),
     "networks.multistep": ("MultistepResNet",),
-    "perturbations": ("FGSM", "PGD", "ConstantNoise", "GaussianNoise", "Perturbation", "UniformNoise"),
+    "perturbations": ("FGSM", "PGD", "ConstantNoise", "GaussianNoise", "Perturbation", "Square", "UniformNoise"),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
     "schemes.table": ("roots_table",),
     "studies": ("Study", "check", "load_study", "make_baseline", "make_plan", "report", "run_study"),
@@ -59,6 +61,7 @@ __all__ = [
     "RequestError",
     "ResultsStore",
     "Rule",
+    "Square",
     "Study",
     "UnfinishedError",
     "UniformNoise",
@@ -73,9 +76,11 @@ __all__ = [
     "load_study",
     "make_baseline",
     "make_plan",
+    "masking",
     "measure",
     "network_from_name",
     "one_step",
+    "predictor_comparison",
     "rank_correlation",
     "read_baseline",
     "read_checkpoint",

@@ -1,4 +1,4 @@
-"""`zsbench attack`: accuracy under FGSM and PGD."""
+"""`zsbench attack`: accuracy under attacks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from robustbench_zs.errors import RequestError
 @checkpoint_arguments
 @click.option("--fgsm", is_flag=True, help="One step along the sign of the gradient.")
 @click.option("--pgd", is_flag=True, help="Projected gradient descent in the L∞ ball from a random start.")
-@click.option("--attack", "name", metavar="NAME", help="fgsm or pgd, by name.")
+@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd or square (random search without gradients).")
 @click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1]")
 @click.option("--steps", type=int, default=10, show_default=True, metavar="N", help="Steps of PGD.")
 @click.option("--step-size", metavar="A", help="Step of PGD.  [default: ε/4]")
 @click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD.")
+@click.option("--queries", type=int, default=1000, show_default=True, metavar="N", help="Queries of Square, an image.")
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
-@click.option("--engine", type=click.Choice(["foolbox", "torchattacks"]), default="foolbox", show_default=True)
+@click.option("--engine", type=click.Choice(["foolbox", "torchattacks"]), help="[default: foolbox; Square torchattacks]")
 @output_options
 def attack(
     checkpoints: tuple[Path, ...],
@@ -41,8 +42,9 @@ def attack(
     steps: int,
     step_size: str | None,
     restarts: int,
+    queries: int,
     attack_seed: int,
-    engine: str,
+    engine: str | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -67,6 +69,7 @@ def attack(
         steps=steps,
         step_size=step_size,
         restarts=restarts,
+        queries=queries,
         seed=attack_seed,
         engine=engine,
         dataset=dataset,

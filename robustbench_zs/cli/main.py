@@ -19,6 +19,7 @@ from robustbench_zs.cli.check import baseline, check
 from robustbench_zs.cli.command import fail_to_standard_error
 from robustbench_zs.cli.evaluate import evaluate
 from robustbench_zs.cli.gap import gap
+from robustbench_zs.cli.masking import masking
 from robustbench_zs.cli.networks import networks
 from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
@@ -42,7 +43,7 @@ def cli() -> None:
     """
 
 
-for command in (roots, networks, train, evaluate, attack, gap, run, report, baseline, check):
+for command in (roots, networks, train, evaluate, attack, masking, gap, run, report, baseline, check):
     cli.add_command(command)
 
 

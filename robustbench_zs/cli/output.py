@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WIDE = 200
 """Width of a table that does not go to a terminal, where nothing needs to be cut."""
 
+LEFT = {"Network", "Checkpoint", "Perturbation", "Scheme", "Check", "Flag", "Finding"}
+"""Titles of columns of words; all others are aligned right."""
+
 Columns = dict[str, Callable[[Any], str]]
 """Title of each column of the table for people → text of its cell, from a row as a dictionary."""
 
@@ -81,7 +84,7 @@ def _table(rows: list[dict[str, Any]], columns: Columns, to_file: bool) -> str:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in columns:
-        table.add_column(title, justify="left" if title in ("Network", "Checkpoint", "Perturbation", "Scheme") else "right")
+        table.add_column(title, justify="left" if title in LEFT else "right")
     for row in rows:
         table.add_row(*(_escaped(cell(row)) for cell in columns.values()))
     terminal = sys.stdout.isatty() and not to_file

@@ -14,10 +14,11 @@ from torch import nn
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
+from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
 from robustbench_zs.evaluation.outcomes import Outcomes, measure
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
-from robustbench_zs.perturbations import FGSM, PGD, Perturbation
+from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
@@ -39,7 +40,7 @@ OnResult = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """Evaluate one network on the first images of a split: `splits` pairs a split with a perturbation (None: clean)."""
+    """Evaluate one network: `items` pairs a split with a perturbation (None: clean), `probe` is made on the test images."""
 
     source: Source
     dataset: str
@@ -52,13 +53,22 @@ class EvaluationTask:
     batch_size: int
     device: str
     threads: int
+    probe: MaskingProbe | None = None
 
 
 Results = dict[tuple[str, Perturbation | None], Outcomes]
 
 
-def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
-    """The outcomes of every item of a task, from the store where they are there, else computed and stored."""
+@dataclass(frozen=True)
+class Evaluated:
+    """What evaluating one network gave."""
+
+    outcomes: Results
+    evidence: Evidence | None
+
+
+def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
+    """Every item of a task and its probe, from the store where they are there, else computed and stored."""
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
     try:
@@ -67,7 +77,7 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
         torch.set_num_threads(threads_before)
 
 
-def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
+def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
     subject = Subject.of(task.source)
     dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples, task.image_size)
     for split in {split for split, _ in task.items}:
@@ -75,6 +85,9 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
     store = ResultsStore(task.store) if task.store else None
     device = torch.device(task.device)
     results: Results = {}
+
+    def network() -> nn.Module:
+        return subject.module.to(device).to(memory_format=torch.channels_last)
 
     def outcomes(split: str, perturbation: Perturbation | None) -> Outcomes:
         if (split, perturbation) in results:
@@ -85,14 +98,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
         if found is None:
             clean = outcomes(split, None) if perturbation is not None else None
             start = time.perf_counter()
-            found = measure(
-                subject.module.to(device).to(memory_format=torch.channels_last),
-                data,
-                perturbation,
-                device=device,
-                batch_size=task.batch_size,
-                clean=clean,
-            )
+            found = measure(network(), data, perturbation, device=device, batch_size=task.batch_size, clean=clean)
             if store:
                 store.put(key, found, time.perf_counter() - start)
         results[split, perturbation] = found
@@ -101,7 +107,18 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Results:
     for split, perturbation in task.items:
         outcomes(split, perturbation)
         send(perturbation.label if perturbation else f"clean {split}")
-    return results
+    if task.probe is None:
+        return Evaluated(results, None)
+    key = task.probe.key(subject.digest, dataset.test)
+    evidence = store.evidence(key) if store else None
+    if evidence is None:
+        clean = outcomes("test", None)
+        start = time.perf_counter()
+        evidence = probe_network(network(), dataset.test, clean, task.probe, device=device, batch_size=task.batch_size)
+        if store:
+            store.put_evidence(key, evidence, time.perf_counter() - start)
+    send("gradient masking")
+    return Evaluated(results, evidence)
 
 
 def evaluate(
@@ -144,11 +161,11 @@ def evaluate(
         "train_examples": examples if split == "train" else None,
         "test_examples": examples if split == "test" else None,
     }
-    results = _run(
+    results = run_sources(
         found, dataset, data_dir, [(items, limits)] * len(found), batch_size, device, threads, workers, store, on_result
     )
     rows = []
-    for source, outcomes in zip(found, results, strict=True):
+    for source, outcomes in zip(found, (r.outcomes for r in results), strict=True):
         subject = Subject.of(source)
         name = dataset_label(dataset_of(source, dataset))
         for _, perturbation in items[1:] or items:
@@ -164,19 +181,22 @@ def attack(
     steps: int = 10,
     step_size: CoefficientLike | None = None,
     restarts: int = 1,
+    queries: int = 1000,
     seed: int = 1,
-    engine: str = "foolbox",
+    engine: str | None = None,
     dataset: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Robust accuracy of each checkpoint under FGSM or L∞ PGD; rows and further options as for `evaluate`.
+    """Robust accuracy of each checkpoint under FGSM, L∞ PGD or Square; rows and further options as for `evaluate`.
 
     Args:
-        kind: `"fgsm"` or `"pgd"`.
+        kind: `"fgsm"`, `"pgd"` or `"square"`.
         eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3 and
             for digits 0.1.
-        steps, step_size (ε/4 by default), restarts, seed: of PGD.
-        engine: `"foolbox"` or `"torchattacks"`.
+        steps, step_size (ε/4 by default), restarts: of PGD.
+        queries: of Square.
+        seed: of PGD and Square.
+        engine: `"foolbox"` (the default) or `"torchattacks"`, which alone has Square.
 
     Raises:
         RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
@@ -191,7 +211,7 @@ def attack(
     frames = []
     for name, group in groups.items():
         attacks = [
-            make_attack(kind, e, steps, step_size, restarts, seed, engine)
+            make_attack(kind, e, steps, step_size, restarts, seed, engine, queries)
             for e in budgets or [DEFAULT_EPS.get(name, "8/255")]
         ]
         frames.append(evaluate(group, attacks, dataset=dataset, **options))
@@ -205,14 +225,18 @@ def make_attack(
     step_size: CoefficientLike | None = None,
     restarts: int = 1,
     seed: int = 1,
-    engine: str = "foolbox",
+    engine: str | None = None,
+    queries: int = 1000,
 ) -> Perturbation:
     """Raises: RequestError: an unknown attack or engine, or a value out of range."""
+    if kind == "square":
+        return Square(eps, engine or "torchattacks", queries, seed)  # type: ignore[arg-type]
+    engine = engine or "foolbox"
     if kind == "fgsm":
         return FGSM(eps, engine)  # type: ignore[arg-type]  # text such as '8/255' becomes a float on construction
     if kind == "pgd":
         return PGD(eps, engine, steps, step_size, restarts, seed)  # type: ignore[arg-type]
-    raise RequestError(f"there is no attack {kind[:40]!r}; allowed are fgsm, pgd")
+    raise RequestError(f"there is no attack {kind[:40]!r}; allowed are fgsm, pgd, square")
 
 
 def gap(
@@ -246,11 +270,16 @@ def gap(
                 name = Subject.of(source).checkpoint
                 raise RequestError(f"the training images of {here.name} at hand are not those {name} was trained on")
         plans.append(((("train", None), ("test", None)), limits))
-    results = _run(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
+    results = run_sources(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
     return frame_of_rows(
         [
-            gap_row(Subject.of(source), dataset_of(source, dataset), outcomes["train", None], outcomes["test", None])
-            for source, outcomes in zip(found, results, strict=True)
+            gap_row(
+                Subject.of(source),
+                dataset_of(source, dataset),
+                result.outcomes["train", None],
+                result.outcomes["test", None],
+            )
+            for source, result in zip(found, results, strict=True)
         ]
     )
 
@@ -294,7 +323,7 @@ def dataset_label(dataset: str) -> str:
     return Path(dataset).resolve().name if Path(dataset).is_dir() else dataset
 
 
-def _run(
+def run_sources(
     sources: Sequence[Source],
     dataset: str | None,
     data_dir: str | Path | None,
@@ -305,7 +334,9 @@ def _run(
     workers: int,
     store: str | Path | None,
     on_result: OnResult | None,
-) -> list[Results]:
+    probes: Sequence[MaskingProbe | None] = (),
+) -> list[Evaluated]:
+    """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe."""
     if not 1 <= batch_size <= 1_000_000:
         raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
     execution = choose_execution(len(sources), device, threads, workers)
@@ -323,18 +354,19 @@ def _run(
                     batch_size=batch_size,
                     device=execution.device,
                     threads=execution.threads,
+                    probe=probe,
                     **limits,
                 ),
             ),
         )
-        for source, (items, limits) in zip(sources, plans, strict=True)
+        for source, (items, limits), probe in zip(sources, plans, probes or [None] * len(sources), strict=True)
     ]
     if store is not None:
         known = ResultsStore(store)
         for checkpoint in sources:
             if isinstance(checkpoint, Checkpoint):
                 remember(known, checkpoint)
-    results: list[Results | None] = [None] * len(jobs)
+    results: list[Evaluated | None] = [None] * len(jobs)
     # A module at hand stays in this process.
     workers = workers if execution.device == "cpu" and not any(isinstance(s, nn.Module) for s in sources) else 1
     names = [str(s.path) if isinstance(s, Checkpoint) else "model" for s in sources]
@@ -417,7 +449,7 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
-    for column in ("scheme", "moduli", "zero_stable", "block_moduli", "dataset", "engine"):
+    for column in ("scheme", "moduli", "zero_stable", "block_moduli", "dataset", "engine", "flagged"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed", "classes") if c in frame})

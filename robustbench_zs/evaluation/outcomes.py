@@ -88,7 +88,7 @@ def measure(
     Raises:
         UnfinishedError: out of memory.
     """
-    attacked = perturbation is not None and perturbation.needs_gradient
+    attacked = perturbation is not None and perturbation.attacks
     if attacked and clean is None:
         raise RequestError("an attack needs the outcomes on clean images")
     chosen = np.flatnonzero(clean.correct) if attacked and clean is not None else np.arange(len(data))

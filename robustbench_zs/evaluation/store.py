@@ -13,6 +13,7 @@ import numpy as np
 
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
 from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import Perturbation
@@ -26,7 +27,7 @@ CLEAN = canonical_json({"kind": "clean"})
 APPLICATION_ID = 0x7A736265
 """What SQLite keeps in the file to say whose it is."""
 
-TABLES = 2
+TABLES = 3
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -49,6 +50,13 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     weights_digest TEXT NOT NULL,
     path TEXT NOT NULL,
     header TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS evidence (
+    key TEXT PRIMARY KEY,
+    evidence TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    environment TEXT NOT NULL,
+    created TEXT NOT NULL
 ) WITHOUT ROWID;
 """
 
@@ -134,12 +142,22 @@ class ResultsStore:
             *key.values,
             np.packbits(outcomes.correct).tobytes(),
             np.packbits(outcomes.near_ties).tobytes(),
-            seconds,
-            canonical_json(environment()),
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            *_origin(seconds),
         )
         with self._connection() as connection:
             connection.execute(f"INSERT OR IGNORE INTO outcomes VALUES ({', '.join('?' * len(row))})", row)
+
+    def evidence(self, key: str) -> Evidence | None:
+        """What was found of gradient masking under a `MaskingProbe.key`, if it is there."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT evidence FROM evidence WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Evidence.model_validate_json(row[0])
+
+    def put_evidence(self, key: str, evidence: Evidence, seconds: float) -> None:
+        """Store evidence; if another process was first, its row stays."""
+        row = (key, evidence.model_dump_json(), *_origin(seconds))
+        with self._connection() as connection:
+            connection.execute(f"INSERT OR IGNORE INTO evidence VALUES ({', '.join('?' * len(row))})", row)
 
     def remember_checkpoint(self, training_key: str, weights_digest: str, path: Path, header: str) -> None:
         """Note what was trained, so that a report can be made again without the weights."""
@@ -155,6 +173,10 @@ class ResultsStore:
                 "SELECT weights_digest, path, header FROM checkpoints WHERE training_key = ?", (training_key,)
             ).fetchone()
         return None if row is None else (row[0], row[1], row[2])
+
+
+def _origin(seconds: float) -> tuple[float, str, str]:
+    return seconds, canonical_json(environment()), datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _unpack(blob: bytes, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

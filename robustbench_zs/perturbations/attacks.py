@@ -1,4 +1,4 @@
-"""FGSM and L∞ PGD as values; the engines carry them out."""
+"""FGSM, L∞ PGD and Square as values; the engines carry them out."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from robustbench_zs.perturbations.numbers import format_number, parse_number
 
 DEFAULT_SEED = 1
 DEFAULT_STEPS = 10
+DEFAULT_QUERIES = 1000
 STEP_SIZE_PART = 4
 """By default a step of PGD is ε/4, torchattacks' choice at ε = 8/255."""
 
@@ -29,7 +30,7 @@ class LinfAttack(Perturbation):
 
     eps: float
     engine: str = "foolbox"
-    needs_gradient: ClassVar[bool] = True
+    attacks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, 1, open_low=True))
@@ -83,9 +84,7 @@ class PGD(LinfAttack):
         step_size = self.eps / STEP_SIZE_PART if self.step_size is None else self.step_size
         object.__setattr__(self, "step_size", parse_number(step_size, "step size", 0, 1, open_low=True))
         for name, high in (("steps", 100_000), ("restarts", 1000)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
-                raise RequestError(f"{name} of PGD must be a whole number from 1 to {high}, not {value!r}")
+            _check_whole(f"{name} of PGD", getattr(self, name), high)
         draws.checked_seed(self.seed)
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
@@ -116,3 +115,40 @@ class PGD(LinfAttack):
         if self.restarts > 1:
             parts.append(f"restarts={self.restarts}")
         return f"pgd({', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class Square(LinfAttack):
+    """Random search with square-shaped changes on the margin (Andriushchenko et al. 2020); asks for logits, not gradients.
+
+    Carried out by torchattacks alone, whose draws are seeded by the seed and the first image of the batch, so they depend on
+    the batch size.
+    """
+
+    engine: str = "torchattacks"
+    queries: int = DEFAULT_QUERIES
+    seed: int = DEFAULT_SEED
+    kind: ClassVar[str] = "square"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.engine != "torchattacks":
+            raise RequestError(f"Square is carried out by the engine torchattacks, not by {self.engine}")
+        _check_whole("queries of Square", self.queries, 1_000_000)
+        draws.checked_seed(self.seed)
+
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        from robustbench_zs.perturbations.engines import torchattacks_engine
+
+        start = images.clamp(0, 1)  # the library refuses an image at -3e-8
+        found = torchattacks_engine.square(network, start, labels, indices, self.eps, self.queries, self.seed)
+        return self._verified(images, found)
+
+    @property
+    def label(self) -> str:
+        return f"square(eps={format_number(self.eps)}, queries={self.queries})"
+
+
+def _check_whole(name: str, value: object, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+        raise RequestError(f"{name} must be a whole number from 1 to {high}, not {value!r}")

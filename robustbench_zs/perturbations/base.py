@@ -12,11 +12,11 @@ from torch import Tensor, nn
 class Perturbation(ABC):
     """A frozen value with its parameters as fields; subclasses are dataclasses.
 
-    `kind` names it in results, `needs_gradient` says whether it attacks the network it is measured on.
+    `kind` names it in results, `attacks` says whether it attacks the network it is measured on.
     """
 
     kind: ClassVar[str]
-    needs_gradient: ClassVar[bool] = False
+    attacks: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:

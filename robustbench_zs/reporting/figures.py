@@ -22,9 +22,15 @@ MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
 
 _LEVEL = re.compile(
-    r"(?P<kind>gaussian|constant|fgsm|pgd)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
+    r"(?P<kind>gaussian|constant|fgsm|pgd|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
-_AXIS = {"gaussian": "Gaussian noise, δ", "constant": "constant noise, μ", "fgsm": "FGSM, ε", "pgd": "PGD, ε"}
+_AXIS = {
+    "gaussian": "Gaussian noise, δ",
+    "constant": "constant noise, μ",
+    "fgsm": "FGSM, ε",
+    "pgd": "PGD, ε",
+    "square": "Square, ε",
+}
 
 
 def png(figure: Figure, dpi: int = 130) -> bytes:

@@ -22,6 +22,7 @@ from robustbench_zs.analysis import (
     predictor_comparison,
 )
 from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
+from robustbench_zs.analysis.masking import flagged_networks, masking_sentences
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
@@ -49,12 +50,20 @@ class StudyFacts:
 PICTURES = ("accuracy", "degradation", "roots")
 
 
-def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: pd.DataFrame, redraw: bool = True) -> None:
+def write_report(
+    folder: Path,
+    facts: StudyFacts,
+    results: pd.DataFrame,
+    gaps: pd.DataFrame,
+    masking: pd.DataFrame,
+    redraw: bool = True,
+) -> None:
     """Write `report.md`, one CSV a table and the figures into `folder`.
 
     Args:
         results: one row a network and perturbation, clean included, see `evaluation.result_row`.
         gaps: one row a network, see `evaluation.gap_row`.
+        masking: one row a probed network and check, see `analysis.masking.masking_rows`.
         redraw: draw the figures even if those in the folder show the same results; drawing takes seconds.
 
     Raises:
@@ -77,10 +86,11 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
     )
     outcomes = network_outcomes(results, gaps)
     conclusions = {"predictors": predictor_comparison(outcomes), "effects": effect_sizes(outcomes)}
+    flagged = flagged_networks(masking)
     layouts = {
-        "table6": tables.table_6(results),
+        "table6": tables.table_6(results, flagged),
         "table7": tables.table_7(gaps),
-        "every_network": tables.every_network(results),
+        "every_network": tables.every_network(results, flagged),
     }
     csv = {
         "results": csv_ready(results),
@@ -89,6 +99,7 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
         "correlations": correlations.drop(columns="perturbation"),
         **conclusions,
         **layouts,
+        **({"masking": masking} if len(masking) else {}),
     }
     if facts.paper:
         csv["against_paper"] = against_paper(facts.paper, accuracy_cells(results, gaps), facts.paper_networks)
@@ -99,7 +110,7 @@ def write_report(folder: Path, facts: StudyFacts, results: pd.DataFrame, gaps: p
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
-    text = _render(facts, results, degradation, correlations, conclusions, layouts, csv.get("against_paper"))
+    text = _render(facts, results, degradation, correlations, conclusions, layouts, masking, csv.get("against_paper"))
     for name in PICTURES:
         if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
@@ -168,6 +179,7 @@ def _render(
     correlations: pd.DataFrame,
     conclusions: dict[str, pd.DataFrame],
     layouts: dict[str, pd.DataFrame],
+    masking: pd.DataFrame,
     beside_paper: pd.DataFrame | None,
 ) -> str:
     template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
@@ -187,6 +199,9 @@ def _render(
         sentences=summary_sentences(degradation, correlations),
         correlations=correlations,
         attacked=bool(results["engine"].notna().any()),
+        masking=tables.markdown(tables.masking_table(masking)) if len(masking) else None,
+        masking_sentences=masking_sentences(masking),
+        flag=tables.FLAG,
         beside_paper=None if beside_paper is None else tables.markdown(tables.against_paper_table(beside_paper)),
         table_6=tables.markdown(layouts["table6"]),
         table_7=tables.markdown(layouts["table7"]),

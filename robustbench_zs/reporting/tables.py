@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -40,9 +40,25 @@ def _first(results: pd.DataFrame, network: str) -> pd.Series:
     return results[results["network"] == network].iloc[0]
 
 
-def table_6(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a network with its moduli and verdict, one column a perturbation: mean ± standard deviation over seeds."""
-    cells = by_scheme(results, "accuracy")
+FLAG = "⚑"
+"""Stands behind the robust accuracy of a network that a check for gradient masking flagged."""
+
+
+def _mark(row: pd.Series, attacked: Collection[str], flagged: Collection[str]) -> str:
+    return f" {FLAG}" if row["network"] in flagged and row["perturbation"] in attacked else ""
+
+
+def _attacks(results: pd.DataFrame) -> set[str]:
+    return set(results.loc[results["engine"].notna(), "perturbation"])
+
+
+def table_6(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.DataFrame:
+    """One row a network with its moduli and verdict, one column a perturbation: mean ± standard deviation over seeds.
+
+    Args:
+        flagged: networks whose accuracies under attacks get the mark `FLAG`.
+    """
+    cells, attacked = by_scheme(results, "accuracy"), _attacks(results)
     rows = []
     for network, group in cells.groupby("network", sort=False):
         first = _first(results, str(network))
@@ -51,7 +67,10 @@ def table_6(results: pd.DataFrame) -> pd.DataFrame:
                 "Network": network,
                 "Moduli of roots": moduli_text(first["moduli"]),
                 "Z. stab.": verdict(first["zero_stable"]),
-                **{str(r["perturbation"]): spread(r["mean"], r["std"]) for _, r in group.iterrows()},
+                **{
+                    str(r["perturbation"]): spread(r["mean"], r["std"]) + _mark(r, attacked, flagged)
+                    for _, r in group.iterrows()
+                },
             }
         )
     return pd.DataFrame(rows)
@@ -77,14 +96,25 @@ def table_7(gaps: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def every_network(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a network and seed, one column a perturbation: accuracy with its 95% Wilson interval."""
+def every_network(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.DataFrame:
+    """One row a network and seed, one column a perturbation: accuracy with its 95% Wilson interval; `flagged` as above."""
     rows = []
+    attacked = _attacks(results)
     for (network, seed), group in results.groupby(["network", "seed"], sort=False):
         cells = {
-            r["perturbation"]: f"{r['accuracy']:.1f} {interval(r['ci_low'], r['ci_high'])}" for _, r in group.iterrows()
+            r["perturbation"]: f"{r['accuracy']:.1f} {interval(r['ci_low'], r['ci_high'])}{_mark(r, attacked, flagged)}"
+            for _, r in group.iterrows()
         }
         rows.append({"Network": network, "Seed": seed, **cells})
+    return pd.DataFrame(rows)
+
+
+def masking_table(masking: pd.DataFrame) -> pd.DataFrame:
+    """One row a network, one column a check: `ok`, `FLAG` or `–` where it was not made."""
+    signs = {True: FLAG, False: "ok", None: "–"}
+    rows = []
+    for network, group in masking.groupby("network", sort=False):
+        rows.append({"Network": network, **{r["check"].replace("_", " "): signs[r["flagged"]] for _, r in group.iterrows()}})
     return pd.DataFrame(rows)
 
 

@@ -104,6 +104,7 @@ def measure_study(
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
+    loaded = loaded.model_copy(update={"masking_images": 0})  # a check compares outcomes only
     plan = make_plan(loaded, data_dir)
     items = tuple(item for item in plan.evaluations[0].items if item[0] == "test")
     task = plan.evaluations[0].task
@@ -144,7 +145,7 @@ def measure_study(
             )
             results = evaluate_one(evaluation, lambda label: None)
             subject = Subject.of(source)
-            correct = {_label(p): found.correct for (_, p), found in results.items()}
+            correct = {_label(p): found.correct for (_, p), found in results.outcomes.items()}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
     return Baseline(loaded.name, settings, tuple(entries))
 

@@ -23,6 +23,7 @@ from robustbench_zs.studies.study import (
     RecipeTable,
     ScaleTable,
     SchemeTable,
+    SquareTable,
     Study,
     StudyTable,
     UniformTable,
@@ -170,6 +171,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
         "constant": ConstantTable,
         "fgsm": FGSMTable,
         "pgd": PGDTable,
+        "square": SquareTable,
         "clean": CleanTable,
     }
     owner: type[StudyTable] = Study

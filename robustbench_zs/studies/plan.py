@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.train import TrainingTask
@@ -28,12 +29,13 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class EvaluateStep:
-    """Evaluate the network of one training step on all items."""
+    """Evaluate the network of one training step on all items, and with `probe` its gradients."""
 
     id: str
     task: TrainingTask
     items: Items
     needs: tuple[str, ...]
+    probe: MaskingProbe | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def make_plan(
                 image_size=study.dataset.image_size,
             )
             train = TrainStep(f"train {spec.name} seed {seed}", task)
-            steps += [train, EvaluateStep(f"evaluate {spec.name} seed {seed}", task, items, (train.id,))]
+            probe = study.probe() if seed == study.seeds[0] else None
+            steps += [train, EvaluateStep(f"evaluate {spec.name} seed {seed}", task, items, (train.id,), probe)]
     evaluations = tuple(step.id for step in steps if isinstance(step, EvaluateStep))
     return Plan(study, (*steps, ReportStep("report", Path(reports) / study.name, evaluations)))

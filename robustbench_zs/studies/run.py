@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.evaluate import (
     DEFAULT_BATCH_SIZE,
@@ -19,6 +20,7 @@ from robustbench_zs.evaluation.evaluate import (
     remember,
     result_row,
 )
+from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import Outcomes
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
@@ -216,6 +218,7 @@ def run_network(
         batch_size=batch_size,
         device=execution.device,
         threads=execution.threads,
+        probe=step.probe,
     )
     evaluate_one(task, send)
 
@@ -234,6 +237,8 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
         if any(outcomes is None for outcomes in stored_outcomes(step, known.digest, store).values()):
             # Without the weights what is missing can only be had by training again.
             (unevaluated if known.checkpoint else untrained).append(step)
+        elif step.probe and known.checkpoint and stored_evidence(step, known.digest, store) is None:
+            unevaluated.append(step)
     return Status(tuple(untrained), tuple(unevaluated), found)
 
 
@@ -260,6 +265,10 @@ def stored_outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dic
     return found
 
 
+def stored_evidence(step: EvaluateStep, digest: str, store: ResultsStore) -> Evidence | None:
+    return store.evidence(step.probe.key(digest, step.task.load_dataset().test)) if step.probe else None
+
+
 def report_study(
     plan: Plan, store: ResultsStore, status: Status, trained: int = 0, evaluated: int = 0, redraw: bool = True
 ) -> StudyResult:
@@ -269,6 +278,7 @@ def report_study(
         RequestError: results are missing; the sentence says how many and what to do.
     """
     rows, gaps, headers = [], [], []
+    checks: list[dict[str, object]] = []
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
@@ -285,6 +295,9 @@ def report_study(
             if split == "test":
                 rows.append(result_row(subject, name, split, perturbation, complete[split, perturbation], clean))
         gaps.append(gap_row(subject, name, complete["train", None], clean))
+        if step.probe:
+            evidence = stored_evidence(step, known.digest, store)
+            checks += masking_rows(subject.network, subject.seed, masking_checks(evidence) if evidence else [])
     if missing:
         raise RequestError(
             f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
@@ -303,7 +316,7 @@ def report_study(
         paper=plan.study.paper,
         paper_networks=plan.study.paper_networks(),
     )
-    write_report(folder, facts, results, gap_frame, redraw)
+    write_report(folder, facts, results, gap_frame, pd.DataFrame(checks, columns=MASKING_COLUMNS), redraw)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 

@@ -9,9 +9,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import make_attack
+from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.spec import Form, Scheme, default_block
 from robustbench_zs.perturbations import CleanTop, ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
+from robustbench_zs.perturbations.attacks import LinfAttack
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.schemes.trainable import TRAINABLE
@@ -19,6 +21,9 @@ from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
 MOST_NETWORKS = 10_000
+
+PROBE_QUERIES = 100
+"""Queries of Square in a study's check of gradients: enough to see attacks that fail altogether, at little cost."""
 
 
 def _number(value: Any) -> float:
@@ -137,6 +142,15 @@ class PGDTable(StudyTable):
     seed: Seed = 1
 
 
+class SquareTable(StudyTable):
+    """Square always goes by torchattacks, whatever the study's engine."""
+
+    kind: Literal["square"]
+    eps: Numbers
+    queries: int = 1000
+    seed: Seed = 1
+
+
 class CleanTable(StudyTable):
     """Clean images with several answers, such as ImageNet's top-5 accuracy."""
 
@@ -145,7 +159,8 @@ class CleanTable(StudyTable):
 
 
 PerturbationTable = Annotated[
-    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable | CleanTable, Field(discriminator="kind")
+    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable | SquareTable | CleanTable,
+    Field(discriminator="kind"),
 ]
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -173,7 +188,8 @@ class Study(StudyTable):
 
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there. `scaled` says how a
     scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order, `request` what
-    `zsbench run` takes for it; no file sets these.
+    `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first seed of
+    each network are checked where the study attacks it, 0 for none.
     """
 
     name: str = Field(pattern=NAME)
@@ -195,6 +211,7 @@ class Study(StudyTable):
     recipe: RecipeTable = RecipeTable()
     engine: Literal["foolbox", "torchattacks"] = "foolbox"
     perturbations: list[PerturbationTable] = Field(default_factory=list, max_length=1000)
+    masking_images: int = Field(60, ge=0, le=100_000)
 
     @field_validator("seeds", "depths", "networks", "schemes")
     @classmethod
@@ -247,6 +264,13 @@ class Study(StudyTable):
         base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.dataset.name)
         return base.with_changes(**self.recipe.model_dump(exclude={"name"}))
 
+    def probe(self) -> MaskingProbe | None:
+        """How gradients are checked: at the largest ε of the study; None where it makes no attack or wants no check."""
+        budgets = [p.eps for p in self.all_perturbations() if isinstance(p, LinfAttack)]
+        if not budgets or not self.masking_images:
+            return None
+        return MaskingProbe(max(budgets), self.masking_images, queries=PROBE_QUERIES, engine=self.engine)
+
     def all_perturbations(self) -> list[Perturbation]:
         """Every noise and attack, lists of levels taken apart, in the order of the file."""
         made: list[Perturbation] = []
@@ -260,6 +284,8 @@ class Study(StudyTable):
                     made += [ConstantNoise(mu) for mu in table.mu]
                 case CleanTable():
                     made.append(CleanTop(table.top))
+                case SquareTable():
+                    made += [make_attack("square", eps, queries=table.queries, seed=table.seed) for eps in table.eps]
                 case FGSMTable():
                     made += [make_attack("fgsm", eps, engine=self.engine) for eps in table.eps]
                 case PGDTable():

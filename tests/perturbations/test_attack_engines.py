@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import Outcomes, measure
-from robustbench_zs.perturbations import FGSM, PGD, Perturbation
+from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -231,3 +232,28 @@ def test_the_key_tells_engines_seeds_and_parameters_apart() -> None:
     keys = [str(attack.key()) for attack in attacks]
     assert len(set(keys)) == len(keys)
     assert PGD(0.1).key() == PGD("1/10", step_size="1/40").key()  # type: ignore[arg-type]
+
+
+def test_square_asks_for_logits_only_and_stays_in_the_ball(network: nn.Module, digits: LabelledImages) -> None:
+    class NoGradient(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = network(images)
+            return logits.detach().clone()
+
+    square = Square(0.1, queries=50)
+    before = torch.random.get_rng_state()
+    images, adversarial = digits.images(), attacked(square, NoGradient(), digits)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert float((adversarial - images).abs().max()) <= 0.1 + 1e-7
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    clean, after = outcomes(None, network, digits), outcomes(square, network, digits)
+    assert after.accuracy < clean.accuracy - 10
+    assert np.array_equal(after.correct, outcomes(square, network, digits).correct)
+    assert after.accuracy < outcomes(Square(0.1, queries=1), network, digits).accuracy
+
+
+@pytest.mark.parametrize("wrong", [{"engine": "foolbox"}, {"queries": 0}, {"queries": 1.5}, {"eps": 0}, {"seed": -1}])
+def test_square_refuses_what_is_out_of_range(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RequestError):
+        Square(**{"eps": 0.1, **wrong})

@@ -14,8 +14,10 @@ from robustbench_zs.reporting.figures import (
     roots_in_the_plane,
 )
 from robustbench_zs.reporting.tables import (
+    FLAG,
     best_predictor_table,
     effect_table,
+    every_network,
     interval,
     markdown,
     moduli_text,
@@ -38,6 +40,9 @@ def results() -> pd.DataFrame:
             "zero_stable": moduli[0] <= 1,
             "seed": seed,
             "perturbation": perturbation,
+            "engine": "foolbox" if perturbation.startswith("pgd") else None,
+            "ci_low": accuracy - 1,
+            "ci_high": accuracy + 1,
             "accuracy": accuracy + seed,
             "drop": 90 - accuracy,
         }
@@ -117,3 +122,10 @@ def test_the_best_predictor_is_bold_and_tables_show_intervals(results: pd.DataFr
 
 def test_small_p_values_are_not_printed_as_zero() -> None:
     assert [p_value(v) for v in (0.0004, 0.0123, None, float("nan"))] == ["< 0.001", "0.012", "–", "–"]
+
+
+def test_robust_accuracies_of_flagged_networks_carry_the_flag(results: pd.DataFrame) -> None:
+    for table in (table_6(results, ["a"]), every_network(results, ["a"])):
+        for _, row in table.iterrows():
+            for label, cell in row.items():
+                assert (FLAG in str(cell)) == (row["Network"] == "a" and str(label).startswith("pgd"))

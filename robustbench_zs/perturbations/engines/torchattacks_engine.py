@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -38,14 +39,25 @@ def pgd(
 ) -> Tensor:
     with redirect_stdout(sys.stderr):
         attack = torchattacks.PGD(network, eps=eps, alpha=step_size, steps=steps, random_start=True)
-    words = np.random.SeedSequence([seed, restart, int(indices[0])]).generate_state(1)
+    return _run(attack, images, labels, [seed, restart, int(indices[0])])
+
+
+def square(
+    network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, queries: int, seed: int
+) -> Tensor:
+    words = [seed, int(indices[0])]
+    with redirect_stdout(sys.stderr):
+        attack = torchattacks.Square(network, eps=eps, n_queries=queries, seed=_seed(words))
+    return _run(attack, images, labels, words)
+
+
+def _seed(words: Sequence[int]) -> int:
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+def _run(attack: torchattacks.attack.Attack, images: Tensor, labels: Tensor, seed: Sequence[int] = (0,)) -> Tensor:
     devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):  # the library draws the start from the global generator
-        torch.manual_seed(int(words[0]))
-        return _run(attack, images, labels)
-
-
-def _run(attack: torchattacks.attack.Attack, images: Tensor, labels: Tensor) -> Tensor:
-    with torch.enable_grad():
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        torch.manual_seed(_seed(seed))  # the library draws from the global generator
         result: Tensor = attack(images, labels)
     return result.detach()

@@ -1,0 +1,83 @@
+"""`zsbench masking`: whether gradients mislead the attacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.output import emit, text
+
+FLAGS = {True: "FLAG", False: "ok", None: "–"}
+
+
+@click.command(cls=Command)
+@checkpoint_arguments
+@click.option("--eps", metavar="ε", help="Budget of the attacks.  [default: 8/255; MNIST 0.3, digits 0.1]")
+@click.option("--images", type=int, default=200, show_default=True, metavar="N", help="Attack so many images.")
+@click.option("--steps", type=int, default=10, show_default=True, metavar="N", help="Steps of PGD.")
+@click.option("--queries", type=int, default=1000, show_default=True, metavar="N", help="Queries of Square, an image.")
+@click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
+@output_options
+def masking(
+    checkpoints: tuple[Path, ...],
+    model: str | None,
+    weights: str | None,
+    classes: int | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    examples: int | None,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    eps: str | None,
+    images: int,
+    steps: int,
+    queries: int,
+    attack_seed: int,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Check for gradient masking: attacks that fail because gradients vanish or mislead.
+
+    \b
+    Six checks a network; a flag says that its robust accuracy is likely too high:
+      zero_gradients          over 5% of images without a usable gradient
+      fgsm_beats_pgd          one step fools more images than PGD
+      not_falling             over 5% of images withstand ε = 0.5, where none should
+      more_steps_do_not_help  four times the steps there fool no more
+      black_box_wins          Square, without gradients, fools more images than PGD
+      loss_scale_sensitivity  PGD fools more images once the logits are rescaled
+    Each needs 50 images that are classified rightly, and significance at 0.01.
+    """
+    from robustbench_zs.analysis.check_masking import masking as check_masking
+    from robustbench_zs.workers import available_cores
+
+    frame = check_masking(
+        sources(checkpoints, model, weights, classes),
+        eps=eps,
+        images=images,
+        steps=steps,
+        queries=queries,
+        seed=attack_seed,
+        dataset=dataset,
+        data_dir=data_dir,
+        examples=examples,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        workers=available_cores(),
+    )
+    emit(
+        frame,
+        {
+            "Network": text("network"),
+            "Seed": text("seed"),
+            "Check": text("check"),
+            "Flag": lambda row: FLAGS[row["flagged"]],
+            "Finding": text("finding"),
+        },
+        format_,
+        output,
+    )

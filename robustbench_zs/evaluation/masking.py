@@ -1,0 +1,186 @@
+"""Attacks on one network in several ways, from which it shows whether its gradients mislead them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from robustbench_zs.datasets import Split
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measure
+from robustbench_zs.files import canonical_json
+from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
+from robustbench_zs.perturbations.attacks import DEFAULT_SEED, DEFAULT_STEPS
+
+PROBE_VERSION = 1
+"""Raised when a change of the code changes evidence; stored evidence of another version is not reused."""
+
+UNBOUNDED = 0.5
+"""Budget at which every image can be turned into plain grey, so that no network is right on all images in the ball."""
+
+MORE_STEPS = 4
+"""How many times the steps of PGD a longer PGD takes."""
+
+LEAST_IMAGES = 50
+"""With fewer images that are classified rightly nothing could be decided, and nothing is attacked."""
+
+GRADIENT_FLOOR = 1e-30
+"""A gradient whose largest entry is below is useless: its smaller entries have underflowed in float32."""
+
+SPREAD = 10.0
+"""Difference between the largest and the smallest logit of an image once they are rescaled."""
+
+
+@dataclass(frozen=True)
+class MaskingProbe:
+    """How a network is probed.
+
+    Args:
+        eps: L∞ budget as a fraction of the pixel range.
+        images: the first so many images that the network classifies rightly are attacked.
+        steps: of PGD; a longer PGD takes `MORE_STEPS` times as many.
+        queries: of Square, an image.
+        seed: of PGD's random starts and of Square.
+        engine: of FGSM and PGD.
+
+    Raises:
+        RequestError: a value out of range.
+    """
+
+    eps: float
+    images: int = 100
+    steps: int = DEFAULT_STEPS
+    queries: int = 300
+    seed: int = DEFAULT_SEED
+    engine: str = "foolbox"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.images, bool) or not isinstance(self.images, int) or not 1 <= self.images <= 1_000_000:
+            raise RequestError(f"the number of images to probe is a whole number from 1 to 1000000, not {self.images!r}")
+        object.__setattr__(self, "eps", self._pgd().eps)
+        Square(self.eps, queries=self.queries)
+
+    def _pgd(self, eps: float | None = None, times: int = 1) -> PGD:
+        return PGD(self.eps if eps is None else eps, self.engine, self.steps * times, seed=self.seed)
+
+    def key(self, weights_digest: str, data: Split) -> str:
+        """What evidence is a function of, as canonical JSON."""
+        values = [weights_digest, data.digest, len(data), PROBE_VERSION, asdict(self), torchattacks_missing() is None]
+        return canonical_json(values)
+
+
+class Evidence(BaseModel):
+    """What the attacks left standing, image by image; attacks that were not made are absent.
+
+    `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
+    `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
+    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. `not_made` gives
+    reasons by attack. With fewer `images` than `LEAST_IMAGES` nothing is made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int
+    eps: float
+    steps: int
+    queries: int
+    usable_gradients: tuple[bool, ...] = ()
+    standing: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
+    not_made: dict[str, str] = Field(default_factory=dict)
+
+
+class Rescaled(nn.Module):
+    """A network whose logits are scaled, image by image, to a spread of `SPREAD`; the decision stays the same.
+
+    The scale carries no gradient, so the loss is cross-entropy at a temperature that suits the image (compare the
+    scale-invariant losses of Croce and Hein 2020).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        spread = (logits.amax(1, keepdim=True) - logits.amin(1, keepdim=True)).detach()
+        return logits * (SPREAD / spread.clamp_min(torch.finfo(logits.dtype).tiny))
+
+
+def probe_network(
+    network: nn.Module, data: Split, clean: Outcomes, probe: MaskingProbe, *, device: torch.device, batch_size: int
+) -> Evidence:
+    """Attack the first images that the network classifies rightly in all the ways of `Evidence`.
+
+    Args:
+        network: on `device`.
+        clean: outcomes of the network on the clean images of `data`.
+
+    Raises:
+        UnfinishedError: out of memory.
+    """
+    chosen = np.flatnonzero(clean.correct)[: probe.images]
+    nothing = Evidence(images=len(chosen), eps=probe.eps, steps=probe.steps, queries=probe.queries)
+    if len(chosen) < LEAST_IMAGES:
+        return nothing
+
+    def standing(
+        perturbation: Perturbation, attacked: nn.Module = network, among: Sequence[bool] | None = None
+    ) -> tuple[bool, ...]:
+        correct = np.zeros(len(data), np.bool_)
+        correct[chosen] = True if among is None else among
+        start = Outcomes(correct, np.zeros(len(data), np.bool_))
+        after = measure(attacked, data, perturbation, device=device, batch_size=batch_size, clean=start)
+        return tuple(after.correct[chosen].tolist())
+
+    found = {
+        "fgsm": standing(FGSM(probe.eps, probe.engine)),
+        "pgd": standing(probe._pgd()),
+        "rescaled pgd": standing(probe._pgd(), Rescaled(network)),
+        "unbounded pgd": (unbounded := standing(probe._pgd(UNBOUNDED))),
+        # A longer attack on what the shorter one has fooled already would say nothing more.
+        "longer unbounded pgd": standing(probe._pgd(UNBOUNDED, MORE_STEPS), among=unbounded),
+    }
+    reason = torchattacks_missing()
+    if reason is None:
+        found["square"] = standing(Square(probe.eps, queries=probe.queries, seed=probe.seed))
+    return nothing.model_copy(
+        update={
+            "usable_gradients": tuple(_usable_gradients(network, data, chosen, device, batch_size).tolist()),
+            "standing": found,
+            "not_made": {} if reason is None else {"square": reason},
+        }
+    )
+
+
+def torchattacks_missing() -> str | None:
+    """Why Square cannot be made here; None where it can."""
+    from robustbench_zs.perturbations.engines import engine
+
+    try:
+        engine("torchattacks")
+    except RequestError as error:
+        return str(error)
+    return None
+
+
+def _usable_gradients(
+    network: nn.Module, data: Split, chosen: npt.NDArray[np.intp], device: torch.device, batch_size: int
+) -> npt.NDArray[np.bool_]:
+    usable = np.zeros(len(chosen), np.bool_)
+    with evaluation_mode(network):
+        for rows in torch.arange(len(chosen)).split(batch_size):
+            indices = torch.from_numpy(chosen)[rows]
+            images = data.images(indices).to(device).requires_grad_()
+            with torch.enable_grad():
+                loss = F.cross_entropy(network(images), data.labels[indices].to(device), reduction="sum")
+                (gradient,) = torch.autograd.grad(loss, images)
+            largest = gradient.flatten(1).abs().amax(1)
+            usable[rows.numpy()] = (torch.isfinite(gradient).flatten(1).all(1) & (largest >= GRADIENT_FLOOR)).cpu().numpy()
+    return usable
