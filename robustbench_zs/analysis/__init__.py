@@ -4,12 +4,13 @@ from robustbench_zs.analysis.correlation import RankCorrelation, modulus_correla
 from robustbench_zs.analysis.degradation import degradation_by_verdict
 from robustbench_zs.analysis.effect_size import EffectSize, effect_size, effect_sizes
 from robustbench_zs.analysis.network_outcomes import network_outcomes
-from robustbench_zs.analysis.predictor_comparison import comparison_sentences, predictor_comparison
+from robustbench_zs.analysis.predictor_comparison import best_predictors, comparison_sentences, predictor_comparison
 from robustbench_zs.analysis.summary import by_scheme
 
 __all__ = [
     "EffectSize",
     "RankCorrelation",
+    "best_predictors",
     "by_scheme",
     "comparison_sentences",
     "degradation_by_verdict",

@@ -167,47 +167,59 @@ def _enter(row: dict[str, Any], name: str, values: Floats) -> None:
     row[f"{name}_low"], row[f"{name}_high"] = resampling.percentile_interval(values[1:])
 
 
-def comparison_sentences(comparison: pd.DataFrame) -> list[str]:
-    """For each outcome which predictor goes with it most closely, and whether it does better than the largest modulus."""
-    sentences = []
+def best_predictors(comparison: pd.DataFrame) -> pd.DataFrame:
+    """One row an outcome: which predictor goes with it most closely, and against which other that is measured.
+
+    The other is the largest modulus, or the next best where that one is the best. Columns: `outcome, best, rho, other,
+    other_rho, difference, difference_low, difference_high` (of |ρ|, best − other) and `finding`; null where there is none.
+    """
+    rows: list[dict[str, Any]] = []
     for outcome, group in comparison.groupby("outcome", sort=False):
         found = group[group["best"]]
-        modulus = group[group["predictor"] == LARGEST_MODULUS]
         if found.empty:
-            sentences.append(f"{_capital(str(outcome))}: cannot be computed, too few networks, or all alike.")
+            rows.append({"outcome": outcome, "finding": "cannot be computed: too few networks, or all alike"})
             continue
-        best, modulus_rho = found.iloc[0], modulus["rho"].iloc[0]
-        start = f"{_capital(str(outcome))}: the {PREDICTORS[best['predictor']]} predicts it best, ρ = {best['rho']:.2f}"
-        if pd.isna(modulus_rho):
-            sentences.append(f"{start}; the largest modulus is the same for all networks and says nothing.")
-            continue
-        if best["predictor"] != LARGEST_MODULUS:
-            sentences.append(f"{start}; the largest modulus has ρ = {modulus_rho:.2f}. {_difference_text(best)}.")
-            continue
-        others = group[(group["predictor"] != LARGEST_MODULUS) & group["difference"].notna()]
-        if others.empty:
-            sentences.append(f"{start}; there is no other to compare it with.")
-            continue
-        second = others.iloc[int(others["rho"].abs().argmax())]
-        next_best = f"the next is the {PREDICTORS[second['predictor']]}, ρ = {second['rho']:.2f}"
-        sentences.append(f"{start}; {next_best}. {_difference_text(second)}.")
-    return sentences
+        best = found.iloc[0]
+        row: dict[str, Any] = {"outcome": outcome, "best": best["predictor"], "rho": best["rho"]}
+        rows.append(row)
+        if best["predictor"] == LARGEST_MODULUS:
+            others = group[(group["predictor"] != LARGEST_MODULUS) & group["difference"].notna()]
+            if others.empty:
+                row["finding"] = "there is no other to compare it with"
+                continue
+            other = others.iloc[int(others["rho"].abs().argmax())]
+            bounds = other[["difference", "difference_high", "difference_low"]] * -1
+        else:
+            other = group[group["predictor"] == LARGEST_MODULUS].iloc[0]
+            if pd.isna(other["rho"]):
+                row["finding"] = "the largest modulus is the same for all networks and says nothing"
+                continue
+            bounds = best[["difference", "difference_low", "difference_high"]]
+        row |= {"other": other["predictor"], "other_rho": other["rho"]}
+        row |= dict(zip(("difference", "difference_low", "difference_high"), map(float, bounds), strict=True))
+        row["finding"] = (
+            f"without an interval: fewer than {FEWEST_SCHEMES} schemes"
+            if pd.isna(row["difference_low"])
+            else "more than noise by this interval, though the best of several was picked after looking"
+            if row["difference_low"] > 0
+            else "within noise: the interval reaches zero"
+        )
+    columns = ["outcome", "best", "rho", "other", "other_rho", "difference", "difference_low", "difference_high", "finding"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _difference_text(row: pd.Series) -> str:
-    """How much more |ρ| the better of the largest modulus and another predictor has, and whether that is noise."""
-    sign = 1 if row["best"] else -1  # the larger − the smaller, whichever is the modulus
-    difference, low, high = abs(row["difference"]), *sorted((sign * row["difference_low"], sign * row["difference_high"]))
-    text = f"The difference in |ρ| is {difference:.2f}"
-    if pd.isna(low):
-        return f"{text}, without an interval: fewer than {FEWEST_SCHEMES} schemes"
-    verdict = (
-        "more than noise by this interval, though the best of several was picked after looking"
-        if low > 0
-        else "within noise: the interval reaches zero"
-    )
-    return f"{text} [{low:.2f}, {high:.2f}], {verdict}"
+def comparison_sentences(comparison: pd.DataFrame) -> list[str]:
+    """The rows of `best_predictors` in words."""
+    return [_comparison_sentence(row) for _, row in best_predictors(comparison).iterrows()]
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _comparison_sentence(row: pd.Series) -> str:
+    outcome = f"{row['outcome'][0].upper()}{row['outcome'][1:]}"
+    if pd.isna(row["best"]):
+        return f"{outcome}: {row['finding']}."
+    start = f"{outcome}: the {PREDICTORS[row['best']]} predicts it best, ρ = {row['rho']:.2f}"
+    if pd.isna(row["other"]):
+        return f"{start}; {row['finding']}."
+    other = f"the {PREDICTORS[row['other']]} has ρ = {row['other_rho']:.2f}"
+    bounds = "" if pd.isna(row["difference_low"]) else f" [{row['difference_low']:.2f}, {row['difference_high']:.2f}]"
+    return f"{start}; {other}. The difference in |ρ| is {row['difference']:.2f}{bounds}, {row['finding']}."

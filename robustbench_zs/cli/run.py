@@ -117,4 +117,4 @@ def print_findings(folder: Path) -> None:
     """The findings of a report and where the rest is."""
     report = (folder / "report.md").read_text(encoding="utf-8")
     findings = report.partition("## In short\n")[2].partition("\n## ")[0].strip()
-    click.echo(f"{findings}\n\nThe report: {folder / 'report.md'}")
+    click.echo(f"{findings}\n\nThe report: {folder / 'report.md'}\nAs a page:  {folder / 'index.html'}")

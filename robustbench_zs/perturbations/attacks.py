@@ -37,6 +37,12 @@ class LinfAttack(Perturbation):
         if self.engine not in ENGINES:
             raise RequestError(f"the engine is one of {', '.join(ENGINES)}, not {self.engine[:40]!r}")
 
+    def _request(self, *options: tuple[str, object, object]) -> str:
+        """`attack --KIND --eps ε` and the options, each a name, a value and the default that need not be said."""
+        said = [f"--{name} {value}" for name, value, default in options if value != default]
+        kind = f"--{self.kind}" if self.kind in ("fgsm", "pgd") else f"--attack {self.kind}"
+        return " ".join([f"attack {kind} --eps {format_number(self.eps)}", *said])
+
     def _verified(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """The examples, clipped to the ball and to [0, 1].
 
@@ -62,6 +68,10 @@ class FGSM(LinfAttack):
     @property
     def label(self) -> str:
         return f"fgsm(eps={format_number(self.eps)})"
+
+    @property
+    def request(self) -> str:
+        return self._request(("engine", self.engine, "foolbox"))
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,17 @@ class PGD(LinfAttack):
             parts.append(f"restarts={self.restarts}")
         return f"pgd({', '.join(parts)})"
 
+    @property
+    def request(self) -> str:
+        assert self.step_size is not None
+        return self._request(
+            ("steps", self.steps, None),
+            ("step-size", format_number(self.step_size), format_number(self.eps / STEP_SIZE_PART)),
+            ("restarts", self.restarts, 1),
+            ("attack-seed", self.seed, DEFAULT_SEED),
+            ("engine", self.engine, "foolbox"),
+        )
+
 
 @dataclass(frozen=True)
 class Square(LinfAttack):
@@ -147,6 +168,10 @@ class Square(LinfAttack):
     @property
     def label(self) -> str:
         return f"square(eps={format_number(self.eps)}, queries={self.queries})"
+
+    @property
+    def request(self) -> str:
+        return self._request(("queries", self.queries, None), ("attack-seed", self.seed, DEFAULT_SEED))
 
 
 def _check_whole(name: str, value: object, high: int) -> None:

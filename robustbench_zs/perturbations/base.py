@@ -42,6 +42,11 @@ class Perturbation(ABC):
         """Short text for tables, such as `gaussian(delta=0.02)`."""
 
     @property
+    def request(self) -> str | None:
+        """What `zsbench` takes to make it, such as `evaluate --noise gaussian --delta 0.02`; None where it takes nothing."""
+        return None
+
+    @property
     def answers(self) -> int:
         """How many answers the network has: an image counts as right if its label is among so many largest logits."""
         return 1

@@ -40,6 +40,11 @@ class UniformNoise(Perturbation):
     def label(self) -> str:
         return f"uniform(low={format_number(self.low)}, high={format_number(self.high)})"
 
+    @property
+    def request(self) -> str:
+        ends = f"--low {format_number(self.low)} --high {format_number(self.high)}"
+        return f"evaluate --noise uniform {ends}{_seed(self.seed)}"
+
 
 @dataclass(frozen=True)
 class GaussianNoise(Perturbation):
@@ -61,6 +66,10 @@ class GaussianNoise(Perturbation):
     def label(self) -> str:
         return f"gaussian(delta={format_number(self.delta)})"
 
+    @property
+    def request(self) -> str:
+        return f"evaluate --noise gaussian --delta {format_number(self.delta)}{_seed(self.seed)}"
+
 
 @dataclass(frozen=True)
 class ConstantNoise(Perturbation):
@@ -78,3 +87,11 @@ class ConstantNoise(Perturbation):
     @property
     def label(self) -> str:
         return f"constant(mu={format_number(self.mu)})"
+
+    @property
+    def request(self) -> str:
+        return f"evaluate --noise constant --mu {format_number(self.mu)}"
+
+
+def _seed(seed: int) -> str:
+    return "" if seed == DEFAULT_SEED else f" --noise-seed {seed}"

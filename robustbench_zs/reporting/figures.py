@@ -6,13 +6,17 @@ import io
 import re
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from robustbench_zs.analysis.resampling import FEWEST_SCHEMES
 from robustbench_zs.analysis.summary import CLEAN, perturbed, with_largest_modulus
+from robustbench_zs.reporting.alternatives import class_name
 from robustbench_zs.schemes import MultistepScheme
 
 VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#000000"}
@@ -20,6 +24,8 @@ VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no v
 
 MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
+
+BOOTSTRAPS_OF_FIT = 500
 
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|pgd|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
@@ -99,7 +105,10 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
 
 
 def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
-    """Drop against the largest root modulus, a panel for each perturbation, a point a network; None without points."""
+    """Drop against the largest root modulus, a panel for each perturbation, a point a network; None without points.
+
+    With `FEWEST_SCHEMES` schemes or more a least-squares line with its 95% band, bootstrapped over schemes.
+    """
     frame = with_largest_modulus(perturbed(results)).dropna(subset=["largest_modulus"])
     if frame.empty:
         return None
@@ -112,8 +121,23 @@ def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
         figure = Figure(figsize=(3.8 * columns, 3.1 * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, label in zip(axes, labels, strict=False):
+        points = frame[frame["perturbation"] == label]
+        if points["scheme"].nunique() >= FEWEST_SCHEMES and points["largest_modulus"].nunique() > 1:
+            sns.regplot(
+                points,
+                x="largest_modulus",
+                y="drop",
+                units="scheme",
+                n_boot=BOOTSTRAPS_OF_FIT,
+                seed=0,
+                scatter=False,
+                truncate=True,
+                color="0.45",
+                line_kws={"linewidth": 1.2},
+                ax=axis,
+            )
         sns.scatterplot(
-            frame[frame["perturbation"] == label],
+            points,
             x="largest_modulus",
             y="drop",
             hue="Verdict",
@@ -168,12 +192,16 @@ def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
-    """The characteristic roots of each scheme in the complex plane with the unit circle, a panel a scheme."""
+def roots_in_the_plane(schemes: Mapping[str, MultistepScheme], beside: Mapping[str, str] | None = None) -> Figure:
+    """The characteristic roots of each scheme in the complex plane with the unit circle, a panel a scheme.
+
+    Args:
+        beside: a line of text for each scheme, below its name.
+    """
     columns = min(5, len(schemes))
     rows = -(-len(schemes) // columns)
     with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(2.6 * columns + 0.4, 2.9 * rows), layout="constrained")
+        figure = Figure(figsize=(2.6 * columns + 0.4, (3.3 if beside else 2.9) * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, scheme) in zip(axes, schemes.items(), strict=False):
         verdict = "zero-stable" if scheme.zero_stable else "not zero-stable"
@@ -186,9 +214,37 @@ def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
         axis.plot([scheme.principal_root.real], [scheme.principal_root.imag], "o", color=colour, markersize=6)
         reach = 1.15 * max(1.0, scheme.largest_modulus)
         axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}", fontsize=9)
+        line = f"\n{beside[name]}" if beside else ""
+        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}{line}", fontsize=8)
         axis.tick_params(labelsize=7)
     for axis in axes[len(schemes) :]:
         axis.remove()
     figure.supxlabel("● principal root   × parasitic roots", fontsize=9)
+    return figure
+
+
+def example_images(examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> Figure:
+    """Images, clean and perturbed, with what each network takes them for; a row a network and image.
+
+    Args:
+        examples: one row a picture with `network, image, dataset, label, perturbation, predicted`, in the order of `pixels`.
+        pixels: N×C×H×W in [0, 1].
+    """
+    columns = list(dict.fromkeys(examples["perturbation"]))
+    rows = len(examples) // len(columns)
+    figure = Figure(figsize=(1.55 * len(columns) + 1.2, 1.75 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, len(columns), squeeze=False)
+    for axis, (_, row), picture in zip(axes.ravel(), examples.iterrows(), pixels, strict=True):
+        axis.imshow(picture.transpose(1, 2, 0) if len(picture) == 3 else picture[0], cmap="gray", vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[])
+        right = pd.notna(row["predicted"]) and row["predicted"] == row["label"]
+        axis.set_xlabel(
+            class_name(row["dataset"], row["predicted"]), fontsize=9, color="black" if right else "#D55E00", labelpad=3
+        )
+        axis.xaxis.label.set_fontweight("normal" if right else "bold")
+        axis.spines[:].set_visible(False)
+    for axis, label in zip(axes[0], columns, strict=True):
+        axis.set_title(label.replace(", ", ",\n"), fontsize=8)
+    for axis, name in zip(axes[:, 0], examples["network"].iloc[:: len(columns)], strict=True):
+        axis.set_ylabel(str(name)[:24], fontsize=8)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from jinja2 import Environment, StrictUndefined
 from robustbench_zs.environment import environment
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
+from robustbench_zs.reporting.html import write_html
+from robustbench_zs.reporting.latex import latex_table
 
 Section = tuple[str, str, pd.DataFrame]
 """Heading, text, and the table as people read it."""
@@ -34,7 +37,7 @@ class Page:
 
 
 def write_page(folder: Path, page: Page, csv: Mapping[str, pd.DataFrame]) -> None:
-    """Write `report.md` and one CSV a table into `folder`.
+    """Write `report.md` and its page, one CSV a table and LaTeX of those shown into `folder`.
 
     Raises:
         UnfinishedError: the folder cannot be written.
@@ -53,7 +56,14 @@ def write_page(folder: Path, page: Page, csv: Mapping[str, pd.DataFrame]) -> Non
         sections=[(heading, words, tables.markdown(table)) for heading, words, table in page.sections],
         made=page.made,
     )
+    for heading, _, table in page.sections:
+        write_atomically(folder / f"{_file_name(heading)}.tex", latex_table(table))
     write_atomically(folder / "report.md", rendered)
+    write_html(folder)
+
+
+def _file_name(heading: str) -> str:
+    return re.sub(r"\W+", "_", heading.lower()).strip("_")
 
 
 def beside_paper(beside: pd.DataFrame, paper: str, scaled: str, runs: str) -> tuple[str, Section]:

@@ -1,4 +1,4 @@
-"""A study's report: Markdown, CSV of every table, figures."""
+"""A study's report: Markdown and a page, CSV and LaTeX of its tables, figures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from robustbench_zs.analysis import (
+    best_predictors,
     comparison_sentences,
     degradation_by_verdict,
     effect_sizes,
@@ -23,17 +26,23 @@ from robustbench_zs.analysis import (
 )
 from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
 from robustbench_zs.analysis.masking import flagged_networks, masking_sentences
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
-from robustbench_zs.schemes import TrainableScheme
+from robustbench_zs.reporting.html import write_html
+from robustbench_zs.reporting.latex import latex_table
+from robustbench_zs.schemes import MultistepScheme, TrainableScheme
 from robustbench_zs.schemes.coefficients import LARGEST
 from robustbench_zs.training.checkpoint import Header, network_spec
 
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What a report says about a study besides its results; one header a network, `again` is what `zsbench run` takes."""
+    """What a report says about a study besides its results.
+
+    One header a network; `again` is what `zsbench run` takes, `requests` what `zsbench` takes for each perturbation.
+    """
 
     name: str
     title: str
@@ -45,9 +54,20 @@ class StudyFacts:
     scaled: str = ""
     paper: str | None = None
     paper_networks: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    requests: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def schemes(self) -> dict[str, MultistepScheme]:
+        """The fixed schemes of its networks by name, at most so many as can be drawn."""
+        specs = [network_spec(h.network) for h in self.headers]
+        found = {str(s.scheme_name or s.name): s.scheme for s in specs if isinstance(s.scheme, MultistepScheme)}
+        return dict(list(found.items())[:MOST_PANELS])
 
 
-PICTURES = ("accuracy", "degradation", "roots")
+MOST_PANELS = 30
+"""Of roots in the complex plane, a panel a scheme."""
+
+PICTURES = ("accuracy", "degradation", "roots", "plane", "examples")
 
 
 def write_report(
@@ -103,18 +123,49 @@ def write_report(
     }
     if facts.paper:
         csv["against_paper"] = against_paper(facts.paper, accuracy_cells(results, gaps), facts.paper_networks)
+    shown = {
+        **layouts,
+        "degradation": tables.degradation_table(degradation) if len(degradation) else degradation,
+        "correlations": tables.correlation_table(correlations),
+        **({"against_paper": tables.against_paper_table(csv["against_paper"])} if "against_paper" in csv else {}),
+    }
     finished = folder / "report.md"  # written last, so where it stands the figures are those of results.csv
     if redraw or not _drawn(folder, csv["results"].to_csv(index=False)):
         finished.unlink(missing_ok=True)
-        _draw(folder, results)
+        _draw(folder, results, facts.schemes)
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
-    text = _render(facts, results, degradation, correlations, conclusions, layouts, masking, csv.get("against_paper"))
+    for name, frame in shown.items():
+        if len(frame):
+            write_atomically(folder / f"{name}.tex", latex_table(frame))
+    examples = examples_of(folder, set(results["digest"]))
+    text = _render(facts, results, degradation, correlations, conclusions, shown, masking, examples)
     for name in PICTURES:
         if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
     write_atomically(finished, text)
+    write_html(folder)
+
+
+def write_examples(folder: Path, examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> None:
+    """Write the picture of example images, and `examples.csv`, which says what it shows; see `studies.make_examples`."""
+    from robustbench_zs.reporting import figures
+
+    write_atomically(folder / "examples.png", figures.png(figures.example_images(examples, pixels)))
+    write_atomically(folder / "examples.csv", examples.to_csv(index=False))
+
+
+def examples_of(folder: Path, digests: set[str]) -> pd.DataFrame | None:
+    """What the picture of example images in the folder shows, if it is there and of these networks."""
+    table = folder / "examples.csv"
+    if not (table.is_file() and (folder / "examples.png").is_file()):
+        return None
+    try:
+        examples = pd.read_csv(table, dtype={"predicted": "Int64"})
+        return examples if set(examples["digest"]) <= digests else None
+    except (ValueError, KeyError):
+        return None
 
 
 def _drawn(folder: Path, results: str) -> bool:
@@ -126,20 +177,30 @@ def _drawn(folder: Path, results: str) -> bool:
     return all((folder / name).is_file() for name in linked)
 
 
-def _draw(folder: Path, results: pd.DataFrame) -> None:
+def _draw(folder: Path, results: pd.DataFrame, schemes: Mapping[str, MultistepScheme]) -> None:
     from robustbench_zs.reporting import figures
 
     drawings = (
         figures.accuracy_against_level(results),
         figures.degradation_against_modulus(results),
         figures.accuracy_by_roots(results),
+        figures.roots_in_the_plane(schemes, _beside_schemes(results)) if schemes else None,
     )
-    for name, figure in zip(PICTURES, drawings, strict=True):
+    for name, figure in zip(PICTURES, drawings, strict=False):
         path = folder / f"{name}.png"
         if figure is None:
             path.unlink(missing_ok=True)
         else:
             write_atomically(path, figures.png(figure))
+
+
+def _beside_schemes(results: pd.DataFrame) -> dict[str, str]:
+    """A line of results by scheme: its clean accuracy, and that under the perturbation which costs most over all."""
+    drops = perturbed(results).groupby("perturbation", sort=False)["drop"].mean()
+    labels = [CLEAN, *([str(drops.idxmax())] if drops.notna().any() else [])]
+    means = results.groupby(["scheme", "perturbation"])["accuracy"].mean()
+    names = results["scheme"].dropna().unique()
+    return {str(name): "\n".join(f"{label} {means[name, label]:.1f}%" for label in labels) for name in names}
 
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
@@ -148,21 +209,52 @@ def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in lists})
 
 
-def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame) -> list[str]:
-    """The findings in plain words, one a perturbation, and only as far as the intervals carry."""
+def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame, predictors: pd.DataFrame) -> list[str]:
+    """The findings in plain words, and only as far as the intervals carry."""
     by_outcome = {str(row["outcome"]): row for _, row in correlations.iterrows()}
     sentences = []
     for outcome in ("clean accuracy", "generalization gap"):
         sentences.append(f"Largest root modulus and {outcome}: {_correlation_text(by_outcome[outcome])}.")
-    for _, row in degradation.iterrows():
-        sides = [
-            f"{name} networks lose {row[column]:.1f} points"
-            for name, column in (("non-zero-stable", "non_zero_stable"), ("zero-stable", "zero_stable"))
-            if row[column] is not None and not pd.isna(row[column])
-        ]
-        found = _correlation_text(by_outcome[f"drop, {row['perturbation']}"])
-        sentences.append(f"Under `{row['perturbation']}` {', '.join(sides)}; largest root modulus and drop: {found}.")
+    if len(degradation):
+        sentences.append(_drops_text(correlations))
+        sentences += _largest_difference(degradation)
+    best = best_predictors(predictors)
+    if best["best"].notna().any():
+        sentences += comparison_sentences(predictors[predictors["outcome"] == "clean accuracy"])
+        better = int(((best["best"] != LARGEST_MODULUS) & (best["difference_low"] > 0)).sum())
+        sentences.append(
+            f"Another quantity of the scheme predicts better than the largest modulus by more than noise in {better} of "
+            f"{len(best)} outcomes."
+        )
     return sentences
+
+
+def _drops_text(correlations: pd.DataFrame) -> str:
+    """Under how many perturbations the drop goes with the largest modulus."""
+    drops = correlations[correlations["outcome"].str.startswith("drop, ")]
+    parts = []
+    for finding, what in (("positive relation", "grows"), ("negative relation", "shrinks")):
+        labels = [f"`{label}`" for label in drops.loc[drops["finding"] == finding, "outcome"].str.removeprefix("drop, ")]
+        if labels:
+            parts.append(f"{what} with the largest modulus under {len(labels)} ({', '.join(labels)})")
+    silent = len(drops) - int(drops["finding"].isin(["positive relation", "negative relation"]).sum())
+    if silent:
+        parts.append(f"shows no relation that its interval carries under {silent}")
+    return f"Of {len(drops)} perturbations the drop {'; it '.join(parts)}."
+
+
+def _largest_difference(degradation: pd.DataFrame) -> list[str]:
+    """Where zero-stable and non-zero-stable networks differ most; nothing where there is one side only."""
+    known = degradation.dropna(subset=["difference"])
+    if known.empty:
+        return []
+    row = known.iloc[int(known["difference"].abs().argmax())]
+    more = int((known["difference"] > 0).sum())
+    return [
+        f"Non-zero-stable networks lose more points than zero-stable ones under {more} of {len(known)} perturbations; they "
+        f"differ most under `{row['perturbation']}`, where they lose {row['non_zero_stable']:.1f} against "
+        f"{row['zero_stable']:.1f} points."
+    ]
 
 
 def _correlation_text(row: pd.Series) -> str:
@@ -178,9 +270,9 @@ def _render(
     degradation: pd.DataFrame,
     correlations: pd.DataFrame,
     conclusions: dict[str, pd.DataFrame],
-    layouts: dict[str, pd.DataFrame],
+    shown: dict[str, pd.DataFrame],
     masking: pd.DataFrame,
-    beside_paper: pd.DataFrame | None,
+    examples: pd.DataFrame | None,
 ) -> str:
     template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False, autoescape=False)
@@ -196,19 +288,16 @@ def _render(
         dataset=first.dataset.name,
         train_examples=first.dataset.train_examples,
         test_examples=int(results["examples"].iloc[0]),
-        sentences=summary_sentences(degradation, correlations),
+        sentences=summary_sentences(degradation, correlations, conclusions["predictors"]),
         correlations=correlations,
         attacked=bool(results["engine"].notna().any()),
         masking=tables.markdown(tables.masking_table(masking)) if len(masking) else None,
         masking_sentences=masking_sentences(masking),
         flag=tables.FLAG,
-        beside_paper=None if beside_paper is None else tables.markdown(tables.against_paper_table(beside_paper)),
-        table_6=tables.markdown(layouts["table6"]),
-        table_7=tables.markdown(layouts["table7"]),
-        every_network=tables.markdown(layouts["every_network"]),
-        degradation=tables.markdown(tables.degradation_table(degradation)) if len(degradation) else "No perturbation.",
-        correlation=tables.markdown(tables.correlation_table(correlations)),
-        predictor_sentences=comparison_sentences(conclusions["predictors"]),
+        shown={name: tables.markdown(table) if len(table) else "No perturbation." for name, table in shown.items()},
+        alternatives=_alternatives(results, facts.schemes, examples),
+        requests=tables.markdown(_requests_table(facts.requests, results)) if any(facts.requests.values()) else None,
+        compared=tables.markdown(tables.compared_predictors_table(best_predictors(conclusions["predictors"]))),
         predictors=tables.markdown(tables.predictor_table(conclusions["predictors"])),
         best_predictors=tables.markdown(tables.best_predictor_table(conclusions["predictors"])),
         effects=tables.markdown(tables.effect_table(conclusions["effects"])),
@@ -224,6 +313,33 @@ def _render(
         execution=_most_common([f"{h.execution['device']}, {h.execution['threads']} thread(s) a network" for h in headers]),
         versions=_most_common([", ".join(f"{k} {v}" for k, v in h.environment.items() if v is not None) for h in headers]),
         train_digest=first.dataset.train_digest,
+    )
+
+
+def _alternatives(
+    results: pd.DataFrame, schemes: Mapping[str, MultistepScheme], examples: pd.DataFrame | None
+) -> dict[str, str]:
+    from robustbench_zs.reporting import alternatives
+
+    texts = {
+        "accuracy": alternatives.accuracy_text(results),
+        "degradation": alternatives.degradation_text(results),
+        "roots": alternatives.roots_text(results),
+        "plane": alternatives.plane_text(schemes, _beside_schemes(results)),
+        "examples": "" if examples is None else alternatives.examples_text(examples),
+    }
+    return {name: re.sub(r"[\[\]\\\n]", " ", text) for name, text in texts.items()}
+
+
+def _requests_table(requests: Mapping[str, str | None], results: pd.DataFrame) -> pd.DataFrame:
+    """What to type for the accuracies under each perturbation."""
+    n = int(results["examples"].iloc[0])
+    commands = {CLEAN: "evaluate", **{label: request for label, request in requests.items() if request}}
+    return pd.DataFrame(
+        {
+            "Perturbation": list(commands),
+            "Command": [f"`zsbench {request} --examples {n} CHECKPOINT`" for request in commands.values()],
+        }
     )
 
 

@@ -158,6 +158,22 @@ def predictor_table(comparison: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def compared_predictors_table(best: pd.DataFrame) -> pd.DataFrame:
+    """The best predictor of each outcome beside the largest modulus, or the next best: rows of `best_predictors`."""
+    names = {p: _capital(name) for p, name in PREDICTORS.items()}
+    return pd.DataFrame(
+        {
+            "Outcome": best["outcome"],
+            "Best": [names.get(p, "–") for p in best["best"]],
+            "ρ": [spread(v, None) for v in best["rho"]],
+            "Compared with": [names.get(p, "–") for p in best["other"]],
+            "Its ρ": [spread(v, None) for v in best["other_rho"]],
+            "Difference in |ρ|": _with_interval(best, "difference"),
+            "Finding": best["finding"],
+        }
+    )
+
+
 def best_predictor_table(comparison: pd.DataFrame) -> pd.DataFrame:
     """The largest modulus and, where that is another, the best predictor of each outcome: ρ, r and partial ρ in full."""
     shown = comparison[comparison["best"] | (comparison["predictor"] == LARGEST_MODULUS)]
@@ -250,7 +266,7 @@ def markdown(table: pd.DataFrame) -> str:
         return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
     text_columns = {"Network", "Finding", "Outcome", "Perturbation", "Dataset", "Scheme", "Study", "Phase", "Scaled down"}
-    text_columns.add("Predictor")
+    text_columns |= {"Predictor", "Best", "Compared with", "Command"}
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",
         "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
@@ -24,8 +26,9 @@ from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import Outcomes
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
-from robustbench_zs.reporting.report import StudyFacts, write_report
+from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
 from robustbench_zs.studies.collection import Collection
+from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measure import run_measurement
@@ -184,7 +187,8 @@ def complete(
 def _report(done: Completed, store: ResultsStore) -> StudyResult:
     if not done.here:
         return StudyResult(frame_of_rows([]), frame_of_rows([]), done.plan.report.folder, done.trained, 0)
-    return report_study(done.plan, store, done.status, done.trained, done.evaluated, redraw=done.evaluated > 0)
+    redraw = done.evaluated > 0
+    return report_study(done.plan, store, done.status, done.trained, done.evaluated, redraw, show_examples=True)
 
 
 def _execution(
@@ -270,15 +274,22 @@ def stored_evidence(step: EvaluateStep, digest: str, store: ResultsStore) -> Evi
 
 
 def report_study(
-    plan: Plan, store: ResultsStore, status: Status, trained: int = 0, evaluated: int = 0, redraw: bool = True
+    plan: Plan,
+    store: ResultsStore,
+    status: Status,
+    trained: int = 0,
+    evaluated: int = 0,
+    redraw: bool = True,
+    show_examples: bool = False,
 ) -> StudyResult:
-    """Write the report from the store, computing nothing.
+    """Write the report from the store, computing nothing but, with `show_examples`, pictures of a few perturbed images.
 
     Raises:
         RequestError: results are missing; the sentence says how many and what to do.
     """
     rows, gaps, headers = [], [], []
     checks: list[dict[str, object]] = []
+    correct: dict[str, npt.NDArray[np.bool_]] = {}
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
@@ -290,6 +301,7 @@ def report_study(
         subject = Subject.of_header(known.header, known.digest, known.path, _no_weights)  # nothing is computed here
         headers.append(known.header)
         clean = complete["test", None]
+        correct[step.id] = clean.correct
         name = step.task.load_dataset().name
         for split, perturbation in step.items:
             if split == "test":
@@ -315,7 +327,12 @@ def report_study(
         scaled=plan.study.scaled,
         paper=plan.study.paper,
         paper_networks=plan.study.paper_networks(),
+        requests={p.label: p.request for p in plan.study.all_perturbations()},
     )
+    if show_examples and examples_of(folder, set(results["digest"])) is None:
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(folder, *examples)
     write_report(folder, facts, results, gap_frame, pd.DataFrame(checks, columns=MASKING_COLUMNS), redraw)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from robustbench_zs.cli.main import main
+from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, Square, UniformNoise
+from robustbench_zs.training import Checkpoint
 
 RunResult = subprocess.CompletedProcess[str]
 
@@ -213,3 +215,31 @@ def test_interruption_ends_with_130(tmp_path: Path, seconds: float) -> None:
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in zsbench("roots", "x", "--debug", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    "perturbation",
+    [
+        GaussianNoise(0.02),
+        GaussianNoise(1 / 3, seed=7),
+        UniformNoise(-0.08, 0),
+        ConstantNoise(-0.3),
+        FGSM(8 / 255),
+        FGSM(0.1, "torchattacks"),
+        PGD(2 / 255, steps=3),
+        PGD(0.3, steps=40, step_size=0.01, restarts=2, seed=5),
+        Square(0.1, queries=3),
+    ],
+    ids=lambda p: p.label,
+)
+def test_a_perturbation_says_what_to_type_for_it(
+    perturbation: Perturbation, checkpoint: Checkpoint, working_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert perturbation.request is not None
+    with pytest.raises(SystemExit) as end:
+        main([*perturbation.request.split(), "--examples", "5", "--format", "json", str(checkpoint.path)])
+    assert end.value.code == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["perturbation"] == perturbation.label
+    assert row["perturbation_seed"] == perturbation.seed_or_none
+    assert row["engine"] == perturbation.engine_or_none

@@ -1,0 +1,89 @@
+"""What the figures of a report show, in words and numbers, for those who cannot see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from robustbench_zs.analysis.resampling import FEWEST_SCHEMES
+from robustbench_zs.analysis.summary import CLEAN, by_scheme, perturbed, with_largest_modulus
+from robustbench_zs.schemes import MultistepScheme
+
+CLASS_NAMES = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "fashion-mnist": ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
+}
+"""Names of classes by dataset; for all others the number of the class stands for it."""
+
+MOST_ITEMS = 12
+"""A text alternative that goes on for longer is cut; the tables have everything."""
+
+
+def accuracy_text(results: pd.DataFrame) -> str:
+    """The figure of accuracy against noise level."""
+    ranges = [
+        f"{label} {group['mean'].min():.1f} to {group['mean'].max():.1f}%"
+        for label, group in by_scheme(results, "accuracy").groupby("perturbation", sort=False)
+    ]
+    return f"Accuracy against the level of noise or attack, a line a network. Over networks: {_listed(ranges)}."
+
+
+def degradation_text(results: pd.DataFrame) -> str:
+    """The figure of drop against the largest modulus."""
+    frame = with_largest_modulus(perturbed(results)).dropna(subset=["largest_modulus", "drop"])
+    fits = []
+    for label, points in frame.groupby("perturbation", sort=False):
+        drops = f"{label} {points['drop'].min():.1f} to {points['drop'].max():.1f}"
+        if points["scheme"].nunique() >= FEWEST_SCHEMES and points["largest_modulus"].nunique() > 1:
+            slope = np.polyfit(points["largest_modulus"], points["drop"], 1)[0]
+            drops += f" (line: {slope:+.1f} points for each 1 of modulus)"
+        fits.append(drops)
+    low, high = frame["largest_modulus"].min(), frame["largest_modulus"].max()
+    return (
+        f"Drop in points against the largest root modulus, {low:.2f} to {high:.2f}, a panel a perturbation: {_listed(fits)}."
+    )
+
+
+def roots_text(results: pd.DataFrame) -> str:
+    """The figure of clean accuracy by root pattern."""
+    clean = results[(results["perturbation"] == CLEAN) & results["moduli"].notna()]
+    by_pattern = clean.assign(pattern=[", ".join(f"{m:.2f}" for m in moduli) for moduli in clean["moduli"]])
+    items = [f"moduli {pattern}: {mean:.1f}%" for pattern, mean in by_pattern.groupby("pattern")["accuracy"].mean().items()]
+    return f"Clean accuracy by the moduli of the roots. {_listed(items)}."
+
+
+def plane_text(schemes: Mapping[str, MultistepScheme], beside: Mapping[str, str]) -> str:
+    """The figure of roots in the complex plane."""
+    items = [
+        f"{name}, {'zero-stable' if scheme.zero_stable else 'not zero-stable'}, roots "
+        + ", ".join(f"{r.real:.2f}{r.imag:+.2f}i" if abs(r.imag) > 1e-9 else f"{r.real:.2f}" for r in scheme.roots)
+        + ", "
+        + beside[name].replace("\n", ", ")
+        for name, scheme in schemes.items()
+    ]
+    return f"Characteristic roots in the complex plane with the unit circle, a panel a scheme. {_listed(items)}."
+
+
+def examples_text(examples: pd.DataFrame) -> str:
+    """The figure of example images."""
+    items = []
+    for (network, image), group in examples.groupby(["network", "image"], sort=False):
+        dataset = str(group["dataset"].iloc[0])
+        answers = [f"{r['perturbation']} {class_name(dataset, r['predicted'])}" for _, r in group.iterrows()]
+        items.append(
+            f"{network}, image {image}, a {class_name(dataset, group['label'].iloc[0])}, taken for: {', '.join(answers)}"
+        )
+    return f"Test images, clean and perturbed, with the predicted classes. {_listed(items)}."
+
+
+def _listed(items: list[str]) -> str:
+    cut = f"; and {len(items) - MOST_ITEMS} more" if len(items) > MOST_ITEMS else ""
+    return "; ".join(items[:MOST_ITEMS]) + cut
+
+
+def class_name(dataset: str, label: int | None) -> str:
+    """The name of a class where the dataset has names, else its number; `none` where the network gave no answer."""
+    names = CLASS_NAMES.get(dataset, ())
+    return "none" if pd.isna(label) else names[int(label)] if int(label) < len(names) else str(int(label))
