@@ -237,9 +237,11 @@ def _drops_text(correlations: pd.DataFrame) -> str:
         labels = [f"`{label}`" for label in drops.loc[drops["finding"] == finding, "outcome"].str.removeprefix("drop, ")]
         if labels:
             parts.append(f"{what} with the largest modulus under {len(labels)} ({', '.join(labels)})")
-    silent = len(drops) - int(drops["finding"].isin(["positive relation", "negative relation"]).sum())
+    silent = int(drops["finding"].str.startswith("no evidence").sum())
     if silent:
         parts.append(f"shows no relation that its interval carries under {silent}")
+    if unknown := len(drops) - silent - int(drops["finding"].isin(["positive relation", "negative relation"]).sum()):
+        parts.append(f"has no interval, or no correlation at all, under {unknown}")
     return f"Of {len(drops)} perturbations the drop {'; it '.join(parts)}."
 
 
