@@ -91,6 +91,7 @@ def run(
             batch_size=batch_size,
             on_start=started,
             on_event=event,
+            say=say,
         )
     if is_first():
         print_findings(result.folder)

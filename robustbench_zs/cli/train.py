@@ -61,7 +61,7 @@ def train(
         raise RequestError("give --seed or --seeds, not both")
     if depth is not None and not schemes:
         raise RequestError("--depth goes with --scheme; the name of a --network holds its depth")
-    from robustbench_zs.cli.progress import progress
+    from robustbench_zs.cli.progress import progress, say
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.spec import default_block
     from robustbench_zs.schemes import scheme_from_name
@@ -95,6 +95,7 @@ def train(
             threads=threads,
             workers=available_cores(),
             on_progress=shown.epoch,
+            say=say,
         )
     if not checkpoints:
         return  # one of several processes, and not the one that prints

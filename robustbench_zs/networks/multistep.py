@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,13 +20,16 @@ class MultistepResNet(nn.Module):
     y_{n+1} = Σ α_i y_{n−i} + β f(y_n). In front of a block that changes the shape each state of the history goes through
     a 1×1 convolution of its own, and the projected states are the history from then on.
 
-    With a `TrainableScheme` each of the later blocks has a parameter of its own in `parameters_of_blocks`.
+    With a `TrainableScheme` each of the later blocks has a parameter of its own in `parameters_of_blocks`. After
+    `scalars_to_data` the fixed coefficients are a tensor, so that compiled code serves every scheme of the order.
 
     Args:
         spec: scheme, depth, block, widths and form; not the post-activation ResNet.
         channels, classes: of the images and labels.
         mean, std: per-channel normalization, applied inside the network.
     """
+
+    scalars: Tensor | None
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class MultistepResNet(nn.Module):
         # One list a block, one projection for each state that the history holds there; empty where the shape stays.
         self.projections = nn.ModuleList()
         self.euler: list[bool] = []
+        self.channels: list[int] = []  # of the state behind each block
         width_in = spec.widths[0]
         history = 1
         for stage, (width, blocks) in enumerate(zip(spec.widths, spec.stages, strict=True)):
@@ -61,9 +66,11 @@ class MultistepResNet(nn.Module):
                 )
                 self.blocks.append(block(width_in, width, stride))
                 self.euler.append(history < spec.order)
+                self.channels.append(width_out)
                 history = min(history + 1, spec.order)
                 width_in = width_out
         self.head = Head(width_in, classes)
+        self.register_buffer("scalars", None, persistent=False)
         he_normal_(self)
         if isinstance(self.scheme, TrainableScheme):
             self.parameters_of_blocks = nn.Parameter(torch.empty(self.euler.count(False)).uniform_(*self.scheme.start))
@@ -89,8 +96,21 @@ class MultistepResNet(nn.Module):
         logits: Tensor = self.head(history[0])
         return logits
 
+    def scalars_to_data(self, schemes: Sequence[MultistepScheme] = ()) -> None:
+        """Read α and β from a buffer from now on; results change by rounding.
+
+        Args:
+            schemes: those of a stack, see `networks.stacked`; by default its own.
+        """
+        if isinstance(self.scheme, MultistepScheme):
+            rows = [[float(c) for c in (*s.alphas, s.beta or 0)] for s in schemes or [self.scheme]]
+            self.scalars = torch.tensor(rows, device=next(self.parameters()).device)
+
     def _coefficients(self) -> list[tuple[tuple[Any, ...], Any]]:
         """(α_0 … α_{d−1}), β of every block that is not an Euler step."""
+        if self.scalars is not None:
+            of_width = {width: self._scalars_of(width) for width in set(self.channels)}
+            return [of_width[width] for width, euler in zip(self.channels, self.euler, strict=True) if not euler]
         if isinstance(self.scheme, MultistepScheme):
             assert self.scheme.beta is not None
             fixed = tuple(float(a) for a in self.scheme.alphas), float(self.scheme.beta)
@@ -98,6 +118,16 @@ class MultistepResNet(nn.Module):
         alphas, beta = self.scheme.coefficients(self.effective_parameters())
         betas = beta if isinstance(beta, Tensor) else [beta] * self.euler.count(False)
         return [(tuple(row), b) for row, b in zip(torch.stack(alphas, 1).unbind(0), betas, strict=True)]
+
+    def _scalars_of(self, channels: int) -> tuple[tuple[Any, ...], Any]:
+        """The scalars for states of so many channels a network: one number for one network, one a channel in a stack."""
+        assert self.scalars is not None
+        table = self.scalars
+        if len(table) == 1:
+            *alphas, beta = table[0].unbind()
+        else:
+            *alphas, beta = table.repeat_interleave(channels, 0).T[:, None, :, None, None].unbind()
+        return tuple(alphas), beta
 
     def effective_parameters(self) -> Tensor:
         """The trainable parameters as they act, kept away from the pole; empty without any."""

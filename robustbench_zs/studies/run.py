@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ from robustbench_zs.studies.study import Study
 from robustbench_zs.training.checkpoint import Checkpoint, Header
 from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
 from robustbench_zs.training.loop import Epoch
-from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, train_all, train_one
+from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, deal, train_all, train_some
+from robustbench_zs.training.trial import choose_executions
 from robustbench_zs.workers import Job, run_jobs
 
 OnEvent = Callable[[TrainingTask, Epoch | str], None]
@@ -87,6 +89,7 @@ def run_study(
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_start: Callable[[Study, Status], None] = lambda study, status: None,
     on_event: OnEvent = lambda task, event: None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> StudyResult:
     """Train what is missing, evaluate what is missing, write `reports/NAME/`; the function behind `zsbench run`.
 
@@ -101,6 +104,7 @@ def run_study(
         device, threads, workers: as for `train`; networks of this study that are trained already decide device and
             threads for the rest, so that all are trained alike.
         on_start: called for each study with trainings with what is to be done.
+        say: gets a sentence on how networks are trained, where that is chosen by a trial.
 
     Raises:
         RequestError: the study or its data are not there or not right.
@@ -111,7 +115,8 @@ def run_study(
         return _measured(loaded, device, threads)
     known = ResultsStore(store)
     done = [
-        complete(part, data_dir, known, device, threads, workers, batch_size, on_start, on_event) for part in loaded.parts
+        complete(part, data_dir, known, device, threads, workers, batch_size, on_start, on_event, say)
+        for part in loaded.parts
     ]
     return _together(loaded, [_report(part, known) for part in done])
 
@@ -160,6 +165,7 @@ def complete(
     batch_size: int,
     on_start: Callable[[Study, Status], None],
     on_event: OnEvent,
+    say: Callable[[str], None] = lambda words: None,
 ) -> Completed:
     """Train and evaluate what is missing of a study; see `run_study`."""
     plan = make_plan(study, data_dir)
@@ -176,9 +182,16 @@ def complete(
                 return Completed(plan, status, trained, 0, here=False)
     if todo:
         execution = _execution(plan, len(todo), device, threads, workers)
-        jobs = [Job(run_network, (step, execution, str(store.path), batch_size)) for step in todo]
         at_a_time = workers if execution.device == "cpu" else 1
-        for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(todo[index].task, event)):
+        untaught = [step for step in todo if step.task.existing() is None]
+        chosen = choose_executions([step.task for step in untaught], execution, at_a_time, say)
+        taught = [step for step in todo if step.task.existing() is not None]
+        dealt = [
+            ([untaught[i] for i in indices], how) for indices, how in deal([s.task for s in untaught], chosen, at_a_time)
+        ]
+        dealt += [([step], execution) for step in taught]
+        jobs = [Job(run_networks, (steps, how, str(store.path), batch_size)) for steps, how in dealt]
+        for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(dealt[index][0][event[0]].task, event[1])):
             pass
         status = plan_status(plan, store)
     return Completed(plan, status, trained, len(todo))
@@ -204,27 +217,44 @@ def _execution(
     return chosen
 
 
-def run_network(
-    step: EvaluateStep, execution: Execution, store: str, batch_size: int, send: Callable[[Epoch | str], None]
+def run_networks(
+    steps: Sequence[EvaluateStep],
+    execution: Execution,
+    store: str,
+    batch_size: int,
+    send: Callable[[tuple[int, Epoch | str]], None],
 ) -> None:
-    """Train one network if it is not yet, then do its evaluations that are not in the store."""
-    checkpoint = step.task.existing() or train_one(step.task, execution, send)
-    remember(ResultsStore(store), checkpoint)
-    task = EvaluationTask(
-        source=checkpoint,
-        dataset=step.task.dataset,
-        data_dir=step.task.data_dir,
-        train_examples=step.task.train_examples,
-        test_examples=step.task.test_examples,
-        image_size=step.task.image_size,
-        items=step.items,
-        store=store,
-        batch_size=batch_size,
-        device=execution.device,
-        threads=execution.threads,
-        probe=step.probe,
-    )
-    evaluate_one(task, send)
+    """Train networks that are not trained yet, together, then do the evaluations of each that are not in the store.
+
+    Args:
+        send: gets the place of a network in `steps` with an epoch of its training or the label of an evaluation.
+    """
+    missing = [i for i, step in enumerate(steps) if step.task.existing() is None]
+    if missing:
+        train_some([steps[i].task for i in missing], execution, lambda event: send((missing[event[0]], event[1])))
+    for index, step in enumerate(steps):
+        checkpoint = step.task.existing()
+        assert checkpoint is not None
+        remember(ResultsStore(store), checkpoint)
+        task = EvaluationTask(
+            source=checkpoint,
+            dataset=step.task.dataset,
+            data_dir=step.task.data_dir,
+            train_examples=step.task.train_examples,
+            test_examples=step.task.test_examples,
+            image_size=step.task.image_size,
+            items=step.items,
+            store=store,
+            batch_size=batch_size,
+            device=execution.device,
+            threads=execution.threads,
+            probe=step.probe,
+        )
+        evaluate_one(task, partial(_send, send, index))
+
+
+def _send(send: Callable[[tuple[int, Epoch | str]], None], index: int, event: Epoch | str) -> None:
+    send((index, event))
 
 
 def plan_status(plan: Plan, store: ResultsStore) -> Status:

@@ -86,7 +86,7 @@ class Header(Part):
     recipe: dict[str, str | int | float]
     seed: int
     training_key: str
-    execution: dict[str, str | int]
+    execution: dict[str, str | int | bool]
     history: list[EpochHeader] = Field(min_length=1)
     diverged_at: int | None
     environment: dict[str, str | int | None]

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
+from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.schemes import TrainableScheme
 from robustbench_zs.training.checkpoint import EpochHeader, finite
 from robustbench_zs.training.distributed import ALONE, Processes, wrapped
 from robustbench_zs.training.feed import Share, make_feed
 from robustbench_zs.training.recipe import Recipe
-from robustbench_zs.training.state import StateFile, restore
+from robustbench_zs.training.state import StateFile, TrainingState, restore
 from robustbench_zs.training.streams import stream
 
 TEST_BATCH = 512
@@ -65,6 +66,93 @@ class Epoch:
 OnEpoch = Callable[[Epoch], None]
 
 
+class Training:
+    """One network between two epochs, and everything that goes on from one to the next.
+
+    Args:
+        network: on `device`, changed in place.
+        state: where the training is written down from time to time.
+        loaders: worker processes that decode images from files.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train: Split,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        on_epoch: OnEpoch = lambda epoch: None,
+        state: StateFile | None = None,
+        loaders: int = 0,
+    ) -> None:
+        self.network = network.to(device).train()
+        self.recipe, self.on_epoch, self.state = recipe, on_epoch, state
+        self.optimizer = sgd(network, recipe)
+        self.feed = make_feed(train, recipe.augmentation, seed, device, loaders)
+        self.images = len(train)
+        self.generators = {"order": stream(seed, "order")}
+        if self.feed.generator is not None:
+            self.generators["augmentation"] = self.feed.generator
+        self.history: list[Epoch] = []
+        self.best_accuracy, self.best_weights = -1.0, dict[str, Tensor]()
+
+    @property
+    def ended(self) -> bool:
+        """All epochs are done, or the last one was not finite: for networks that are not zero-stable this is a result."""
+        return len(self.history) == self.recipe.epochs or bool(self.history and self.history[-1].diverged)
+
+    @property
+    def state_due(self) -> bool:
+        """Whether it is time to write the state."""
+        return self.state is not None and self.state.due and not self.ended
+
+    def resume(self, found: TrainingState | None) -> None:
+        """Go on from a written state.
+
+        Raises:
+            RequestError: it is not one of this training.
+        """
+        if found is not None:
+            restore(found, self.network, self.optimizer, self.generators)
+            self.history = [Epoch.of(epoch) for epoch in found.header.history]
+            self.best_accuracy, self.best_weights = found.header.best_accuracy, found.part("best")
+
+    def order(self) -> Tensor:
+        """The order of the images in the next epoch."""
+        return torch.randperm(self.images, generator=self.generators["order"])
+
+    def add(self, epoch: Epoch) -> None:
+        """Note an epoch; the network has its weights."""
+        self.history.append(epoch)
+        self.on_epoch(epoch)
+        if self.recipe.weights == "best" and not epoch.diverged and epoch.test_accuracy > self.best_accuracy:
+            self.best_accuracy = epoch.test_accuracy
+            self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+    def write(self) -> None:
+        """Write the state.
+
+        Raises:
+            UnfinishedError: the file cannot be written.
+        """
+        if self.state is not None:
+            epochs = [epoch.header() for epoch in self.history]
+            self.state.write(self.network, self.optimizer, self.generators, epochs, self.best_accuracy, self.best_weights)
+
+    def finish(self) -> list[Epoch]:
+        """Leave the network with the weights the recipe asks for; the history."""
+        if self.best_weights:
+            self.network.load_state_dict(self.best_weights)
+        self.network.eval()
+        return self.history
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for parameters in optimizer.param_groups:
+        parameters["lr"] = rate
+
+
 def fit(
     network: nn.Module,
     train: Split,
@@ -77,72 +165,48 @@ def fit(
     group: Processes = ALONE,
     state: StateFile | None = None,
     loaders: int = 0,
+    compiled: bool = False,
 ) -> list[Epoch]:
     """Train `network` in place on `device` and return the history; it is left with the weights the recipe asks for.
 
-    A loss that is not finite ends the training after that epoch: for networks that are not zero-stable this is a result.
+    A loss that is not finite ends the training after that epoch.
 
     Args:
         group: the processes that train it together; each calls this function with its own device.
         state: where the training is written down from time to time, and goes on from if it was interrupted.
         loaders: worker processes that decode images from files.
+        compiled: whether steps run compiled code; results change by rounding.
 
     Raises:
         RequestError: recipe, images and number of processes do not go together; the written state is damaged.
     """
-    network.to(device).train()
-    # One fused update instead of hundreds of tiny ones: a 56-layer network has 230 parameter tensors.
-    optimizer = torch.optim.SGD(
-        parameter_groups(network, recipe.weight_decay),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        fused=device.type in ("cpu", "cuda"),
-    )
-    feed = make_feed(train, recipe.augmentation, seed, device, loaders)
-    generators = {"order": stream(seed, "order")}
-    if feed.generator is not None:
-        generators["augmentation"] = feed.generator
-    history: list[Epoch] = []
-    best_accuracy, best_weights = -1.0, dict[str, Tensor]()
-    if (found := group.agreed(state.read() if state and group.first else None)) is not None:
-        restore(found, network, optimizer, generators)
-        history = [Epoch.of(epoch) for epoch in found.header.history]
-        best_accuracy, best_weights = found.header.best_accuracy, found.part("best")
-    step = Step(network, optimizer, recipe, group)
-    for number in range(len(history), recipe.epochs):
-        start = time.perf_counter()
-        rate = recipe.learning_rate_at(number)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = rate
+    training = Training(network, train, recipe, seed, device, on_epoch, state, loaders)
+    training.resume(group.agreed(state.read() if state and group.first else None))
+    step = Step(network, training.optimizer, recipe, group, compiled)
+    while not training.ended:
+        start, number = time.perf_counter(), len(training.history)
+        set_rate(training.optimizer, rate := recipe.learning_rate_at(number))
         # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
         sums = torch.zeros(2, device=device)
-        steps, used = step.batches(torch.randperm(len(train), generator=generators["order"]))
-        for batch, shares in zip(steps, feed.shares(number, steps, step.shares, step.own), strict=True):
+        steps, used = step.batches(training.order())
+        for batch, shares in zip(steps, training.feed.shares(number, steps, step.shares, step.own), strict=True):
             sums += step(shares, len(batch))
         loss_sum, correct = group.sum(sums).tolist()
         group.share_buffers(network)
-        epoch = Epoch(
-            epoch=number + 1,
-            learning_rate=rate,
-            loss=loss_sum / used,
-            train_accuracy=100 * correct / used,
-            test_accuracy=_accuracy(network, test, device, group),
-            seconds=time.perf_counter() - start,
-            block_parameters=_block_parameters(network),
+        training.add(
+            Epoch(
+                epoch=number + 1,
+                learning_rate=rate,
+                loss=loss_sum / used,
+                train_accuracy=100 * correct / used,
+                test_accuracy=_accuracy(network, test, device, group),
+                seconds=time.perf_counter() - start,
+                block_parameters=_block_parameters(network),
+            )
         )
-        history.append(epoch)
-        on_epoch(epoch)
-        if epoch.diverged:
-            break
-        if recipe.weights == "best" and epoch.test_accuracy > best_accuracy:
-            best_accuracy = epoch.test_accuracy
-            best_weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        if state and group.first and state.due and number + 1 < recipe.epochs:
-            state.write(network, optimizer, generators, [e.header() for e in history], best_accuracy, best_weights)
-    if best_weights:
-        network.load_state_dict(best_weights)
-    network.eval()
-    return history
+        if group.first and training.state_due:
+            training.write()
+    return training.finish()
 
 
 class Step:
@@ -152,12 +216,20 @@ class Step:
         network: on its device.
         optimizer: of the network's parameters.
         group: the processes that take the step together.
+        compiled: see `fit`; with several shares or processes it has no effect.
 
     Raises:
         RequestError: the shares cannot be dealt to the processes.
     """
 
-    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, group: Processes) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe,
+        group: Processes,
+        compiled: bool = False,
+    ) -> None:
         self.shares, self.own = group.dealt(recipe.replicas)
         self.batch_size = recipe.batch_size
         self.group = group
@@ -165,6 +237,11 @@ class Step:
         self.device_type = next(network.parameters()).device.type
         self.autocast = recipe.precision == "bfloat16"
         self.network = wrapped(network, group, recipe.replicas)
+        self.whole: Callable[[Tensor], Tensor] = self.network
+        if compiled and group.size == 1 and recipe.replicas == 1:
+            if isinstance(network, MultistepResNet):
+                network.scalars_to_data()
+            self.whole = torch.compile(network, dynamic=False)
         # Running statistics follow the first share, whoever works on the others.
         follow = (nn.BatchNorm2d,) if recipe.replicas > 1 else ()
         self.followers = [m for m in network.modules() if isinstance(m, follow)]
@@ -190,7 +267,8 @@ class Step:
             last = number == self.own[-1]
             with nullcontext() if last or self.group.size == 1 else self.network.no_sync():  # type: ignore[operator]
                 with torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast):
-                    logits = self.network(images)
+                    # The rest at the end of an epoch is another shape, which is not worth compiling for.
+                    logits = (self.whole if len(images) == self.batch_size else self.network)(images)
                     loss = F.cross_entropy(logits, labels)
                 # The gradient of the mean over the whole step; where there are several processes, they average theirs.
                 (loss * (self.group.size * len(labels) / images_of_step)).backward()
@@ -200,6 +278,16 @@ class Step:
             module.track_running_stats = True
         self.optimizer.step()
         return sums
+
+
+def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """The recipe's optimizer, with one fused update for all of the 230 parameter tensors that 56 layers have."""
+    return torch.optim.SGD(
+        parameter_groups(network, recipe.weight_decay),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        fused=next(network.parameters()).device.type in ("cpu", "cuda"),
+    )
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ class StateHeader(Part):
     """What a state says about itself besides its tensors."""
 
     training_key: str
-    execution: dict[str, str | int]
+    execution: dict[str, str | int | bool]
     history: list[EpochHeader] = Field(min_length=1)
     best_accuracy: float
 
@@ -52,7 +52,7 @@ class StateFile:
 
     path: Path
     training_key: str
-    execution: dict[str, str | int]
+    execution: dict[str, str | int | bool]
 
     def __post_init__(self) -> None:
         self._written = time.monotonic()

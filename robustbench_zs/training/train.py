@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from robustbench_zs.datasets import Dataset, load_dataset
 from robustbench_zs.datasets.streamed import ImageFiles
@@ -18,8 +20,9 @@ from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.files import canonical_json
 from robustbench_zs.networks import NetworkSpec, network_from_name
-from robustbench_zs.networks.build import build_network
+from robustbench_zs.networks.build import Network, build_network
 from robustbench_zs.networks.spec import block_moduli
+from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import (
     FORMAT,
@@ -32,10 +35,12 @@ from robustbench_zs.training.checkpoint import (
     save_checkpoint,
 )
 from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
-from robustbench_zs.training.loop import Epoch, fit
+from robustbench_zs.training.loop import Epoch, Training, fit
 from robustbench_zs.training.recipe import Recipe, recipe_for
 from robustbench_zs.training.state import StateFile
 from robustbench_zs.training.streams import stream
+from robustbench_zs.training.together import fit_together
+from robustbench_zs.training.trial import choose_executions
 from robustbench_zs.workers import Job, available_cores, run_jobs
 
 if TYPE_CHECKING:
@@ -59,13 +64,21 @@ MOST_LOADERS = 16
 class Execution:
     """How the training runs on a machine; decides the time and the rounding, not what is trained.
 
-    On a CPU the same execution choice gives the same weights, bit for bit.
+    On a CPU the same execution choice gives the same weights, bit for bit. `compiled` is whether steps run compiled code,
+    `places` of how many networks a stack consists (see `together`), `processes` how many train one network together.
     """
 
     device: str
     threads: int
     layout: str = "channels_last"
     processes: int = 1
+    compiled: bool = False
+    places: int = 1
+
+    @property
+    def loaders(self) -> int:
+        """Worker processes that decode images from files, a network."""
+        return 0 if self.device == "cpu" else min(MOST_LOADERS, self.threads)
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,16 @@ class TrainingTask:
 
     def load_dataset(self) -> Dataset:
         return load_dataset(self.dataset, self.data_dir, self.train_examples, self.test_examples, self.image_size)
+
+    def network_to_train(self, execution: Execution) -> Network:
+        """The network with the weights that the seed draws, on the CPU, in the layout of `execution`."""
+        dataset = self.load_dataset()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.set_state(stream(self.seed, "weights").get_state())
+            network = build_network(
+                self.network, dataset.train.shape[0], dataset.classes, *dataset.train.channel_statistics()
+            )
+        return network.to(memory_format=getattr(torch, execution.layout))
 
     @property
     def key(self) -> str:
@@ -134,6 +157,7 @@ def train(
     threads: int | None = None,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> list[Checkpoint]:
     """Train each network with each seed and return the checkpoints, in that order; finished ones are not trained again.
 
@@ -150,6 +174,7 @@ def train(
         threads: threads a network on the CPU; by default the cores divided by the networks at a time.
         workers: networks at a time on the CPU, each in a process of its own.
         on_progress: called after each epoch of each network.
+        say: gets a sentence on how they are trained, where that is chosen by a trial.
 
     Raises:
         RequestError: unknown names, values out of range, data that are not there.
@@ -177,22 +202,50 @@ def train(
         missing = list({task.path: task for task in tasks if task.existing() is None}.values())
         missing = group.agreed(missing)  # the others may have no disk in common with the first
         execution = choose_execution(len(missing), device, threads, workers, group.size)
-        train_all(missing, execution, workers, group, on_progress or (lambda task, epoch: None))
+        train_all(missing, execution, workers, group, on_progress or (lambda task, epoch: None), say)
     return [read_checkpoint(task.path) for task in tasks] if group.first else []
 
 
 def train_all(
-    tasks: Sequence[TrainingTask], execution: Execution, workers: int, group: Processes, on_progress: OnProgress
+    tasks: Sequence[TrainingTask],
+    execution: Execution,
+    workers: int,
+    group: Processes,
+    on_progress: OnProgress,
+    say: Callable[[str], None] = lambda words: None,
 ) -> None:
-    """Train the networks, several at a time on a CPU; with other processes, each network together with them."""
+    """Train the networks, several at a time on a CPU; with other processes, each network together with them.
+
+    Args:
+        say: gets a sentence on how they are trained, where that is chosen by a trial.
+    """
     if group.size > 1:
         for task in tasks:
             train_one(task, execution, partial(on_progress, task) if group.first else lambda epoch: None, group)
         return
-    jobs = [Job(train_one, (task, execution)) for task in tasks]
     workers = workers if execution.device == "cpu" else 1
-    for _ in run_jobs(jobs, workers, lambda index, epoch: on_progress(tasks[index], epoch)):
+    dealt = deal(tasks, choose_executions(tasks, execution, workers, say), workers)
+    jobs = [Job(train_some, ([tasks[i] for i in indices], chosen)) for indices, chosen in dealt]
+    for _ in run_jobs(jobs, workers, lambda index, event: on_progress(tasks[dealt[index][0][event[0]]], event[1])):
         pass
+
+
+def deal(tasks: Sequence[TrainingTask], executions: Sequence[Execution], workers: int) -> list[tuple[list[int], Execution]]:
+    """Which networks (by index) are trained by one job, and how: stacks as full as leaves no worker idle."""
+    alike: dict[Any, list[int]] = {}
+    for index, (task, execution) in enumerate(zip(tasks, executions, strict=True)):
+        alone = index if execution.places == 1 else None
+        alike.setdefault((alone, execution, stack_shape(task.network), task.recipe, task.train_examples), []).append(index)
+    dealt = []
+    for (_, execution, *_rest), indices in alike.items():
+        stacks = max(-(-len(indices) // execution.places), min(workers, len(indices)))
+        each, more = divmod(len(indices), stacks)
+        start = 0
+        for number in range(stacks):
+            end = start + each + (number < more)
+            dealt.append((indices[start:end], execution))
+            start = end
+    return dealt
 
 
 def checked_seed(seed: int) -> int:
@@ -237,48 +290,118 @@ def train_one(
         send: gets every epoch.
         group: the processes that train it together; the first writes the checkpoint.
     """
-    threads_before = torch.get_num_threads()
-    state = StateFile(task.path.with_suffix(".state.safetensors"), task.key, asdict(execution))
-    if group.size == 1 and (begun := state.read()) and begun.header.execution.get("device") == execution.device:
+    if group.size == 1:
+        (checkpoint,) = train_some([task], execution, lambda event: send(event[1]))
+        return checkpoint
+    with _threads(execution.threads):
+        dataset, network = task.load_dataset(), task.network_to_train(execution)
+        with _memory_for(task):
+            history = fit(
+                network,
+                dataset.train,
+                dataset.test,
+                task.recipe,
+                task.seed,
+                torch.device(execution.device),
+                send,
+                group=group,
+                state=_state_file(task, execution),
+                loaders=execution.loaders,
+            )
+        return _finished(task, execution, network, history, write=group.first)
+
+
+def train_some(
+    tasks: Sequence[TrainingTask], execution: Execution, send: Callable[[tuple[int, Epoch]], None]
+) -> list[Checkpoint]:
+    """Train networks that are alike, in stacks where `execution` has places for several, and write their checkpoints.
+
+    Args:
+        send: gets the place of a network in `tasks` with every epoch of it.
+    """
+    begun = _state_file(tasks[0], execution).read()
+    if begun and begun.header.execution.get("device") == execution.device:
         # The same choice gives the same weights, bit for bit, as if there had been no interruption.
         execution = Execution(**begun.header.execution)  # type: ignore[arg-type]
-    torch.set_num_threads(execution.threads)
+    with _threads(execution.threads), _memory_for(tasks[0]):
+        if execution.places == 1:
+            return [_train_alone(task, execution, partial(_send, send, i)) for i, task in enumerate(tasks)]
+        dataset, device = tasks[0].load_dataset(), torch.device(execution.device)
+        # Interrupted trainings may have got to different epochs; those that are at the same one go on together.
+        at_epoch: dict[int, list[tuple[TrainingTask, Training]]] = {}
+        for index, task in enumerate(tasks):
+            state = _state_file(task, execution)
+            training = Training(
+                task.network_to_train(execution),
+                dataset.train,
+                task.recipe,
+                task.seed,
+                device,
+                partial(_send, send, index),
+                state,
+            )
+            training.resume(state.read())
+            at_epoch.setdefault(len(training.history), []).append((task, training))
+        for members in at_epoch.values():
+            for start in range(0, len(members), execution.places):
+                trainings = [training for _, training in members[start : start + execution.places]]
+                fit_together(trainings, execution.places, dataset.test, device)
+                for task, training in members[start : start + execution.places]:
+                    _finished(task, execution, training.network, training.finish())
+    return [read_checkpoint(task.path) for task in tasks]
+
+
+def _send(send: Callable[[tuple[int, Epoch]], None], index: int, epoch: Epoch) -> None:
+    send((index, epoch))
+
+
+def _train_alone(task: TrainingTask, execution: Execution, send: Callable[[Epoch], None]) -> Checkpoint:
+    dataset, network = task.load_dataset(), task.network_to_train(execution)
+    history = fit(
+        network,
+        dataset.train,
+        dataset.test,
+        task.recipe,
+        task.seed,
+        torch.device(execution.device),
+        send,
+        state=_state_file(task, execution),
+        loaders=execution.loaders,
+        compiled=execution.compiled,
+    )
+    return _finished(task, execution, network, history)
+
+
+def _state_file(task: TrainingTask, execution: Execution) -> StateFile:
+    return StateFile(task.path.with_suffix(".state.safetensors"), task.key, asdict(execution))
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
-        return _train_one(task, execution, send, group, state)
+        yield
     finally:
-        torch.set_num_threads(threads_before)
+        torch.set_num_threads(before)
 
 
-def _train_one(
-    task: TrainingTask, execution: Execution, send: Callable[[Epoch], None], group: Processes, state: StateFile
-) -> Checkpoint:
-    dataset = task.load_dataset()
-    channels = dataset.train.shape[0]
-    mean, std = dataset.train.channel_statistics()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.set_state(stream(task.seed, "weights").get_state())
-        network = build_network(task.network, channels, dataset.classes, mean, std)
-    network.to(memory_format=getattr(torch, execution.layout))
-    device = torch.device(execution.device)
-    loaders = 0 if device.type == "cpu" else min(MOST_LOADERS, execution.threads)
+@contextmanager
+def _memory_for(task: TrainingTask) -> Iterator[None]:
     try:
-        history = fit(
-            network,
-            dataset.train,
-            dataset.test,
-            task.recipe,
-            task.seed,
-            device,
-            send,
-            group=group,
-            state=state,
-            loaders=loaders,
-        )
+        yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise UnfinishedError(f"{task.network.name} does not fit in memory: use a smaller batch or network") from error
+
+
+def _finished(
+    task: TrainingTask, execution: Execution, network: nn.Module, history: Sequence[Epoch], write: bool = True
+) -> Checkpoint:
+    """The checkpoint of a trained network, written where this process is the one that does."""
+    dataset = task.load_dataset()
     header = Header(
         format=FORMAT,
-        network=network_header(task.network, channels, dataset.classes),
+        network=network_header(task.network, dataset.train.shape[0], dataset.classes),
         dataset=DatasetHeader(
             name=dataset.name,
             train_digest=dataset.train.digest,
@@ -294,10 +417,10 @@ def _train_one(
         diverged_at=next((epoch.epoch for epoch in history if epoch.diverged), None),
         environment=environment(),
     )
-    if not group.first:
+    if not write:
         return Checkpoint(task.path, header)
     checkpoint = save_checkpoint(task.path, network, header)
-    state.remove()
+    _state_file(task, execution).remove()
     return checkpoint
 
 

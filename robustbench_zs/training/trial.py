@@ -1,0 +1,180 @@
+"""How networks are trained fastest on this machine: a short trial, whose choice is kept and used ever after."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field, TypeAdapter, ValidationError
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import canonical_json, write_atomically
+from robustbench_zs.networks.stacked import stack_shape
+from robustbench_zs.training.checkpoint import Part
+from robustbench_zs.training.distributed import ALONE
+from robustbench_zs.training.loop import Step, Training
+from robustbench_zs.training.together import Stack
+
+if TYPE_CHECKING:
+    from robustbench_zs.training.train import Execution, TrainingTask
+
+CHOICES = "execution.json"
+"""Beside the checkpoints: what was chosen for networks of each shape."""
+
+SHORT, LONG = 20.0, 900.0
+"""Seconds that all trainings of a shape take eagerly, one by one: below the first nothing is tried, below the second nothing
+is compiled, since that alone takes a minute or more."""
+
+MOST_PLACES = 10
+"""Networks in a stack; beyond that there is little left to save."""
+
+WORTH_IT = 1.15
+"""How much faster a stack must be in the trial, which is short and therefore coarse."""
+
+STEPS = 4
+
+
+class Choice(Part):
+    """What an execution choice has beside device, threads and layout."""
+
+    compiled: bool = False
+    places: int = Field(default=1, ge=1, le=1000)
+
+
+_CHOICES = TypeAdapter(dict[str, Choice])
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Images per second, and seconds before the first step was done."""
+
+    images_per_second: float
+    start: float
+
+
+def choose_executions(
+    tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, say: Callable[[str], None]
+) -> list[Execution]:
+    """How each network is trained: alone, compiled or in a stack, by a trial for each shape unless that was made before.
+
+    Args:
+        execution: device, threads and layout.
+        at_a_time: how many jobs run side by side.
+        say: gets a sentence for each choice that a trial makes.
+    """
+    groups: dict[str, list[TrainingTask]] = {}
+    for task in tasks:
+        groups.setdefault(_shape(task, execution), []).append(task)
+    chosen = {shape: _choose(shape, group, execution, at_a_time, say) for shape, group in groups.items()}
+    return [replace(execution, **chosen[_shape(task, execution)].model_dump()) for task in tasks]
+
+
+def _shape(task: TrainingTask, execution: Execution) -> str:
+    """What the speed of a step depends on."""
+    network, recipe = task.network, task.recipe
+    scheme = stack_shape(network) or (network.scheme_name, network.depth, network.block, network.widths, network.form)
+    step = (recipe.batch_size, recipe.precision, recipe.replicas, task.dataset, task.image_size)
+    return canonical_json([*scheme, *step, execution.device, execution.threads, execution.layout])
+
+
+def _choose(
+    shape: str, tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, say: Callable[[str], None]
+) -> Choice:
+    path = Path(tasks[0].folder) / CHOICES
+    if (known := _known(path).get(shape)) is not None:
+        return known
+    if tasks[0].recipe.replicas > 1 or tasks[0].image_size is not None or execution.processes > 1:
+        return Choice()
+    choice = _try(tasks, execution, at_a_time, say)
+    if choice is None:
+        return Choice()
+    write_atomically(path, _CHOICES.dump_json(_known(path) | {shape: choice}, indent=1) + b"\n")
+    return choice
+
+
+def _known(path: Path) -> dict[str, Choice]:
+    try:
+        return _CHOICES.validate_json(path.read_bytes()) if path.is_file() else {}
+    except (OSError, ValidationError) as error:
+        raise RequestError(f"{path} is damaged: delete it, and how to train will be tried again") from error
+
+
+def _try(tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, say: Callable[[str], None]) -> Choice | None:
+    """The faster choice; None where there is too little to do for it to matter."""
+    task = tasks[0]
+    examples = len(task.load_dataset().train)
+    eager = rate(task, execution)
+    images = sum(t.recipe.epochs for t in tasks) * examples
+    seconds = images / eager.images_per_second
+    if seconds < SHORT:
+        return None
+    name = f"{len(tasks)} networks of {task.network.depth} layers on {task.dataset}"
+    stack = _largest_stack(task, execution, min(MOST_PLACES, -(-len(tasks) // at_a_time)))
+    if stack is not None and stack[1].images_per_second > WORTH_IT * eager.images_per_second:
+        say(
+            f"{name}: trained in stacks of {stack[0]}, {stack[1].images_per_second:.0f} images/s a process against "
+            f"{eager.images_per_second:.0f} one by one"
+        )
+        return Choice(places=stack[0])
+    if seconds < LONG:
+        return Choice()
+    if execution.device == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+        say(f"{name}: there is no C++ compiler, so compiled code was not tried")
+        return Choice()
+    try:
+        fast = rate(task, replace(execution, compiled=True))
+    except Exception as error:  # whatever a compiler may say, training goes on without it
+        say(f"{name}: code could not be compiled here ({type(error).__name__}), so they are trained without")
+        return Choice()
+    # Each network is compiled again, mostly from a cache; the first time stands for all.
+    compiled = images / fast.images_per_second + fast.start * len(tasks)
+    say(
+        f"{name}: trained with {'compiled' if compiled < seconds else 'eager'} code, {fast.images_per_second:.0f} images/s "
+        f"a process compiled ({fast.start:.0f} s to compile) against {eager.images_per_second:.0f} eager"
+    )
+    return Choice(compiled=compiled < seconds)
+
+
+def _largest_stack(task: TrainingTask, execution: Execution, places: int) -> tuple[int, Rate] | None:
+    """The largest stack that fits in memory, half as large each time it does not, and its speed; None for none."""
+    if stack_shape(task.network) is None:
+        return None
+    while places > 1:
+        try:
+            return places, rate(task, replace(execution, places=places))
+        except (torch.OutOfMemoryError, MemoryError):
+            places //= 2
+    return None
+
+
+def rate(task: TrainingTask, execution: Execution) -> Rate:
+    """The speed of a few steps of a training, in this process; nothing of it is kept."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(execution.threads)
+    try:
+        data, device = task.load_dataset().train, torch.device(execution.device)
+        training = Training(task.network_to_train(execution), data, task.recipe, task.seed, device)
+        batch = torch.arange(min(task.recipe.batch_size, len(data)))
+        ((images, labels),) = next(training.feed.shares(0, [batch], 1, range(1)))
+        times = [time.perf_counter()]
+        if execution.places > 1:
+            stack = Stack([training], execution.places)
+            images = images.repeat(1, execution.places, 1, 1).contiguous(memory_format=torch.channels_last)
+            labels = labels.expand(execution.places, -1)
+        else:
+            step = Step(training.network, training.optimizer, task.recipe, ALONE, execution.compiled)
+        for _ in range(STEPS + 1):
+            sums = stack.step(images, labels) if execution.places > 1 else step([(images, labels)], len(batch))
+            sums.sum().item()  # waits for the device
+            times.append(time.perf_counter())
+        best = min(b - a for a, b in pairwise(times[1:]))
+        return Rate(execution.places * len(batch) / best, times[1] - times[0])
+    finally:
+        torch.set_num_threads(threads)
