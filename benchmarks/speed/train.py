@@ -28,9 +28,9 @@ from robustbench_zs.environment import environment
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.training.distributed import ALONE
-from robustbench_zs.training.feed import make_feed
-from robustbench_zs.training.loop import Step, sgd
-from robustbench_zs.training.recipe import recipe_for
+from robustbench_zs.training.loop import Step, Training
+from robustbench_zs.training.recipe import Recipe, recipe_for
+from robustbench_zs.training.together import Stack, side_by_side
 
 Steps = Iterator[int]
 """Takes a training step each time and gives its number of images."""
@@ -49,9 +49,21 @@ class Setting:
     precision: str
     device: str
     compiled: bool
+    examples: int | None
+    places: int = 1
 
     def load(self) -> Dataset:
-        return load_dataset(self.dataset, self.data_dir)
+        return load_dataset(self.dataset, self.data_dir, self.examples)
+
+    @property
+    def recipe(self) -> Recipe:
+        return replace(
+            recipe_for(self.dataset),
+            batch_size=self.batch_size,
+            precision=self.precision,  # type: ignore[arg-type]
+            learning_rate=0.01,
+            augmentation="crop-flip",
+        )
 
     def build(self, data: Dataset) -> nn.Module:
         torch.manual_seed(0)
@@ -97,27 +109,28 @@ def plain_loop(setting: Setting, threads: int) -> Steps:
 
 
 def ours(setting: Setting, threads: int) -> Steps:
-    """(b) the step of `zsbench train`."""
+    """(b), (c) the steps of `zsbench train`: one network, or a stack of several."""
     torch.set_num_threads(threads)
-    data = setting.load()
-    network = setting.build(data).to(memory_format=torch.channels_last)
-    recipe = replace(
-        recipe_for(setting.dataset),
-        batch_size=setting.batch_size,
-        precision=setting.precision,  # type: ignore[arg-type]
-        learning_rate=0.01,
-        augmentation="crop-flip",
-    )
-    optimizer = sgd(network, recipe)
-    feed = make_feed(data.train, recipe.augmentation, 0, torch.device(setting.device), 0)
-    step = Step(network, optimizer, recipe, ALONE, compiled=setting.compiled)
+    data, device = setting.load(), torch.device(setting.device)
+    places = setting.places
+    members = []
+    for seed in range(places):
+        network = setting.build(data).to(memory_format=torch.channels_last)
+        members.append(Training(network, data.train, setting.recipe, seed, device))
+    stack = Stack(members, places) if places > 1 else None
+    first = members[0]
+    step = Step(first.network, first.optimizer, setting.recipe, ALONE, compiled=setting.compiled)
     epoch = 0
     while True:
-        order = torch.randperm(len(data.train)).split(setting.batch_size)
-        batches = [batch for batch in order if len(batch) == setting.batch_size]
-        for batch, shares in zip(batches, feed.shares(epoch, batches, step.shares, step.own), strict=True):
-            step(shares, len(batch))
-            yield len(batch)
+        orders = [[b for b in m.order().split(setting.batch_size) if len(b) == setting.batch_size] for m in members]
+        feeds = [m.feed.shares(epoch, order, 1, range(1)) for m, order in zip(members, orders, strict=True)]
+        for shares in zip(*feeds, strict=True):
+            batches = [share[0] for share in shares]
+            if stack is None:
+                step(batches, setting.batch_size)
+            else:
+                stack.step(*side_by_side(batches))
+            yield places * setting.batch_size
         epoch += 1
 
 
@@ -220,22 +233,31 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cores", type=int, default=torch.get_num_threads())
-    parser.add_argument("--at-once", type=int, default=torch.get_num_threads())
+    parser.add_argument("--processes", type=int, default=torch.get_num_threads())
+    parser.add_argument("--places", type=int, default=1, help="networks in a stack")
+    parser.add_argument("--examples", type=int, help="first so many training images")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10)
     given = parser.parse_args()
-    base = Setting(given.network, given.dataset, given.data_dir, given.batch_size, "float32", given.device, False)
+    base = Setting(
+        given.network, given.dataset, given.data_dir, given.batch_size, "float32", given.device, False, given.examples
+    )
     ways: list[tuple[str, Callable[[Setting, int], Steps], Setting, int, int]] = [
         ("(a) straightforward loop, float32", plain_loop, base, 1, given.cores)
     ]
     for precision in given.precisions:
-        for compiled in (False, True):
+        m, each = given.processes, max(1, given.cores // given.processes)
+        for compiled in (False, True) if given.compile else (False,):
             setting = replace(base, precision=precision, compiled=compiled)
             name = f"{precision}{', compiled' if compiled else ''}"
             ways.append((f"(b) one network, {name}", ours, setting, 1, given.cores))
-            each = max(1, given.cores // given.at_once)
-            ways.append((f"(c) {given.at_once} networks, {name}", ours, setting, given.at_once, each))
+            ways.append((f"(c) {m} networks in {m} processes, {name}", ours, setting, m, each))
+        if given.places > 1:
+            setting = replace(base, precision=precision, places=given.places)
+            name = f"(c) {m * given.places} networks in {m} processes, stacks of {given.places}, {precision}"
+            ways.append((name, ours, setting, m, each))
     rates: dict[str, list[float]] = {name: [] for name, *_ in ways}
     first: dict[str, float] = {}
     for _ in range(given.rounds):

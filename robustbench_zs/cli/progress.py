@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from robustbench_zs.training.train import TrainingTask
 
 MOST_LINES = 8
-"""Networks shown at a time; finished ones leave the screen."""
+"""Networks with a bar of their own at a time; more are only counted, and finished ones leave the screen."""
 
 
 class Progress:
@@ -42,32 +42,46 @@ class Progress:
         )
         self.all = self.bars.add_task("all networks", total=total, note="") if total > 1 else None
         self.tasks: dict[str, int] = {}
+        self.under_way: set[str] = set()
 
     def epoch(self, task: TrainingTask, epoch: Epoch) -> None:
         """One epoch of one network is done."""
         name = f"{task.network.name} seed {task.seed}"
         note = f"loss {epoch.loss:.3f}, test {epoch.test_accuracy:.1f}%"
-        if self.live:
-            if name not in self.tasks:
-                self.tasks[name] = self.bars.add_task(name, total=task.recipe.epochs, note="")
-            self.bars.update(self.tasks[name], completed=epoch.epoch, note=note)  # type: ignore[arg-type]
+        self._show(name, task.recipe.epochs, note, completed=epoch.epoch)
         if epoch.epoch == task.recipe.epochs or epoch.diverged:
             ending = "diverged" if epoch.diverged else "trained"
             self._done(name, f"{ending}: {name}, {note}, train {epoch.train_accuracy:.1f}%")
 
     def evaluated(self, name: str, label: str) -> None:
         """One evaluation of one network is done."""
-        if self.live:
-            if name not in self.tasks:
-                self.tasks[name] = self.bars.add_task(name, total=None, note="")
-            self.bars.update(self.tasks[name], advance=1, note=label)  # type: ignore[arg-type]
+        self._show("evaluations", None, f"{name}: {label}", advance=1)
+
+    def _show(self, name: str, total: int | None, note: str, **moved: int) -> None:
+        """Move the bar of a network, which it gets if there is room."""
+        if not self.live:
+            return
+        self.under_way.add(name)
+        if name not in self.tasks and len(self.tasks) < MOST_LINES:
+            self.tasks[name] = self.bars.add_task(name, total=total, note="")
+        if name in self.tasks:
+            self.bars.update(self.tasks[name], note=note, **moved)  # type: ignore[arg-type]
+        self._count_hidden()
+
+    def _count_hidden(self) -> None:
+        if self.all is not None:
+            hidden = len(self.under_way - set(self.tasks))
+            self.bars.update(self.all, note=f"and {hidden} more under way" if hidden else "")
 
     def _done(self, name: str, line: str) -> None:
         self.finished += 1
         if self.live:
-            self.bars.remove_task(self.tasks.pop(name))  # type: ignore[arg-type]
+            self.under_way.discard(name)
+            if name in self.tasks:
+                self.bars.remove_task(self.tasks.pop(name))  # type: ignore[arg-type]
             if self.all is not None:
                 self.bars.advance(self.all)
+            self._count_hidden()
         count = f"[{self.finished}/{self.total}] " if self.total > 1 else ""
         self.console.print(
             f"{count}{line} ({time.monotonic() - self.start:.0f} s)", highlight=False, markup=False, soft_wrap=True

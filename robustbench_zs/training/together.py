@@ -17,6 +17,7 @@ from torch import Tensor
 from robustbench_zs.datasets import Split
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import joined, part_of, stack
+from robustbench_zs.training.feed import Share
 from robustbench_zs.training.loop import TEST_BATCH, Epoch, Training, set_rate, sgd
 
 
@@ -78,6 +79,12 @@ class Stack:
         return (100 * correct / len(data)).tolist()
 
 
+def side_by_side(batches: Sequence[Share]) -> tuple[Tensor, Tensor]:
+    """The batches of M networks as a stack takes them: images N×(M·C)×H×W, labels M×N."""
+    images = torch.cat([images for images, _ in batches], 1).contiguous(memory_format=torch.channels_last)
+    return images, torch.stack([labels for _, labels in batches])
+
+
 def fit_together(trainings: Sequence[Training], places: int, test: Split, device: torch.device) -> None:
     """Train networks of one shape, images and recipe in a stack until all have ended; see `loop.fit`.
 
@@ -98,8 +105,7 @@ def fit_together(trainings: Sequence[Training], places: int, test: Split, device
         for shares in zip(*feeds, strict=True):
             batches = [share[0] for share in shares]
             batches += batches[:1] * (places - len(batches))
-            images = torch.cat([images for images, _ in batches], 1).contiguous(memory_format=torch.channels_last)
-            sums += stack.step(images, torch.stack([labels for _, labels in batches]))
+            sums += stack.step(*side_by_side(batches))
         accuracies = stack.accuracies(test, device)
         seconds = (time.perf_counter() - start) / len(trainings)
         for index, (training, (loss, correct)) in enumerate(zip(trainings, sums.tolist(), strict=False)):
