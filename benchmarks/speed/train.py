@@ -25,6 +25,7 @@ from torchvision import transforms
 
 from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
 from robustbench_zs.environment import environment
+from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.training.distributed import ALONE
@@ -110,6 +111,7 @@ def plain_loop(setting: Setting, threads: int) -> Steps:
 
 def ours(setting: Setting, threads: int) -> Steps:
     """(b), (c) the steps of `zsbench train`: one network, or a stack of several."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     data, device = setting.load(), torch.device(setting.device)
     places = setting.places

@@ -24,7 +24,7 @@ from robustbench_zs.errors import RequestError
 @click.option("--show-recipe", is_flag=True, help="Print the recipe in full and train nothing.")
 @click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
 @click.option("--replicas", type=int, metavar="N", help="Shares of a step, each with its own batch-norm statistics.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Instead of the recipe's.")
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Instead of the recipe's.")
 @click.option("--image-size", type=int, metavar="N", help="Resize images from class folders.  [default: imagenet 224]")
 @click.option("--seed", type=int, metavar="S", help="Seed of weights, order and augmentation.  [default: 0]")
 @click.option("--seeds", type=WHOLE_NUMBERS, metavar="S,S,…", help="Several seeds, a network each.")
@@ -67,6 +67,7 @@ def train(
     from robustbench_zs.schemes import scheme_from_name
     from robustbench_zs.training import DEFAULT_NETWORKS, recipe_for, recipe_from_name, recipe_table, training_table
     from robustbench_zs.training import train as train_networks
+    from robustbench_zs.training.train import choose_device
     from robustbench_zs.workers import available_cores
 
     layers = 20 if depth is None else depth
@@ -79,6 +80,7 @@ def train(
         epochs=epochs, replicas=replicas, precision=precision
     )
     if show_recipe:
+        chosen = chosen.for_device(str(choose_device(device)))
         emit(recipe_table(chosen), {"Recipe": text("setting"), "": text("value")}, format_, output)
         return
     with progress(len(specs) * len(chosen_seeds)) as shown:

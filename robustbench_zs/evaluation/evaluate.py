@@ -18,6 +18,7 @@ from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_netw
 from robustbench_zs.evaluation.outcomes import Outcomes, measure
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
+from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
@@ -69,6 +70,7 @@ class Evaluated:
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
     """Every item of a task and its probe, from the store where they are there, else computed and stored."""
+    keep_freed_memory()
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
     try:

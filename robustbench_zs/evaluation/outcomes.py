@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
-from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.errors import RequestError
+from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import Perturbation
 
 EVALUATION_VERSION = 1
@@ -97,16 +98,13 @@ def measure(
     near_ties = clean.near_ties.copy() if attacked and clean is not None else np.zeros(len(data), np.bool_)
     if len(chosen) == 0:
         return Outcomes(correct, near_ties)
-    try:
-        with evaluation_mode(network):
-            for indices in torch.from_numpy(chosen).split(batch_size):
-                images, labels = data.images(indices).to(device), data.labels[indices].to(device)
-                if perturbation is not None:
-                    images = perturbation(network, images, labels, indices)
-                with torch.no_grad():
-                    right, near = decide(network(images), labels, perturbation.answers if perturbation else 1)
-                correct[indices.numpy()] = right.cpu().numpy()
-                near_ties[indices.numpy()] = near.cpu().numpy()
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise UnfinishedError(f"out of memory at batch size {batch_size}: try a smaller --batch-size") from error
+    with enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size"), evaluation_mode(network):
+        for indices in torch.from_numpy(chosen).split(batch_size):
+            images, labels = data.images(indices).to(device), data.labels[indices].to(device)
+            if perturbation is not None:
+                images = perturbation(network, images, labels, indices)
+            with torch.no_grad():
+                right, near = decide(network(images), labels, perturbation.answers if perturbation else 1)
+            correct[indices.numpy()] = right.cpu().numpy()
+            near_ties[indices.numpy()] = near.cpu().numpy()
     return Outcomes(correct, near_ties)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from robustbench_zs.errors import UnfinishedError
+from robustbench_zs.memory import is_out_of_memory
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.training.distributed import ALONE
@@ -68,7 +69,9 @@ def measure_runtime(
                         seconds = one_pass(None)
                         rows.append((spec.name, phase, size, repeat, seconds / (max(1, images // size) * size)))
                 on_done(f"{phase}, batch {size}")
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise UnfinishedError(f"a batch of {size} images of {image_size}×{image_size} does not fit in memory") from error
     finally:
         torch.set_num_threads(threads_before)

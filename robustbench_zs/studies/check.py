@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -19,8 +19,9 @@ from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_b
 from robustbench_zs.gate.decision import Comparison, Rule, compare
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import make_plan
-from robustbench_zs.studies.run import OnEvent, Status, complete, stored_outcomes
+from robustbench_zs.studies.run import OnEvent, Status, complete, settled, stored_outcomes
 from robustbench_zs.studies.study import Study
+from robustbench_zs.training.recipe import Precision
 from robustbench_zs.training.train import choose_execution
 
 
@@ -64,7 +65,8 @@ def check(
         UnfinishedError: as `run_study`.
     """
     before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
-    now = measure_study(study, models=models, **options)
+    recipe = before.settings.get("recipe")
+    now = measure_study(study, models=models, recipe=recipe if isinstance(recipe, dict) else {}, **options)
     before.check_settings(now)
     chosen = rule or Rule()
     return CheckResult(now.study, chosen, tuple(compare(before.entries, now.entries, chosen)))
@@ -95,8 +97,12 @@ def measure_study(
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_start: Callable[[Study, Status], None] = lambda study, status: None,
     on_event: OnEvent = lambda task, event: None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Baseline:
     """Outcomes of the networks of a study on its test images, clean and under every perturbation.
+
+    Args:
+        recipe: that of the baseline to compare with; it gives the precision where the study leaves it open.
 
     Raises:
         RequestError: the study trains nothing, or consists of several parts.
@@ -105,6 +111,11 @@ def measure_study(
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
     loaded = loaded.model_copy(update={"masking_images": 0})  # a check compares outcomes only
+    if models is None:
+        if loaded.full_recipe().precision == "auto" and recipe and recipe.get("precision") in get_args(Precision):
+            loaded = loaded.with_precision(recipe["precision"])
+        known = ResultsStore(store)
+        loaded = settled(loaded, device, data_dir, known)
     plan = make_plan(loaded, data_dir)
     items = tuple(item for item in plan.evaluations[0].items if item[0] == "test")
     task = plan.evaluations[0].task
@@ -120,7 +131,6 @@ def measure_study(
     if models is None:
         settings["recipe"] = loaded.full_recipe().as_dict()
         settings["train_digest"] = task.load_dataset().train.digest
-        known = ResultsStore(store)
         done = complete(loaded, data_dir, known, device, threads, workers, batch_size, on_start, on_event)
         for step in done.plan.evaluations:
             network = done.status.known[step.id]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.study import Study
-from robustbench_zs.training.train import TrainingTask
+from robustbench_zs.training.train import TrainingTask, choose_device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,11 @@ def make_plan(
     checkpoints: str | Path = "checkpoints",
     reports: str | Path = "reports",
 ) -> Plan:
-    """The plan of a study: the first seed of every network comes before the second of any."""
+    """The plan of a study: the first seed of every network comes before the second of any.
+
+    A precision that the recipe leaves open is that of the device that is used by default.
+    """
+    recipe = study.full_recipe().for_device(str(choose_device(None)))
     items: Items = (("train", None), ("test", None), *(("test", p) for p in study.all_perturbations()))
     steps: list[Step] = []
     for seed in study.seeds:
@@ -102,7 +106,7 @@ def make_plan(
                 data_dir=None if data_dir is None else str(data_dir),
                 train_examples=study.dataset.train_examples,
                 test_examples=study.dataset.test_examples,
-                recipe=study.full_recipe(),
+                recipe=recipe,
                 seed=seed,
                 folder=str(Path(checkpoints) / study.name),
                 image_size=study.dataset.image_size,

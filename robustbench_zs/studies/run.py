@@ -39,7 +39,16 @@ from robustbench_zs.studies.study import Study
 from robustbench_zs.training.checkpoint import Checkpoint, Header
 from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
 from robustbench_zs.training.loop import Epoch
-from robustbench_zs.training.train import Execution, TrainingTask, choose_execution, deal, train_all, train_some
+from robustbench_zs.training.recipe import Precision
+from robustbench_zs.training.train import (
+    Execution,
+    TrainingTask,
+    choose_device,
+    choose_execution,
+    deal,
+    train_all,
+    train_some,
+)
 from robustbench_zs.training.trial import choose_executions
 from robustbench_zs.workers import Job, run_jobs
 
@@ -168,12 +177,14 @@ def complete(
     say: Callable[[str], None] = lambda words: None,
 ) -> Completed:
     """Train and evaluate what is missing of a study; see `run_study`."""
+    device = device_of_this_process(device)
+    study = settled(study, device, data_dir, store)
     plan = make_plan(study, data_dir)
     status = plan_status(plan, store)
     on_start(study, status)
     trained = len(status.untrained)
     todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
-    with processes(device := device_of_this_process(device)) as group:
+    with processes(device) as group:
         if group.size > 1:  # all of them train each network together; the first goes on alone
             untrained = group.agreed([step.task for step in status.untrained])
             execution = _execution(plan, len(untrained), device, threads, workers, group.size)
@@ -215,6 +226,20 @@ def _execution(
             if checkpoint and checkpoint.header.execution.get("device") == chosen.device:
                 return replace(chosen, threads=int(checkpoint.header.execution["threads"]))
     return chosen
+
+
+def settled(study: Study, device: str | None, data_dir: str | Path | None, store: ResultsStore) -> Study:
+    """The study with a precision: that of its recipe; else in which networks of it are known already; else the device's."""
+    recipe = study.full_recipe()
+    if recipe.precision != "auto":
+        return study
+    first = recipe.for_device(str(choose_device(device))).precision
+    choices: list[Precision] = [first, "float32" if first == "bfloat16" else "bfloat16"]
+    for precision in choices:
+        begun = study.with_precision(precision)
+        if any(_known(step.task, store) for step in make_plan(begun, data_dir).evaluations):
+            return begun
+    return study.with_precision(first)
 
 
 def run_networks(
@@ -389,5 +414,5 @@ def report(
     if not Path(store).exists():
         raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
     known = ResultsStore(store)
-    plans = [make_plan(part, data_dir) for part in loaded.parts]
+    plans = [make_plan(settled(part, None, data_dir, known), data_dir) for part in loaded.parts]
     return _together(loaded, [report_study(plan, known, plan_status(plan, known)) for plan in plans])

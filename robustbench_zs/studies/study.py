@@ -264,6 +264,10 @@ class Study(StudyTable):
         base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.dataset.name)
         return base.with_changes(**self.recipe.model_dump(exclude={"name"}))
 
+    def with_precision(self, precision: Precision) -> Study:
+        """The same study trained in another precision."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"precision": precision})})
+
     def probe(self) -> MaskingProbe | None:
         """How gradients are checked: at the largest ε of the study; None where it makes no attack or wants no check."""
         budgets = [p.eps for p in self.all_perturbations() if isinstance(p, LinfAttack)]

@@ -241,7 +241,12 @@ class Step:
         if compiled and group.size == 1 and recipe.replicas == 1:
             if isinstance(network, MultistepResNet):
                 network.scalars_to_data()
-            self.whole = torch.compile(network, dynamic=False)
+            # What was compiled for the networks before counts against torch's limit, beyond which it silently stops
+            # compiling.
+            torch.compiler.reset()
+            # On a GPU hundreds of small kernels a step are replayed as CUDA graphs.
+            mode = "reduce-overhead" if self.device_type == "cuda" else None
+            self.whole = torch.compile(network, dynamic=False, mode=mode)
         # Running statistics follow the first share, whoever works on the others.
         follow = (nn.BatchNorm2d,) if recipe.replicas > 1 else ()
         self.followers = [m for m in network.modules() if isinstance(m, follow)]

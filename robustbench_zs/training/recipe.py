@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Augmentation = Literal["none", "crop-flip", "resized-crop-flip"]
 Schedule = Literal["step", "cosine"]
 Weights = Literal["last", "best"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Recipe:
         replicas: shares that the images of a step are dealt to. Each share has batch-norm statistics of its own and the
             gradients are averaged, as in data-parallel training, whether one process works through the shares or several
             do (`training.distributed`).
-        precision: `"bfloat16"` computes convolutions and matrix products in bfloat16 (autocast), the rest in float32.
+        precision: `"bfloat16"` computes convolutions and matrix products in bfloat16 (autocast), the rest in float32;
+            `"auto"` is bfloat16 on CUDA devices and float32 on others, see `for_device`.
 
     Raises:
         RequestError: a value out of range.
@@ -52,7 +53,7 @@ class Recipe:
     warmup_epochs: int = 0
     weights: Weights = "last"
     replicas: int = 1
-    precision: Precision = "float32"
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -89,6 +90,12 @@ class Recipe:
         """The recipe with those of `changes` that are not None."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
+    def for_device(self, device: str) -> Recipe:
+        """The recipe as it is carried out on `device`: it says which precision."""
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bfloat16" if device.startswith("cuda") else "float32")
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -106,7 +113,7 @@ _IMAGENET = Recipe(
 )
 
 RECIPES: dict[str, Recipe] = {
-    "digits": Recipe(epochs=20, batch_size=32),
+    "digits": Recipe(epochs=20, batch_size=32, precision="float32"),
     "mnist": Recipe(epochs=20),
     "cifar10": Recipe(epochs=160, augmentation="crop-flip"),
     "cifar100": Recipe(epochs=300, augmentation="crop-flip"),

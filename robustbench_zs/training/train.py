@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,9 @@ from torch import nn
 from robustbench_zs.datasets import Dataset, load_dataset
 from robustbench_zs.datasets.streamed import ImageFiles
 from robustbench_zs.environment import environment
-from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.errors import RequestError
 from robustbench_zs.files import canonical_json
+from robustbench_zs.memory import enough_memory_or, is_out_of_memory, keep_freed_memory
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.build import Network, build_network
 from robustbench_zs.networks.spec import block_moduli
@@ -181,6 +182,8 @@ def train(
         UnfinishedError: out of memory or disk.
     """
     specs = [network_from_name(n) if isinstance(n, str) else n for n in networks]
+    device = device_of_this_process(device)
+    recipe = (recipe or recipe_for(dataset)).for_device(str(choose_device(device)))
     tasks = [
         TrainingTask(
             network=spec,
@@ -188,7 +191,7 @@ def train(
             data_dir=None if data_dir is None else str(data_dir),
             train_examples=DEFAULT_DIGITS_EXAMPLES if train_examples is None and dataset == "digits" else train_examples,
             test_examples=test_examples,
-            recipe=recipe or recipe_for(dataset),
+            recipe=recipe,
             seed=checked_seed(seed),
             folder=str(folder),
             image_size=image_size,
@@ -198,7 +201,7 @@ def train(
     ]
     if not tasks:
         raise RequestError("there is nothing to train: give at least one network and one seed")
-    with processes(device := device_of_this_process(device)) as group:
+    with processes(device) as group:
         missing = list({task.path: task for task in tasks if task.existing() is None}.values())
         missing = group.agreed(missing)  # the others may have no disk in common with the first
         execution = choose_execution(len(missing), device, threads, workers, group.size)
@@ -295,7 +298,7 @@ def train_one(
         return checkpoint
     with _threads(execution.threads):
         dataset, network = task.load_dataset(), task.network_to_train(execution)
-        with _memory_for(task):
+        with enough_memory_or(_too_large(task)):
             history = fit(
                 network,
                 dataset.train,
@@ -323,32 +326,44 @@ def train_some(
     if begun and begun.header.execution.get("device") == execution.device:
         # The same choice gives the same weights, bit for bit, as if there had been no interruption.
         execution = Execution(**begun.header.execution)  # type: ignore[arg-type]
-    with _threads(execution.threads), _memory_for(tasks[0]):
-        if execution.places == 1:
-            return [_train_alone(task, execution, partial(_send, send, i)) for i, task in enumerate(tasks)]
-        dataset, device = tasks[0].load_dataset(), torch.device(execution.device)
-        # Interrupted trainings may have got to different epochs; those that are at the same one go on together.
-        at_epoch: dict[int, list[tuple[TrainingTask, Training]]] = {}
-        for index, task in enumerate(tasks):
-            state = _state_file(task, execution)
-            training = Training(
-                task.network_to_train(execution),
-                dataset.train,
-                task.recipe,
-                task.seed,
-                device,
-                partial(_send, send, index),
-                state,
-            )
-            training.resume(state.read())
-            at_epoch.setdefault(len(training.history), []).append((task, training))
-        for members in at_epoch.values():
-            for start in range(0, len(members), execution.places):
-                trainings = [training for _, training in members[start : start + execution.places]]
-                fit_together(trainings, execution.places, dataset.test, device)
-                for task, training in members[start : start + execution.places]:
-                    _finished(task, execution, training.network, training.finish())
-    return [read_checkpoint(task.path) for task in tasks]
+    with _threads(execution.threads), enough_memory_or(_too_large(tasks[0])):
+        while execution.places > 1:
+            try:
+                _train_in_stacks(tasks, execution, send)
+                return [read_checkpoint(task.path) for task in tasks]
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # What was trained so far is in the states and checkpoints; the trial was made while there was more memory.
+            execution = replace(execution, places=execution.places // 2)
+        return [task.existing() or _train_alone(task, execution, partial(_send, send, i)) for i, task in enumerate(tasks)]
+
+
+def _train_in_stacks(tasks: Sequence[TrainingTask], execution: Execution, send: Callable[[tuple[int, Epoch]], None]) -> None:
+    dataset, device = tasks[0].load_dataset(), torch.device(execution.device)
+    # Interrupted trainings may have got to different epochs; those that are at the same one go on together.
+    at_epoch: dict[int, list[tuple[TrainingTask, Training]]] = {}
+    for index, task in enumerate(tasks):
+        if task.existing():
+            continue
+        state = _state_file(task, execution)
+        training = Training(
+            task.network_to_train(execution),
+            dataset.train,
+            task.recipe,
+            task.seed,
+            device,
+            partial(_send, send, index),
+            state,
+        )
+        training.resume(state.read())
+        at_epoch.setdefault(len(training.history), []).append((task, training))
+    for members in at_epoch.values():
+        for start in range(0, len(members), execution.places):
+            trainings = [training for _, training in members[start : start + execution.places]]
+            fit_together(trainings, execution.places, dataset.test, device)
+            for task, training in members[start : start + execution.places]:
+                _finished(task, execution, training.network, training.finish())
 
 
 def _send(send: Callable[[tuple[int, Epoch]], None], index: int, epoch: Epoch) -> None:
@@ -372,26 +387,23 @@ def _train_alone(task: TrainingTask, execution: Execution, send: Callable[[Epoch
     return _finished(task, execution, network, history)
 
 
+def _too_large(task: TrainingTask) -> str:
+    return f"{task.network.name} does not fit in memory: use a smaller batch or network"
+
+
 def _state_file(task: TrainingTask, execution: Execution) -> StateFile:
     return StateFile(task.path.with_suffix(".state.safetensors"), task.key, asdict(execution))
 
 
 @contextmanager
 def _threads(threads: int) -> Iterator[None]:
+    keep_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _memory_for(task: TrainingTask) -> Iterator[None]:
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise UnfinishedError(f"{task.network.name} does not fit in memory: use a smaller batch or network") from error
 
 
 def _finished(

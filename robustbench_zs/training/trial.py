@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import canonical_json, write_atomically
+from robustbench_zs.memory import is_out_of_memory, keep_freed_memory
 from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.training.checkpoint import Part
 from robustbench_zs.training.distributed import ALONE
@@ -149,13 +150,16 @@ def _largest_stack(task: TrainingTask, execution: Execution, places: int) -> tup
     while places > 1:
         try:
             return places, rate(task, replace(execution, places=places))
-        except (torch.OutOfMemoryError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             places //= 2
     return None
 
 
 def rate(task: TrainingTask, execution: Execution) -> Rate:
     """The speed of a few steps of a training, in this process; nothing of it is kept."""
+    keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(execution.threads)
     try:

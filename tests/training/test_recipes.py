@@ -44,6 +44,15 @@ def test_the_published_code_differs_in_two_ways() -> None:
     assert RECIPES["cifar-gap"] == RECIPES["cifar100"].with_changes(epochs=500)
 
 
+def test_an_open_precision_is_that_of_the_device() -> None:
+    for device, precision in (("cpu", "float32"), ("cuda", "bfloat16"), ("cuda:1", "bfloat16"), ("mps", "float32")):
+        assert RECIPES["cifar10"].for_device(device).precision == precision
+    stated = Recipe(1, precision="bfloat16")
+    assert stated.for_device("cpu") == stated
+    with pytest.raises(RequestError, match="auto, float32, bfloat16"):
+        Recipe(1, precision="float16")  # type: ignore[arg-type]
+
+
 def test_cosine_with_warm_up_is_that_of_torch() -> None:
     recipe = Recipe(150, learning_rate=0.2, schedule="cosine", warmup_epochs=5)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)

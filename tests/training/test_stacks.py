@@ -12,14 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robustbench_zs.errors import RequestError
+from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import part_of, stack, stack_shape
 from robustbench_zs.training import Checkpoint, Recipe
 from robustbench_zs.training import trial as trial_module
+from robustbench_zs.training.loop import Step
 from robustbench_zs.training.state import StateFile
+from robustbench_zs.training.together import Stack
 from robustbench_zs.training.train import Execution, TrainingTask, deal, train_some
 from robustbench_zs.training.trial import CHOICES, Rate, choose_executions
 
@@ -197,6 +199,42 @@ def test_a_stack_that_does_not_fit_in_memory_is_halved(tmp_path: Path, monkeypat
     tasks = [task_of(NAMES[0], tmp_path, seed, replace(RECIPE, epochs=100)) for seed in range(10)]
     chosen = choose_executions(tasks, Execution("cpu", 1), 1, lambda words: None)
     assert {e.places for e in chosen} == {{10: 10, 5: 5, 3: 2, 1: 1}[memory]}
+
+
+def test_memory_that_runs_out_while_training_halves_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [task_of(name, tmp_path / "halved") for name in NAMES]
+    step = Stack.step
+
+    def hungry(self: Stack, images: Tensor, labels: Tensor) -> Tensor:
+        if len(self.members) > 2:
+            torch.empty(2**60)  # torch's own error, not one made up
+        return step(self, images, labels)
+
+    monkeypatch.setattr(Stack, "step", hungry)
+    halved = train_some(tasks, STACKED, lambda event: None)
+    others = [task_of(name, tmp_path / "pairs") for name in NAMES]
+    pairs = train_some(others, replace(STACKED, places=2), lambda event: None)
+    assert [bits(c) for c in halved] == [bits(c) for c in pairs]
+    assert {c.header.execution["places"] for c in halved} == {2}
+    monkeypatch.setattr(Step, "__call__", lambda *args: torch.empty(2**60))
+    with pytest.raises(UnfinishedError, match="does not fit in memory"):
+        train_some([task_of(NAMES[0], tmp_path / "none")], Execution("cpu", 1), lambda event: None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("how", [{}, {"compiled": True}, {"places": 4}], ids=["eager", "compiled", "stack"])
+def test_networks_learn_on_a_gpu(tmp_path: Path, how: dict[str, Any]) -> None:
+    """By each execution choice and in the precision of a GPU, as well as on the CPU within what rounding does."""
+    recipe = Recipe(epochs=10, batch_size=32)
+    tasks = [task_of(name, tmp_path, recipe=recipe.for_device("cuda"), examples=400) for name in NAMES]
+    assert {task.recipe.precision for task in tasks} == {"bfloat16"}
+    trained = train_some(tasks, Execution("cuda", 1, **how), lambda event: None)
+    on_cpu = [task_of(name, tmp_path, recipe=recipe.for_device("cpu"), examples=400) for name in NAMES]
+    for checkpoint, other in zip(trained, train_some(on_cpu, STACKED, lambda event: None), strict=True):
+        (ours, theirs) = (c.header.history[-1].train_accuracy for c in (checkpoint, other))
+        assert ours is not None
+        assert theirs is not None
+        assert abs(ours - theirs) < 10
 
 
 def test_short_trainings_are_not_tried(tmp_path: Path) -> None:
