@@ -229,17 +229,17 @@ def _execution(
 
 
 def settled(study: Study, device: str | None, data_dir: str | Path | None, store: ResultsStore) -> Study:
-    """The study with a precision: that of its recipe; else in which networks of it are known already; else the device's."""
+    """The study with a precision: that of its recipe; else the one most networks of it are known in; else the device's."""
     recipe = study.full_recipe()
     if recipe.precision != "auto":
         return study
     first = recipe.for_device(str(choose_device(device))).precision
     choices: list[Precision] = [first, "float32" if first == "bfloat16" else "bfloat16"]
-    for precision in choices:
-        begun = study.with_precision(precision)
-        if any(_known(step.task, store) for step in make_plan(begun, data_dir).evaluations):
-            return begun
-    return study.with_precision(first)
+
+    def known(study: Study) -> int:
+        return sum(_known(step.task, store) is not None for step in make_plan(study, data_dir).evaluations)
+
+    return max((study.with_precision(precision) for precision in choices), key=known)  # the first, where they are equal
 
 
 def run_networks(
