@@ -22,6 +22,7 @@ from robustbench_zs.evaluation.evaluate import (
 from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
+from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE
 from robustbench_zs.schemes import CoefficientLike
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def masking(
     steps: int = 10,
     queries: int = 1000,
     seed: int = 1,
-    engine: str = "foolbox",
+    engine: str = DEFAULT_ENGINE,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,

@@ -15,14 +15,22 @@ from robustbench_zs.errors import RequestError
 @checkpoint_arguments
 @click.option("--fgsm", is_flag=True, help="One step along the sign of the gradient.")
 @click.option("--pgd", is_flag=True, help="Projected gradient descent in the L∞ ball from a random start.")
-@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd or square (random search without gradients).")
-@click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1]")
-@click.option("--steps", type=int, default=10, show_default=True, metavar="N", help="Steps of PGD.")
+@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd, apgd or square (random search without gradients).")
+@click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1, L2 0.5]")
+@click.option("--steps", type=int, metavar="N", help="Steps of PGD or APGD.  [default: 10; APGD 100]")
 @click.option("--step-size", metavar="A", help="Step of PGD.  [default: ε/4]")
-@click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD.")
+@click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD or APGD.")
+@click.option(
+    "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of PGD's or APGD's ball."
+)
+@click.option("--loss", type=click.Choice(["ce", "dlr", "margin"]), default="ce", show_default=True, help="Of PGD or APGD.")
+@click.option("--last", is_flag=True, help="Only PGD's last iterate counts.  [default: any, but in libraries]")
+@click.option("--no-ladder", is_flag=True, help="Attack afresh at each ε images that fell to a smaller one.")
 @click.option("--queries", type=int, default=1000, show_default=True, metavar="N", help="Queries of Square, an image.")
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
-@click.option("--engine", type=click.Choice(["foolbox", "torchattacks"]), help="[default: foolbox; Square torchattacks]")
+@click.option(
+    "--engine", type=click.Choice(["native", "foolbox", "torchattacks"]), help="[default: native; Square torchattacks]"
+)
 @output_options
 def attack(
     checkpoints: tuple[Path, ...],
@@ -39,9 +47,13 @@ def attack(
     pgd: bool,
     name: str | None,
     eps: tuple[str, ...] | None,
-    steps: int,
+    steps: int | None,
     step_size: str | None,
     restarts: int,
+    norm: str,
+    loss: str,
+    last: bool,
+    no_ladder: bool,
     queries: int,
     attack_seed: int,
     engine: str | None,
@@ -72,6 +84,10 @@ def attack(
         queries=queries,
         seed=attack_seed,
         engine=engine,
+        norm=norm,
+        loss=loss,
+        last=last or None,
+        ladder=not no_ladder,
         dataset=dataset,
         data_dir=data_dir,
         examples=examples,

@@ -1,6 +1,6 @@
 """Network × perturbation → one outcome per image, and the store that keeps them."""
 
-from robustbench_zs.evaluation.evaluate import attack, evaluate, gap, make_attack
+from robustbench_zs.evaluation.evaluate import attack, evaluate, gap
 from robustbench_zs.evaluation.intervals import wilson_interval
 from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import NEAR_TIE, Outcomes, measure
@@ -16,7 +16,6 @@ __all__ = [
     "attack",
     "evaluate",
     "gap",
-    "make_attack",
     "measure",
     "wilson_interval",
 ]

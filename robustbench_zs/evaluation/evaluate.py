@@ -15,11 +15,12 @@ from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
-from robustbench_zs.evaluation.outcomes import Outcomes, measure
+from robustbench_zs.evaluation.outcomes import Outcomes, measure, measure_rungs, searches
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
 from robustbench_zs.memory import keep_freed_memory
-from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
+from robustbench_zs.perturbations import GradientAttack, Perturbation
+from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 DEFAULT_BATCH_SIZE = 256
 DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
-"""Default budget of an attack by dataset; 8/255 for all others."""
+"""Default L∞ budget of an attack by dataset; 8/255 for all others."""
+DEFAULT_L2_EPS = "0.5"
 
 CheckpointLike = str | Path | Source
 OnResult = Callable[[str, str], None]
@@ -98,6 +100,9 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         key = ResultKey.of(subject.digest, data.digest, split, perturbation, len(data))
         found = store.get(key) if store else None
         if found is None:
+            if searches(perturbation):
+                climb(split, perturbation)
+                return results[split, perturbation]
             clean = outcomes(split, None) if perturbation is not None else None
             start = time.perf_counter()
             found = measure(network(), data, perturbation, device=device, batch_size=task.batch_size, clean=clean)
@@ -105,6 +110,22 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
                 store.put(key, found, time.perf_counter() - start)
         results[split, perturbation] = found
         return found
+
+    def climb(split: str, wanted: GradientAttack) -> None:
+        """Measure the rest of the longest ladder of the task that holds the attack, in one pass from what is known."""
+        data = dataset.split(split)
+        ladders = [p for s, p in task.items if s == split and searches(p) and wanted in p.rungs]
+        longest = max(ladders, key=lambda p: len(p.rungs), default=wanted)
+        keys = [ResultKey.of(subject.digest, data.digest, split, rung, len(data)) for rung in longest.rungs]
+        known, skip = outcomes(split, None), 0
+        while store and longest.rungs[skip] != wanted and (stored := store.get(keys[skip])):
+            known, skip = stored, skip + 1
+        start = time.perf_counter()
+        made = measure_rungs(network(), data, longest, device=device, batch_size=task.batch_size, start=known, skip=skip)
+        for key, (rung, found) in zip(keys[skip:], made.items(), strict=True):
+            results[split, rung] = found
+            if store:
+                store.put(key, found, (time.perf_counter() - start) / len(made))
 
     for split, perturbation in task.items:
         outcomes(split, perturbation)
@@ -180,25 +201,32 @@ def attack(
     kind: str = "pgd",
     *,
     eps: CoefficientLike | Sequence[CoefficientLike] | None = None,
-    steps: int = 10,
+    steps: int | None = None,
     step_size: CoefficientLike | None = None,
     restarts: int = 1,
     queries: int = 1000,
     seed: int = 1,
     engine: str | None = None,
+    norm: str = "linf",
+    loss: str = "ce",
+    last: bool | None = None,
+    ladder: bool = True,
     dataset: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Robust accuracy of each checkpoint under FGSM, L∞ PGD or Square; rows and further options as for `evaluate`.
+    """Robust accuracy of each checkpoint under an attack; rows and further options as for `evaluate`.
 
     Args:
-        kind: `"fgsm"`, `"pgd"` or `"square"`.
-        eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3 and
-            for digits 0.1.
-        steps, step_size (ε/4 by default), restarts: of PGD.
+        kind: `"fgsm"`, `"pgd"`, `"apgd"` or `"square"`.
+        eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3, for
+            digits 0.1, and for L2 0.5.
+        steps: of PGD (10 by default) and APGD (100).
+        step_size (ε/4 by default): of PGD.
+        restarts, norm (`"linf"`, `"l2"`), loss (`"ce"`, `"dlr"`, `"margin"`), ladder: of PGD and APGD, see `make_attacks`.
+        last: whether only PGD's last iterate counts; any one does by default.
         queries: of Square.
-        seed: of PGD and Square.
-        engine: `"foolbox"` (the default) or `"torchattacks"`, which alone has Square.
+        seed: of PGD, APGD and Square.
+        engine: `"native"` (the default), `"foolbox"` or `"torchattacks"`, which alone has Square.
 
     Raises:
         RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
@@ -212,33 +240,22 @@ def attack(
     budgets: Sequence[Any] | None = None if eps is None else eps if isinstance(eps, (list, tuple)) else [eps]
     frames = []
     for name, group in groups.items():
-        attacks = [
-            make_attack(kind, e, steps, step_size, restarts, seed, engine, queries)
-            for e in budgets or [DEFAULT_EPS.get(name, "8/255")]
-        ]
+        attacks = make_attacks(
+            kind,
+            budgets or [DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(name, "8/255")],
+            steps=steps,
+            step_size=step_size,
+            restarts=restarts,
+            queries=queries,
+            seed=seed,
+            engine=engine,
+            norm=norm,
+            loss=loss,
+            last=last,
+            ladder=ladder,
+        )
         frames.append(evaluate(group, attacks, dataset=dataset, **options))
     return pd.concat(frames, ignore_index=True)
-
-
-def make_attack(
-    kind: str,
-    eps: CoefficientLike,
-    steps: int = 10,
-    step_size: CoefficientLike | None = None,
-    restarts: int = 1,
-    seed: int = 1,
-    engine: str | None = None,
-    queries: int = 1000,
-) -> Perturbation:
-    """Raises: RequestError: an unknown attack or engine, or a value out of range."""
-    if kind == "square":
-        return Square(eps, engine or "torchattacks", queries, seed)  # type: ignore[arg-type]
-    engine = engine or "foolbox"
-    if kind == "fgsm":
-        return FGSM(eps, engine)  # type: ignore[arg-type]  # text such as '8/255' becomes a float on construction
-    if kind == "pgd":
-        return PGD(eps, engine, steps, step_size, restarts, seed)  # type: ignore[arg-type]
-    raise RequestError(f"there is no attack {kind[:40]!r}; allowed are fgsm, pgd, square")
 
 
 def gap(

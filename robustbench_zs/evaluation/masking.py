@@ -17,7 +17,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measure
 from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
-from robustbench_zs.perturbations.attacks import DEFAULT_SEED, DEFAULT_STEPS
+from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
 
 PROBE_VERSION = 1
 """Raised when a change of the code changes evidence; stored evidence of another version is not reused."""
@@ -59,7 +59,7 @@ class MaskingProbe:
     steps: int = DEFAULT_STEPS
     queries: int = 300
     seed: int = DEFAULT_SEED
-    engine: str = "foolbox"
+    engine: str = DEFAULT_ENGINE
 
     def __post_init__(self) -> None:
         if isinstance(self.images, bool) or not isinstance(self.images, int) or not 1 <= self.images <= 1_000_000:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.memory import enough_memory_or
-from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.perturbations import GradientAttack, Perturbation
 
 EVALUATION_VERSION = 1
 """Raised when a change of the code changes outcomes; results of another version are not reused."""
@@ -89,6 +90,8 @@ def measure(
     Raises:
         UnfinishedError: out of memory.
     """
+    if searches(perturbation) and clean is not None:
+        return measure_rungs(network, data, perturbation, device=device, batch_size=batch_size, start=clean)[perturbation]
     attacked = perturbation is not None and perturbation.attacks
     if attacked and clean is None:
         raise RequestError("an attack needs the outcomes on clean images")
@@ -98,7 +101,7 @@ def measure(
     near_ties = clean.near_ties.copy() if attacked and clean is not None else np.zeros(len(data), np.bool_)
     if len(chosen) == 0:
         return Outcomes(correct, near_ties)
-    with enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size"), evaluation_mode(network):
+    with _memory(batch_size), evaluation_mode(network):
         for indices in torch.from_numpy(chosen).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
             if perturbation is not None:
@@ -108,3 +111,44 @@ def measure(
             correct[indices.numpy()] = right.cpu().numpy()
             near_ties[indices.numpy()] = near.cpu().numpy()
     return Outcomes(correct, near_ties)
+
+
+def searches(perturbation: Perturbation | None) -> TypeGuard[GradientAttack]:
+    """Whether our own engine carries it out."""
+    return isinstance(perturbation, GradientAttack) and perturbation.engine == "native"
+
+
+def measure_rungs(
+    network: nn.Module,
+    data: Split,
+    attack: GradientAttack,
+    *,
+    device: torch.device,
+    batch_size: int,
+    start: Outcomes,
+    skip: int = 0,
+) -> dict[GradientAttack, Outcomes]:
+    """Every rung of an attack's ladder in one pass.
+
+    Args:
+        start: outcomes on clean images, or those of rung `skip` − 1.
+        skip: so many of the lowest rungs are known already.
+
+    Raises:
+        UnfinishedError: out of memory.
+    """
+    chosen = np.flatnonzero(start.correct)
+    with _memory(batch_size), evaluation_mode(network):
+        found = attack.search(network, data, chosen.tolist(), device=device, batch_size=batch_size, skip=skip)
+    made: dict[GradientAttack, Outcomes] = {}
+    for rung in attack.rungs[skip:]:
+        # An image that is not attacked keeps the decision, and the near tie, that it had before.
+        correct, near_ties = start.correct.copy(), start.near_ties.copy()
+        correct[chosen] = found.fooled_at > rung.eps
+        near_ties[chosen] = correct[chosen] & (found.close_at <= rung.eps)
+        made[rung] = Outcomes(correct, near_ties)
+    return made
+
+
+def _memory(batch_size: int) -> AbstractContextManager[None]:
+    return enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")

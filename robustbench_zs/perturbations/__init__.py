@@ -1,17 +1,21 @@
 """Noise and attacks: an image batch in, an image batch out."""
 
-from robustbench_zs.perturbations.attacks import FGSM, PGD, Square
+from robustbench_zs.perturbations.attacks import APGD, FGSM, PGD, Attack, GradientAttack
 from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.black_box import Square
 from robustbench_zs.perturbations.clean import CleanTop
 from robustbench_zs.perturbations.noise import ConstantNoise, GaussianNoise, UniformNoise
 from robustbench_zs.perturbations.numbers import parse_number
 
 __all__ = [
+    "APGD",
     "FGSM",
     "PGD",
+    "Attack",
     "CleanTop",
     "ConstantNoise",
     "GaussianNoise",
+    "GradientAttack",
     "Perturbation",
     "Square",
     "UniformNoise",

@@ -1,9 +1,12 @@
-"""FGSM, L∞ PGD and Square as values; the engines carry them out."""
+"""Attacks as values: FGSM, PGD, APGD; the engines carry them out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,30 +15,45 @@ from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.engines import ENGINES, engine
+from robustbench_zs.perturbations.native import LOSSES, NORMS, APGDRule, Found, Images, Ladder, Method, PGDRule, Rule, search
 from robustbench_zs.perturbations.numbers import format_number, parse_number
 
+DEFAULT_ENGINE = "native"
 DEFAULT_SEED = 1
 DEFAULT_STEPS = 10
-DEFAULT_QUERIES = 1000
+DEFAULT_APGD_STEPS = 100
 STEP_SIZE_PART = 4
 """By default a step of PGD is ε/4, torchattacks' choice at ε = 8/255."""
 
 BALL_TOLERANCE = 1e-6
 """How far rounding may carry an example out of the ε-ball before it counts as an error of the engine."""
 
+LARGEST_EPS = {"linf": 1.0, "l2": 1000.0}
+
 
 @dataclass(frozen=True)
-class LinfAttack(Perturbation):
-    """What the L∞ attacks share: the budget eps in (0, 1], a fraction of the pixel range, and the engine."""
+class Attack(Perturbation):
+    """What attacks share: the budget `eps` above 0, as a fraction of the pixel range, and the engine.
+
+    For L∞ a budget is at most 1; an L2 budget is the Euclidean length of the change.
+    """
 
     eps: float
-    engine: str = "foolbox"
+    engine: str = DEFAULT_ENGINE
     attacks: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ENGINES
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, 1, open_low=True))
-        if self.engine not in ENGINES:
-            raise RequestError(f"the engine is one of {', '.join(ENGINES)}, not {self.engine[:40]!r}")
+        if self.ball not in NORMS:
+            raise RequestError(f"the norm is one of {', '.join(NORMS)}, not {self.ball[:40]!r}")
+        object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, LARGEST_EPS[self.ball], open_low=True))
+        if self.engine not in self.engines:
+            raise RequestError(f"the engine of {self.kind} is one of {', '.join(self.engines)}, not {self.engine[:40]!r}")
+
+    @property
+    def ball(self) -> str:
+        """The norm of the ball, `linf` or `l2`."""
+        return "linf"
 
     def _request(self, *options: tuple[str, object, object]) -> str:
         """`attack --KIND --eps ε` and the options, each a name, a value and the default that need not be said."""
@@ -49,20 +67,101 @@ class LinfAttack(Perturbation):
         Raises:
             UnfinishedError: the engine left the ball by more than rounding.
         """
+        norm = NORMS[self.ball]
         # A non-finite pixel (NaN gradients of a diverged network) is no example: the clean image stands in for it.
         adversarial = torch.where(torch.isfinite(adversarial), adversarial, images)
-        if float((adversarial - images).abs().max()) > self.eps + BALL_TOLERANCE:
+        if float(norm.distance(adversarial, images).max()) > self.eps * (1 + BALL_TOLERANCE) + BALL_TOLERANCE:
             raise UnfinishedError(f"the engine {self.engine} returned images outside of the ball of {self.label}")
-        return torch.minimum(torch.maximum(adversarial, images - self.eps), images + self.eps).clamp(0, 1)
+        return norm.project(adversarial, images, torch.full((len(images),), self.eps, device=images.device))
 
 
 @dataclass(frozen=True)
-class FGSM(LinfAttack):
+class _Batch:
+    """Images at hand, read as a split is."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def images(self, indices: Tensor) -> Tensor:
+        return self.pixels[indices]
+
+
+@dataclass(frozen=True)
+class GradientAttack(Attack):
+    """An attack that follows gradients, which our own engine can carry out."""
+
+    @property
+    @abstractmethod
+    def method(self) -> Method:
+        """How our own engine carries it out."""
+
+    @property
+    def rungs(self) -> list[Self]:
+        """The attacks of the ladder up to this one: an image that one of them fools is not attacked by the next."""
+        return [self]
+
+    def search(
+        self,
+        network: nn.Module,
+        data: Images,
+        chosen: Sequence[int],
+        *,
+        device: torch.device,
+        batch_size: int,
+        numbers: Sequence[int] | None = None,
+        skip: int = 0,
+        examples: bool = False,
+    ) -> Found:
+        """Attack images with our own engine, see `native.search`.
+
+        Args:
+            skip: so many of the lowest rungs are left out; `chosen` are images that stand there.
+
+        Raises:
+            RequestError: the loss needs more classes.
+        """
+        return search(
+            network,
+            data,
+            chosen,
+            self.method,
+            Ladder(tuple(rung.eps for rung in self.rungs[skip:])),
+            numbers=numbers,
+            device=device,
+            batch_size=batch_size,
+            examples=examples,
+        )
+
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        if self.engine != "native":
+            return self._by_library(network, images, labels, indices)
+        found = self.search(
+            network,
+            _Batch(images, labels),
+            range(len(images)),
+            device=images.device,
+            batch_size=len(images),
+            numbers=indices.tolist(),
+            examples=True,
+        )
+        assert found.examples is not None
+        return self._verified(images, found.examples)
+
+    @abstractmethod
+    def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class FGSM(GradientAttack):
     """One step of size eps along the sign of the gradient (Goodfellow, Shlens, Szegedy 2014)."""
 
     kind: ClassVar[str] = "fgsm"
 
-    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    @property
+    def method(self) -> Method:
+        return Method(PGDRule(1, 1.0), NORMS["linf"], LOSSES["ce"], only_last=True)
+
+    def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         return self._verified(images, engine(self.engine).fgsm(network, images, labels, self.eps))
 
     @property
@@ -71,33 +170,123 @@ class FGSM(LinfAttack):
 
     @property
     def request(self) -> str:
-        return self._request(("engine", self.engine, "foolbox"))
+        return self._request(("engine", self.engine, DEFAULT_ENGINE))
 
 
 @dataclass(frozen=True)
-class PGD(LinfAttack):
-    """Projected gradient descent from a random start in the ball (Madry et al. 2018); the last iterate counts.
+class IterativeAttack(GradientAttack):
+    """What PGD and APGD share.
 
-    With `restarts` > 1 an image counts as fooled when any restart fools it. With the engine `foolbox` the random start
-    belongs to the image; with `torchattacks` the library draws it, seeded by the seed and the first image of the batch, so
-    there it depends on the batch size.
+    Args:
+        steps: gradients an image and restart.
+        restarts: random starts; an image counts as fooled when any fools it.
+        seed: of the random starts, which belong to the image.
+        norm: `"linf"` or `"l2"`, the norm of the ball.
+        loss: `"ce"` (cross-entropy), `"dlr"` (Croce and Hein 2020) or `"margin"` (Carlini and Wagner 2017).
+        ladder: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here.
     """
 
     steps: int = DEFAULT_STEPS
-    step_size: float | None = None
     restarts: int = 1
     seed: int = DEFAULT_SEED
+    norm: str = "linf"
+    loss: str = "ce"
+    ladder: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, high in (("steps", 100_000), ("restarts", 1000)):
+            check_whole(f"{name} of {self.kind.upper()}", getattr(self, name), high)
+        draws.checked_seed(self.seed)
+        if self.loss not in LOSSES:
+            raise RequestError(f"the loss is one of {', '.join(LOSSES)}, not {self.loss[:40]!r}")
+        rungs = (*(parse_number(e, "eps", 0, LARGEST_EPS[self.ball], open_low=True) for e in self.ladder), self.eps)
+        if any(low >= high for low, high in pairwise(rungs)):
+            raise RequestError("the budgets of a ladder ascend")
+        object.__setattr__(self, "ladder", rungs[:-1])
+
+    @property
+    def ball(self) -> str:
+        return self.norm
+
+    def _method(self, rule: Rule, last: bool = False) -> Method:
+        return Method(rule, NORMS[self.norm], LOSSES[self.loss], self.restarts, self.seed, last)
+
+    @property
+    def rungs(self) -> list[Self]:
+        return [*(self._rung(eps, self.ladder[:place]) for place, eps in enumerate(self.ladder)), self]
+
+    def _rung(self, eps: float, ladder: tuple[float, ...]) -> Self:
+        return replace(self, eps=eps, ladder=ladder)
+
+    def _parts(self) -> list[str]:
+        """What a label says besides ε and steps."""
+        parts = [f"{name}={getattr(self, name)}" for name, usual in _USUAL if getattr(self, name) != usual]
+        return [*parts, *(["ladder"] if self.ladder else [])]
+
+    def _options(self) -> list[tuple[str, object, object]]:
+        return [
+            ("restarts", self.restarts, 1),
+            ("norm", self.norm, "linf"),
+            ("loss", self.loss, "ce"),
+            ("attack-seed", self.seed, DEFAULT_SEED),
+            ("engine", self.engine, DEFAULT_ENGINE),
+        ]
+
+    def _request(self, *options: tuple[str, object, object]) -> str:
+        alone = super()._request(*options)
+        below = "".join(f"{format_number(eps)}," for eps in self.ladder)
+        return alone.replace("--eps ", f"--eps {below}", 1)
+
+
+_USUAL = (("restarts", 1), ("norm", "linf"), ("loss", "ce"))
+
+
+@dataclass(frozen=True)
+class PGD(IterativeAttack):
+    """Projected gradient descent from a random start in the ball (Madry et al. 2018).
+
+    Our own engine counts an image as fooled when any iterate fools it, the libraries when the last one does. With the engine
+    `foolbox` the random start is that of our own; `torchattacks` draws it, seeded by the seed and the first image of the
+    batch, so there it depends on the batch size.
+
+    Args:
+        step_size: length of a step; ε/4 by default.
+        last: only the last iterate counts; None leaves that to the engine.
+    """
+
+    step_size: float | None = None
+    last: bool | None = None
     kind: ClassVar[str] = "pgd"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        step_size = self.eps / STEP_SIZE_PART if self.step_size is None else self.step_size
-        object.__setattr__(self, "step_size", parse_number(step_size, "step size", 0, 1, open_low=True))
-        for name, high in (("steps", 100_000), ("restarts", 1000)):
-            _check_whole(f"{name} of PGD", getattr(self, name), high)
-        draws.checked_seed(self.seed)
+        usual = self.eps / STEP_SIZE_PART
+        step_size = usual if self.step_size is None else self.step_size
+        object.__setattr__(self, "step_size", parse_number(step_size, "step size", 0, LARGEST_EPS[self.ball], open_low=True))
+        last = self.engine != "native" if self.last is None else self.last
+        object.__setattr__(self, "last", last)
+        if self.ladder and self.step_size != usual:
+            raise RequestError("on a ladder each step is a quarter of ε: leave the step size out, or attack with one ε")
+        if self.engine != "native" and (self.norm != "linf" or self.loss != "ce" or not last or self.ladder):
+            raise RequestError(
+                f"the engine {self.engine} has PGD in the L∞ ball on cross-entropy, one ε and the last iterate"
+            )
 
-    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    @property
+    def method(self) -> Method:
+        assert self.step_size is not None
+        return self._method(PGDRule(self.steps, self.step_size / self.eps), bool(self.last))
+
+    def _rung(self, eps: float, ladder: tuple[float, ...]) -> Self:
+        return replace(self, eps=eps, ladder=ladder, step_size=None)
+
+    def key(self) -> dict[str, Any]:
+        values = asdict(self)
+        usual = {"norm": "linf", "loss": "ce", "ladder": (), "last": self.engine != "native"}
+        return {"kind": self.kind, **{k: v for k, v in values.items() if k not in usual or v != usual[k]}}
+
+    def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         assert self.step_size is not None
         result = images.clone()
         standing = torch.arange(len(images))  # rows no restart has fooled yet
@@ -122,58 +311,46 @@ class PGD(LinfAttack):
         parts = [f"eps={format_number(self.eps)}", f"steps={self.steps}"]
         if self.step_size != self.eps / STEP_SIZE_PART:
             parts.append(f"step_size={format_number(self.step_size)}")
-        if self.restarts > 1:
-            parts.append(f"restarts={self.restarts}")
-        return f"pgd({', '.join(parts)})"
+        if self.engine == "native" and self.last:
+            parts.append("last")
+        return f"pgd({', '.join([*parts, *self._parts()])})"
 
     @property
     def request(self) -> str:
         assert self.step_size is not None
-        return self._request(
+        options = [
             ("steps", self.steps, None),
             ("step-size", format_number(self.step_size), format_number(self.eps / STEP_SIZE_PART)),
-            ("restarts", self.restarts, 1),
-            ("attack-seed", self.seed, DEFAULT_SEED),
-            ("engine", self.engine, "foolbox"),
-        )
+            *self._options(),
+        ]
+        return self._request(*options) + (" --last" if self.engine == "native" and self.last else "")
 
 
 @dataclass(frozen=True)
-class Square(LinfAttack):
-    """Random search with square-shaped changes on the margin (Andriushchenko et al. 2020); asks for logits, not gradients.
+class APGD(IterativeAttack):
+    """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image."""
 
-    Carried out by torchattacks alone, whose draws are seeded by the seed and the first image of the batch, so they depend on
-    the batch size.
-    """
+    steps: int = DEFAULT_APGD_STEPS
+    kind: ClassVar[str] = "apgd"
+    engines: ClassVar[tuple[str, ...]] = ("native",)
 
-    engine: str = "torchattacks"
-    queries: int = DEFAULT_QUERIES
-    seed: int = DEFAULT_SEED
-    kind: ClassVar[str] = "square"
+    @property
+    def method(self) -> Method:
+        return self._method(APGDRule(self.steps))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.engine != "torchattacks":
-            raise RequestError(f"Square is carried out by the engine torchattacks, not by {self.engine}")
-        _check_whole("queries of Square", self.queries, 1_000_000)
-        draws.checked_seed(self.seed)
-
-    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        from robustbench_zs.perturbations.engines import torchattacks_engine
-
-        start = images.clamp(0, 1)  # the library refuses an image at -3e-8
-        found = torchattacks_engine.square(network, start, labels, indices, self.eps, self.queries, self.seed)
-        return self._verified(images, found)
+    def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        raise NotImplementedError
 
     @property
     def label(self) -> str:
-        return f"square(eps={format_number(self.eps)}, queries={self.queries})"
+        return f"apgd({', '.join([f'eps={format_number(self.eps)}', f'steps={self.steps}', *self._parts()])})"
 
     @property
     def request(self) -> str:
-        return self._request(("queries", self.queries, None), ("attack-seed", self.seed, DEFAULT_SEED))
+        return self._request(("steps", self.steps, DEFAULT_APGD_STEPS), *self._options())
 
 
-def _check_whole(name: str, value: object, high: int) -> None:
+def check_whole(name: str, value: object, high: int) -> None:
+    """Raises: RequestError: not a whole number from 1 to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
         raise RequestError(f"{name} must be a whole number from 1 to {high}, not {value!r}")

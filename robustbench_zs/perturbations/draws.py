@@ -16,7 +16,7 @@ from torch import Tensor
 from robustbench_zs.errors import RequestError
 
 LARGEST_SEED = 2**63 - 1
-UNIFORM, GAUSSIAN, RANDOM_START = 1, 2, 3
+UNIFORM, GAUSSIAN, RANDOM_START, RANDOM_RADIUS = 1, 2, 3, 4
 """Uses of randomness. Levels of one kind of noise share their draws, which makes comparing levels more precise."""
 
 

@@ -28,13 +28,14 @@ MOST_BANDS = 4
 BOOTSTRAPS_OF_FIT = 500
 
 _LEVEL = re.compile(
-    r"(?P<kind>gaussian|constant|fgsm|pgd|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
+    r"(?P<kind>gaussian|constant|fgsm|a?pgd|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
 _AXIS = {
     "gaussian": "Gaussian noise, δ",
     "constant": "constant noise, μ",
     "fgsm": "FGSM, ε",
     "pgd": "PGD, ε",
+    "apgd": "APGD, ε",
     "square": "Square, ε",
 }
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation import make_attack
 from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.spec import Form, Scheme, default_block
 from robustbench_zs.perturbations import CleanTop, ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
-from robustbench_zs.perturbations.attacks import LinfAttack
+from robustbench_zs.perturbations.attacks import Attack
+from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.schemes.trainable import TRAINABLE
@@ -133,13 +133,28 @@ class FGSMTable(StudyTable):
     eps: Numbers
 
 
-class PGDTable(StudyTable):
-    kind: Literal["pgd"]
+class IterativeTable(StudyTable):
+    """Several ε form a ladder where they can, unless `ladder` is false."""
+
     eps: Numbers
-    steps: int = 10
-    step_size: Number | None = None
+    steps: int | None = None
     restarts: int = 1
     seed: Seed = 1
+    norm: Literal["linf", "l2"] = "linf"
+    loss: Literal["ce", "dlr", "margin"] = "ce"
+    ladder: bool = True
+
+
+class PGDTable(IterativeTable):
+    kind: Literal["pgd"]
+    step_size: Number | None = None
+    last: bool | None = None
+
+
+class APGDTable(IterativeTable):
+    """APGD always goes by our own engine, whatever the study's."""
+
+    kind: Literal["apgd"]
 
 
 class SquareTable(StudyTable):
@@ -159,7 +174,7 @@ class CleanTable(StudyTable):
 
 
 PerturbationTable = Annotated[
-    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable | SquareTable | CleanTable,
+    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable | APGDTable | SquareTable | CleanTable,
     Field(discriminator="kind"),
 ]
 
@@ -209,7 +224,7 @@ class Study(StudyTable):
     networks: list[str] = Field(default_factory=list, max_length=1000)
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=1000)
     recipe: RecipeTable = RecipeTable()
-    engine: Literal["foolbox", "torchattacks"] = "foolbox"
+    engine: Literal["native", "foolbox", "torchattacks"] = "native"
     perturbations: list[PerturbationTable] = Field(default_factory=list, max_length=1000)
     masking_images: int = Field(60, ge=0, le=100_000)
 
@@ -270,7 +285,7 @@ class Study(StudyTable):
 
     def probe(self) -> MaskingProbe | None:
         """How gradients are checked: at the largest ε of the study; None where it makes no attack or wants no check."""
-        budgets = [p.eps for p in self.all_perturbations() if isinstance(p, LinfAttack)]
+        budgets = [p.eps for p in self.all_perturbations() if isinstance(p, Attack) and p.ball == "linf"]
         if not budgets or not self.masking_images:
             return None
         return MaskingProbe(max(budgets), self.masking_images, queries=PROBE_QUERIES, engine=self.engine)
@@ -288,13 +303,9 @@ class Study(StudyTable):
                     made += [ConstantNoise(mu) for mu in table.mu]
                 case CleanTable():
                     made.append(CleanTop(table.top))
-                case SquareTable():
-                    made += [make_attack("square", eps, queries=table.queries, seed=table.seed) for eps in table.eps]
-                case FGSMTable():
-                    made += [make_attack("fgsm", eps, engine=self.engine) for eps in table.eps]
-                case PGDTable():
-                    made += [
-                        make_attack("pgd", eps, table.steps, table.step_size, table.restarts, table.seed, self.engine)
-                        for eps in table.eps
-                    ]
+                case APGDTable() | SquareTable():
+                    made += make_attacks(table.kind, table.eps, **table.model_dump(exclude={"kind", "eps"}))
+                case FGSMTable() | PGDTable():
+                    options = table.model_dump(exclude={"kind", "eps"})
+                    made += make_attacks(table.kind, table.eps, engine=self.engine, **options)
         return made

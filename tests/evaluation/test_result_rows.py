@@ -17,11 +17,13 @@ from safetensors.torch import save_file
 
 from robustbench_zs.datasets import LabelledImages, load_dataset
 from robustbench_zs.errors import RequestError, UnfinishedError
-from robustbench_zs.evaluation import attack, evaluate, gap, make_attack, wilson_interval
+from robustbench_zs.evaluation import attack, evaluate, gap, wilson_interval
 from robustbench_zs.evaluation import store as store_module
 from robustbench_zs.evaluation.intervals import newcombe_interval
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.perturbations import FGSM, PGD, GaussianNoise, Perturbation, UniformNoise
+from robustbench_zs.perturbations.engines import ENGINES
+from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.training import Checkpoint, read_checkpoint
 from robustbench_zs.training.checkpoint import METADATA_KEY
 
@@ -100,7 +102,7 @@ def test_what_is_unknown_is_null_in_json(checkpoint: Checkpoint) -> None:
     noise, fgsm = json.loads(frame.to_json(orient="records"))
     assert noise["engine"] is None
     assert noise["perturbation_seed"] == 1
-    assert fgsm["engine"] == "foolbox"
+    assert fgsm["engine"] == "native"
     assert fgsm["perturbation_seed"] is None
 
 
@@ -132,7 +134,7 @@ def test_a_network_that_diverged_has_no_right_answer(diverged: Checkpoint) -> No
     assert (row["train_accuracy"], row["test_accuracy"], row["gap"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("engine", ["foolbox", "torchattacks"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["fgsm", "pgd"])
 def test_a_network_that_diverged_can_be_attacked(diverged: Checkpoint, kind: str, engine: str) -> None:
     assert attack([diverged], kind, engine=engine, store=None).iloc[0]["accuracy"] == 0
@@ -148,12 +150,12 @@ def test_attack_takes_budgets_and_has_a_default(checkpoint: Checkpoint) -> None:
 
 @pytest.mark.parametrize(("kind", "expected"), [("fgsm", FGSM(0.1)), ("pgd", PGD(0.1))])
 def test_attacks_are_made_by_name(kind: str, expected: Perturbation) -> None:
-    assert make_attack(kind, "1/10") == expected
+    assert make_attacks(kind, ["1/10"]) == [expected]
 
 
 def test_an_unknown_attack_is_refused_with_those_there_are() -> None:
     with pytest.raises(RequestError, match="allowed are fgsm, pgd"):
-        make_attack("deepfool", 0.1)
+        make_attacks("deepfool", [0.1])
 
 
 def test_gap_is_clean_training_accuracy_less_test_accuracy(checkpoint: Checkpoint) -> None:

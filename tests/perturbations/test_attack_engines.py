@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import Outcomes, measure
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
+from robustbench_zs.perturbations.engines import ENGINES
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
-each_engine = pytest.mark.parametrize("engine", ["foolbox", "torchattacks"])
+each_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +97,12 @@ def test_pgd_finds_the_worst_image_of_a_linear_network(digits: LabelledImages, e
     assert found.correct[clear].tolist() == expected.numpy()[clear].tolist()
 
 
+@pytest.mark.parametrize("engine", ["native", "torchattacks"])
 @pytest.mark.parametrize("eps", [0.05, 0.1])
-def test_the_engines_agree_on_pgd_within_sampling_error(network: nn.Module, digits: LabelledImages, eps: float) -> None:
-    one, other = (outcomes(PGD(eps, engine), network, digits).correct for engine in ("foolbox", "torchattacks"))
+def test_the_engines_agree_on_pgd_within_sampling_error(
+    network: nn.Module, digits: LabelledImages, eps: float, engine: str
+) -> None:
+    one, other = (outcomes(PGD(eps, engine, last=True), network, digits).correct for engine in ("foolbox", engine))
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
     # McNemar's exact test on the images on which they differ
     assert only_one + only_other == 0 or binomtest(only_one, only_one + only_other).pvalue > 0.01
@@ -111,15 +116,17 @@ def test_our_pgd_is_as_strong_as_foolbox_called_directly(network: nn.Module, dig
     model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.LinfPGD(steps=10, abs_stepsize=0.025)
     _, _, fooled = attack(model, digits.images(), digits.labels, epsilons=0.1)
-    ours = torch.from_numpy(outcomes(PGD(0.1), network, digits).correct)
+    ours = torch.from_numpy(outcomes(PGD(0.1, "foolbox"), network, digits).correct)
     only_ours, only_theirs = int((ours & fooled).sum()), int((~ours & ~fooled).sum())
     assert only_ours + only_theirs == 0 or binomtest(only_ours, only_ours + only_theirs).pvalue > 0.01
 
 
-@pytest.mark.parametrize("attack", [FGSM(0.1), PGD(0.1), PGD(0.1, restarts=2)], ids=lambda attack: attack.label)
-def test_with_foolbox_the_batch_size_does_not_matter(
-    network: nn.Module, digits: LabelledImages, attack: Perturbation
+@pytest.mark.parametrize("engine", ["native", "foolbox"])
+@pytest.mark.parametrize("make", [FGSM, PGD, partial(PGD, restarts=2)])
+def test_the_batch_size_does_not_matter(
+    network: nn.Module, digits: LabelledImages, engine: str, make: Callable[[float, str], Perturbation]
 ) -> None:
+    attack = make(0.1, engine)
     small, large = (outcomes(attack, network, digits.first(120), size) for size in (7, 500))
     assert int((small.correct != large.correct).sum()) <= 1
 
@@ -136,7 +143,7 @@ def test_restarts_never_raise_robust_accuracy(network: nn.Module, digits: Labell
     data = digits.first(150)
     found = [outcomes(PGD(0.05, engine, steps=2, restarts=restarts), network, data) for restarts in (1, 2, 4)]
     assert found[0].accuracy >= found[1].accuracy >= found[2].accuracy
-    if engine == "foolbox":  # its first restart is the attack without restarts, image by image
+    if engine != "torchattacks":  # the first restart is the attack without restarts, image by image
         assert not (found[1].correct & ~found[0].correct & ~found[0].near_ties).any()
 
 

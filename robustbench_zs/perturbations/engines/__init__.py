@@ -1,4 +1,4 @@
-"""Who carries an attack out; each engine is imported when it is first used."""
+"""Who carries an attack out: our own engine (`perturbations.native`), or a library, imported when it is first used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-ENGINES = ("foolbox", "torchattacks")
+ENGINES = ("native", "foolbox", "torchattacks")
 
 
 class Engine(Protocol):
-    """L∞ attacks on a network that takes images in [0, 1]; all tensors stay on their device."""
+    """A library's L∞ attacks on a network that takes images in [0, 1]; all tensors stay on their device."""
 
     def fgsm(self, network: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor: ...
 
@@ -30,7 +30,7 @@ class Engine(Protocol):
 
 
 def engine(name: str) -> Engine:
-    """The module of that name in this package.
+    """The module of that library in this package.
 
     Raises:
         RequestError: the library behind it is not installed.

@@ -1,0 +1,78 @@
+"""Attacks as users ask for them: by name, with one budget or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.attacks import (
+    APGD,
+    DEFAULT_APGD_STEPS,
+    DEFAULT_ENGINE,
+    DEFAULT_SEED,
+    DEFAULT_STEPS,
+    FGSM,
+    LARGEST_EPS,
+    PGD,
+)
+from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.black_box import DEFAULT_QUERIES, Square
+from robustbench_zs.perturbations.numbers import parse_number
+from robustbench_zs.schemes import CoefficientLike
+
+ATTACKS = ("fgsm", "pgd", "apgd", "square")
+
+
+def make_attacks(
+    kind: str,
+    budgets: Sequence[CoefficientLike],
+    *,
+    steps: int | None = None,
+    step_size: CoefficientLike | None = None,
+    restarts: int = 1,
+    queries: int = DEFAULT_QUERIES,
+    seed: int = DEFAULT_SEED,
+    engine: str | None = None,
+    norm: str = "linf",
+    loss: str = "ce",
+    last: bool | None = None,
+    ladder: bool = True,
+) -> list[Perturbation]:
+    """One attack a budget, in the order of `budgets`; see the attacks' classes.
+
+    Args:
+        ladder: several budgets of PGD or APGD by our own engine, with the default step size, form a ladder: an image that
+            falls to a smaller one counts as fooled at the larger ones.
+
+    Raises:
+        RequestError: an unknown attack or engine, or a value out of range.
+    """
+    if kind not in ATTACKS:
+        raise RequestError(f"there is no attack {kind[:40]!r}; allowed are {', '.join(ATTACKS)}")
+    if norm not in LARGEST_EPS:
+        raise RequestError(f"the norm is one of {', '.join(LARGEST_EPS)}, not {norm[:40]!r}")
+    levels = [parse_number(eps, "eps", 0, LARGEST_EPS[norm], open_low=True) for eps in budgets]
+    if kind in ("fgsm", "square") and (norm != "linf" or loss != "ce"):
+        raise RequestError(f"{kind} has neither another norm nor another loss")
+    if kind == "square":
+        return [Square(eps, engine or "torchattacks", queries, seed) for eps in levels]
+    engine = engine or DEFAULT_ENGINE
+    if kind == "fgsm":
+        return [FGSM(eps, engine) for eps in levels]
+    climbs = ladder and engine == "native" and step_size is None
+    made: list[Perturbation] = []
+    for eps in levels:
+        common: dict[str, Any] = {
+            "restarts": restarts,
+            "seed": seed,
+            "norm": norm,
+            "loss": loss,
+            "ladder": tuple(sorted({e for e in levels if e < eps})) if climbs else (),
+        }
+        if kind == "apgd":
+            made.append(APGD(eps, engine, DEFAULT_APGD_STEPS if steps is None else steps, **common))
+        else:
+            length: Any = step_size  # text such as '2/255' becomes a float on construction
+            made.append(PGD(eps, engine, DEFAULT_STEPS if steps is None else steps, step_size=length, last=last, **common))
+    return made

@@ -1,0 +1,22 @@
+"""Our own engine: gradient attacks that spend steps only on images that are still classified rightly."""
+
+from robustbench_zs.perturbations.native.budgets import Bisection, Budgets, Ladder
+from robustbench_zs.perturbations.native.losses import LOSSES
+from robustbench_zs.perturbations.native.norms import NORMS
+from robustbench_zs.perturbations.native.rules import APGDRule, PGDRule, Rule
+from robustbench_zs.perturbations.native.search import Found, Images, Method, search
+
+__all__ = [
+    "LOSSES",
+    "NORMS",
+    "APGDRule",
+    "Bisection",
+    "Budgets",
+    "Found",
+    "Images",
+    "Ladder",
+    "Method",
+    "PGDRule",
+    "Rule",
+    "search",
+]

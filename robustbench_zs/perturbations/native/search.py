@@ -1,0 +1,270 @@
+"""The search for adversarial examples among the images that still stand.
+
+Robust accuracy asks one thing of each image: is there an example in its ball? So an image leaves as soon as one is found,
+and the next one takes its place: the network always sees full batches. Each row of the batch has its own image, ε, restart
+and number of steps, so images do not wait for each other. Random starts belong to the image, and an example counts only
+where the decision is clear of rounding, so what is found does not depend on who shares the batch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from robustbench_zs.perturbations.native.budgets import Budgets
+from robustbench_zs.perturbations.native.losses import Loss, margin
+from robustbench_zs.perturbations.native.norms import Norm
+from robustbench_zs.perturbations.native.rules import Rows, Rule
+
+CLEAR = 1e-4
+"""An example counts where the other class leads by more than this part of the largest |logit|. The network's rounding is
+some hundred times smaller, so a network that sees the example in other company decides the same."""
+
+LOOK_FIRST = 0.5
+"""Where more than this share of iterates fools, a look without gradients comes first. A look costs about as much as a
+gradient: it pays if it spares that many."""
+
+
+class Images(Protocol):
+    """Labelled images that are read by index."""
+
+    @property
+    def labels(self) -> Tensor: ...
+
+    def images(self, indices: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found for N images.
+
+    Args:
+        fooled_at: N, distance of the nearest example found from its image under `Bisection`, else the ε it was found at;
+            infinite where none was.
+        close_at: N, the smallest ε at which some iterate was wrong, but not clearly; infinite where none was.
+        examples: N×C×H×W on the device, the example, or the last iterate where there is none; None unless asked for.
+    """
+
+    fooled_at: npt.NDArray[np.float64]
+    close_at: npt.NDArray[np.float64]
+    examples: Tensor | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """How iterates move, in which ball, to make what larger.
+
+    Args:
+        restarts: random starts an ε.
+        seed: of the random starts; None starts at the image itself.
+        only_last: only the iterate after the last step counts, as in the libraries.
+    """
+
+    rule: Rule
+    norm: Norm
+    loss: Loss
+    restarts: int = 1
+    seed: int | None = None
+    only_last: bool = False
+
+
+def search(
+    network: nn.Module,
+    data: Images,
+    chosen: Sequence[int],
+    method: Method,
+    budgets: Budgets,
+    *,
+    device: torch.device,
+    batch_size: int,
+    numbers: Sequence[int] | None = None,
+    examples: bool = False,
+) -> Found:
+    """Attack images: each for itself as far as results go, `batch_size` at a time as far as the network sees.
+
+    Args:
+        network: in evaluation mode, its parameters without gradients, on `device`.
+        chosen: places in `data` of the N images; they should be right when clean.
+        numbers: N, the number of each image, to which its random starts belong; `chosen` by default.
+        examples: whether the images found are wanted.
+    """
+    return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
+
+
+class _Search:
+    def __init__(
+        self,
+        network: nn.Module,
+        data: Images,
+        chosen: Sequence[int],
+        method: Method,
+        budgets: Budgets,
+        device: torch.device,
+        batch_size: int,
+        numbers: Sequence[int] | None,
+        examples: bool,
+    ) -> None:
+        self.network, self.data, self.method, self.budgets = network, data, method, budgets
+        self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
+        self.numbers = self.chosen if numbers is None else torch.as_tensor(np.asarray(numbers, dtype=np.int64))
+        self.device, self.batch_size = device, batch_size
+        n = len(self.chosen)
+        self.fooled_at, self.close_at = np.full(n, np.inf), np.full(n, np.inf)
+        self.keep_examples = examples
+        self.examples: Tensor | None = None
+        self.queue = deque((place, budgets.first(), 0) for place in range(n))  # image, ε, restart
+        self.steps = method.rule.steps
+        self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them fooled
+        self.fell = np.zeros(self.steps + 1)
+
+    def run(self) -> Found:
+        climbing: Rows = {}  # rows whose gradient is wanted
+        looking: Rows = {}  # rows that are looked at before a gradient is spent on them
+        while True:
+            if (_count(climbing) < self.batch_size and _count(looking) and not self.queue) or (
+                _count(looking) >= self.batch_size
+            ):
+                part, looking = _split(looking, self.batch_size)
+                climbing = _joined(climbing, self._look(part))
+                continue
+            room = self.batch_size - _count(climbing)
+            if room > 0 and self.queue:
+                climbing = _joined(climbing, self._begin(min(room, len(self.queue))))
+            if not _count(climbing):
+                return Found(self.fooled_at, self.close_at, self.examples)
+            part, climbing = _split(climbing, self.batch_size)
+            moved = self._climb(part)
+            first = self._looked_at_first(moved)
+            looking = _joined(looking, _select(moved, first))
+            climbing = _joined(climbing, _select(moved, ~first))
+
+    def _begin(self, count: int) -> Rows:
+        tries = [self.queue.popleft() for _ in range(count)]
+        places = torch.tensor([place for place, _, _ in tries])
+        x0 = self.data.images(self.chosen[places]).to(self.device)
+        eps = torch.tensor([e for _, e, _ in tries], dtype=x0.dtype, device=self.device)
+        rows: Rows = {
+            "place": places,
+            "budget": torch.tensor([e for _, e, _ in tries], dtype=torch.float64),
+            "restart": torch.tensor([r for _, _, r in tries]),
+            "x0": x0,
+            "y": self.data.labels[self.chosen[places]].to(self.device),
+            "eps": eps,
+            "step": torch.zeros(count, dtype=torch.int64, device=self.device),
+        }
+        rows["x"] = x0 if self.method.seed is None else self._starts(rows)
+        self.method.rule.begin(rows)
+        return rows
+
+    def _starts(self, rows: Rows) -> Tensor:
+        x = rows["x0"].clone()
+        for restart in rows["restart"].unique().tolist():
+            mine = (rows["restart"] == restart).nonzero()[:, 0]
+            there = mine.to(self.device)
+            numbers = self.numbers[rows["place"][mine]]
+            assert self.method.seed is not None
+            x[there] = self.method.norm.start(rows["x0"][there], rows["eps"][there], self.method.seed, int(restart), numbers)
+        return x
+
+    def _climb(self, rows: Rows) -> Rows:
+        """Rows that still stand, one step on."""
+        x = rows["x"].detach().requires_grad_()
+        with torch.enable_grad():
+            logits = self.network(x)
+            losses = self.method.loss(logits, rows["y"])
+            (gradient,) = torch.autograd.grad(losses.sum(), x)
+        stands = self._judge(rows, logits.detach())
+        rows = _select(rows, stands)
+        gradient = torch.nan_to_num(gradient[stands], nan=0.0, posinf=0.0, neginf=0.0)
+        self.method.rule.move(rows, losses.detach()[stands], gradient, self.method.norm)
+        rows["step"] = rows["step"] + 1
+        return rows
+
+    def _look(self, rows: Rows) -> Rows:
+        """Rows that still stand and have steps left."""
+        with torch.no_grad():
+            logits = self.network(rows["x"])
+        rows = _select(rows, self._judge(rows, logits))
+        ended = rows["step"] == self.steps
+        self._end(_select(rows, ended), fooled=False)
+        return _select(rows, ~ended)
+
+    def _looked_at_first(self, rows: Rows) -> Tensor:
+        if self.method.only_last:
+            return rows["step"] == self.steps
+        share = (self.fell + 1) / (self.seen + 4)
+        by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)
+        by_step[self.steps] = True  # no gradient is wanted there
+        return by_step[rows["step"]]
+
+    def _judge(self, rows: Rows, logits: Tensor) -> Tensor:
+        """Which rows stand; those that fell are written down."""
+        counts = rows["step"] >= (self.steps if self.method.only_last else 0)
+        finite = torch.isfinite(logits).all(1)
+        lead = margin(logits, rows["y"])
+        clear = lead > CLEAR * logits.abs().amax(1)
+        fooled = counts & (clear | ~finite)  # logits that are not finite are no right answer
+        close = counts & ~fooled & (lead.abs() <= CLEAR * logits.abs().amax(1))
+        if close.any():
+            at = _select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
+            np.minimum.at(self.close_at, at["place"].numpy(), at["budget"].numpy())
+        steps, fell = rows["step"].cpu().numpy(), fooled.cpu().numpy()
+        np.add.at(self.seen, steps, 1)
+        np.add.at(self.fell, steps[fell], 1)
+        self._end(_select(rows, fooled), fooled=True)
+        return ~fooled
+
+    def _end(self, rows: Rows, fooled: bool) -> None:
+        """Attempts that ended: what was found, and what comes next for these images."""
+        if not _count(rows):
+            return
+        if self.keep_examples:
+            if self.examples is None:
+                self.examples = rows["x0"].new_empty((len(self.chosen), *rows["x0"].shape[1:]))
+            new = torch.from_numpy(np.isinf(self.fooled_at[rows["place"].numpy()])) | fooled
+            self.examples[rows["place"][new].to(self.device)] = rows["x"][new.to(self.device)]
+        distances = self.method.norm.distance(rows["x"], rows["x0"]).double().cpu() if fooled else [np.inf] * _count(rows)
+        tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), distances, strict=True)
+        for place, eps, restart, distance in tries:
+            if not fooled and restart + 1 < self.method.restarts:
+                self.queue.append((place, eps, restart + 1))
+                continue
+            at = min(eps, float(distance))
+            following = self.budgets.after(place, eps, at if fooled else np.inf)
+            if fooled:
+                self.fooled_at[place] = min(self.fooled_at[place], self.budgets.noted(eps, at))
+            if following is not None:
+                self.queue.append((place, following, 0))
+
+
+def _count(rows: Rows) -> int:
+    return len(rows["place"]) if rows else 0
+
+
+def _select(rows: Rows, which: Tensor) -> Rows:
+    """The rows that a mask keeps; rows that stay on the CPU are chosen there."""
+    here = which.cpu()
+    if bool(here.all()):
+        return dict(rows)
+    return {name: values[which if values.device == which.device else here] for name, values in rows.items()}
+
+
+def _split(rows: Rows, count: int) -> tuple[Rows, Rows]:
+    if _count(rows) <= count:
+        return rows, {}
+    return {name: v[:count] for name, v in rows.items()}, {name: v[count:] for name, v in rows.items()}
+
+
+def _joined(first: Rows, second: Rows) -> Rows:
+    if not _count(first):
+        return second
+    if not _count(second):
+        return first
+    return {name: torch.cat([values, second[name]]) for name, values in first.items()}
