@@ -185,11 +185,12 @@ def test_apgd_checks_at_the_steps_of_its_paper() -> None:
 
 def test_l2_examples_of_a_linear_network_lie_along_its_gradient() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2, bias=False)).requires_grad_(False)
+    linear = nn.Linear(64, 2, bias=False)
+    network = nn.Sequential(nn.Flatten(), linear).requires_grad_(False)
     pixels = torch.full((40, 1, 8, 8), 8, dtype=torch.uint8)
     logits = network(LabelledImages(pixels, torch.zeros(40, dtype=torch.int64), 2, levels=17).images())
     data = LabelledImages(pixels, logits.argmax(1), 2, levels=17)
-    weight = network[1].weight
+    weight = linear.weight
     lead = float((logits[0, 0] - logits[0, 1]).abs())
     nearest = lead / float((weight[0] - weight[1]).norm())  # distance to the boundary
     assert 0 < nearest < 0.5
