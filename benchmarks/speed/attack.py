@@ -1,0 +1,117 @@
+"""Seconds of PGD: ours, torchattacks and foolbox on the same network, images, ε and steps, with robust accuracy beside them.
+
+`python benchmarks/speed/attack.py CHECKPOINT --data-dir DIR` takes the engines in turn, round after round, in one run, and
+prints medians with the range over rounds as a Markdown table. Each engine is called as its documentation has it; each figure
+holds the clean pass where there is one, and the classification of what came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zs.datasets import Split, load_dataset
+from robustbench_zs.evaluation import measure
+from robustbench_zs.memory import keep_freed_memory
+from robustbench_zs.perturbations import PGD, parse_number
+from robustbench_zs.training import read_checkpoint
+
+CPU = torch.device("cpu")
+LIBRARY_BATCH = 250
+Standing = Callable[[nn.Module, Split, float, int], int]
+
+
+def ours(network: nn.Module, data: Split, eps: float, steps: int) -> int:
+    clean = measure(network, data, None, device=CPU, batch_size=256)
+    return int(measure(network, data, PGD(eps, steps=steps), device=CPU, batch_size=256, clean=clean).correct.sum())
+
+
+def by_torchattacks(network: nn.Module, data: Split, eps: float, steps: int) -> int:
+    import torchattacks
+
+    attack = torchattacks.PGD(network, eps=eps, alpha=eps / 4, steps=steps)
+    return _standing(network, data, attack)
+
+
+def by_foolbox(network: nn.Module, data: Split, eps: float, steps: int) -> int:
+    import foolbox
+
+    model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.LinfPGD(steps=steps, rel_stepsize=0.25)
+    return _standing(network, data, lambda images, labels: attack.run(model, images, labels, epsilon=eps))
+
+
+def _standing(network: nn.Module, data: Split, attack: Callable[[Tensor, Tensor], Tensor]) -> int:
+    right = 0
+    for part in torch.arange(len(data)).split(LIBRARY_BATCH):
+        labels = data.labels[part]
+        examples = attack(data.images(part), labels)
+        with torch.no_grad():
+            right += int((network(examples).argmax(1) == labels).sum())
+    return right
+
+
+ENGINES: dict[str, Standing] = {"ours": ours, "torchattacks": by_torchattacks, "foolbox": by_foolbox}
+
+
+def _serve(pipe: Any, engine: str, path: str, data_dir: str | None, examples: int, steps: int) -> None:
+    """In a process of its own: neither memory that one engine keeps nor its threads help or hinder another."""
+    checkpoint = read_checkpoint(path)
+    data = load_dataset(checkpoint.header.dataset.name, data_dir, None, examples).test
+    network = checkpoint.network().eval()
+    if engine == "ours":  # as `zsbench attack` does it
+        keep_freed_memory()
+        network = network.to(memory_format=torch.channels_last)
+    while (eps := pipe.recv()) is not None:
+        start = time.perf_counter()
+        standing = ENGINES[engine](network, data, eps, steps)
+        pipe.send((time.perf_counter() - start, standing))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--examples", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--eps", nargs="+", default=["8/255", "2/255", "1/255"])
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for engine in ENGINES:
+        pipes[engine], there = context.Pipe()
+        job = (there, engine, given.checkpoint, given.data_dir, given.examples, given.steps)
+        processes.append(context.Process(target=_serve, args=job))
+        processes[-1].start()
+    seconds: dict[tuple[str, str], list[float]] = {(eps, engine): [] for eps in given.eps for engine in ENGINES}
+    standing: dict[tuple[str, str], int] = {}
+    for _ in range(given.rounds):
+        for case in seconds:
+            pipes[case[1]].send(parse_number(case[0], "eps", 0, 1))
+            took, standing[case] = pipes[case[1]].recv()
+            seconds[case].append(took)
+    for engine in ENGINES:
+        pipes[engine].send(None)
+    for process in processes:
+        process.join()
+    print(f"PGD-{given.steps}, {given.examples} images, {platform.platform()}, {torch.get_num_threads()} threads\n")
+    print("| ε | engine | seconds, median | range | ours faster | robust accuracy, % |")
+    print("|---|---|--:|--:|--:|--:|")
+    for (eps, engine), times in seconds.items():
+        median = statistics.median(times)
+        faster = median / statistics.median(seconds[eps, "ours"])
+        share = 100 * standing[eps, engine] / given.examples
+        print(f"| {eps} | {engine} | {median:.1f} | {min(times):.1f} to {max(times):.1f} | {faster:.1f} | {share:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
