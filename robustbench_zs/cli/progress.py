@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,9 @@ class Progress:
     def epoch(self, task: TrainingTask, epoch: Epoch) -> None:
         """One epoch of one network is done."""
         name = f"{task.network.name} seed {task.seed}"
-        note = f"loss {epoch.loss:.3f}, test {epoch.test_accuracy:.1f}%"
+        note = f"loss {epoch.loss:.3f}"
+        if math.isfinite(epoch.test_accuracy):  # it is not taken after every epoch
+            note += f", test {epoch.test_accuracy:.1f}%"
         self._show(name, task.recipe.epochs, note, completed=epoch.epoch)
         if epoch.epoch == task.recipe.epochs or epoch.diverged:
             ending = "diverged" if epoch.diverged else "trained"

@@ -66,7 +66,7 @@ class DatasetHeader(Part):
 
 
 class EpochHeader(Part):
-    """One epoch; a number that was not finite is null."""
+    """One epoch; a number that was not finite, or a test accuracy that was not taken, is null."""
 
     epoch: int
     learning_rate: float

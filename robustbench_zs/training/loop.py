@@ -26,12 +26,17 @@ from robustbench_zs.training.streams import stream
 
 TEST_BATCH = 512
 
+TEST_SHARE = 0.1
+"""How much of a training's time testing may take as it goes: where test images are many beside the training images, it is
+left out after some of the epochs."""
+
 
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch gave: mean loss, running training accuracy and test accuracy in percent, seconds it took.
 
-    `block_parameters` are the trainable parameters of the scheme at its end, None without any.
+    The test accuracy is NaN where it was not taken, see `tested_after`. `block_parameters` are the trainable parameters of
+    the scheme at its end, None without any.
     """
 
     epoch: int
@@ -193,13 +198,14 @@ def fit(
             sums += step(shares, len(batch))
         loss_sum, correct = group.sum(sums).tolist()
         group.share_buffers(network)
+        tested = tested_after(number + 1, recipe, training.images, len(test)) or not math.isfinite(loss_sum)
         training.add(
             Epoch(
                 epoch=number + 1,
                 learning_rate=rate,
                 loss=loss_sum / used,
                 train_accuracy=100 * correct / used,
-                test_accuracy=_accuracy(network, test, device, group),
+                test_accuracy=_accuracy(network, test, device, group) if tested else math.nan,
                 seconds=time.perf_counter() - start,
                 block_parameters=_block_parameters(network),
             )
@@ -207,6 +213,13 @@ def fit(
         if group.first and training.state_due:
             training.write()
     return training.finish()
+
+
+def tested_after(epoch: int, recipe: Recipe, images: int, test_images: int) -> bool:
+    """Whether the test accuracy is taken after an epoch, counted from 1: always after the last one, and where it chooses the
+    weights; besides as often as `TEST_SHARE` allows, for which a gradient counts as three classifications."""
+    every = math.ceil(test_images / (3 * images * TEST_SHARE))
+    return recipe.weights == "best" or epoch == recipe.epochs or epoch % every == 0
 
 
 class Step:

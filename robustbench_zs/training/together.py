@@ -6,6 +6,7 @@ own place or on who is in the others: a network trained alone fills the other pl
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import cast
@@ -18,7 +19,7 @@ from robustbench_zs.datasets import Split
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import joined, part_of, stack
 from robustbench_zs.training.feed import Share
-from robustbench_zs.training.loop import TEST_BATCH, Epoch, Training, set_rate, sgd
+from robustbench_zs.training.loop import TEST_BATCH, Epoch, Training, set_rate, sgd, tested_after
 
 
 class Stack:
@@ -106,7 +107,8 @@ def fit_together(trainings: Sequence[Training], places: int, test: Split, device
             batches = [share[0] for share in shares]
             batches += batches[:1] * (places - len(batches))
             sums += stack.step(*side_by_side(batches))
-        accuracies = stack.accuracies(test, device)
+        tested = tested_after(number + 1, recipe, trainings[0].images, len(test)) or not bool(torch.isfinite(sums).all())
+        accuracies = stack.accuracies(test, device) if tested else [math.nan] * places
         seconds = (time.perf_counter() - start) / len(trainings)
         for index, (training, (loss, correct)) in enumerate(zip(trainings, sums.tolist(), strict=False)):
             if training.ended:

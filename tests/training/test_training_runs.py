@@ -12,6 +12,7 @@ from torch import nn
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, train, training_table
+from robustbench_zs.training import loop
 from robustbench_zs.training.loop import Epoch, fit
 
 NETWORK = "zerosnet20-opt:widths=4-8-16"
@@ -205,3 +206,16 @@ def test_the_table_has_a_row_for_each_checkpoint(checkpoint: Checkpoint, diverge
     assert table["epochs"].tolist() == [8, 1]
     assert table["zero_stable"].tolist() == [True, True]
     assert table["moduli"][0] == pytest.approx([1, 1 / 3, 1 / 3])
+
+
+def test_testing_takes_a_tenth_of_the_time_and_changes_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [e for e in range(1, 21) if loop.tested_after(e, Recipe(20, 32, 0.1), 200, 360)] == [6, 12, 18, 20]  # the demo
+    assert all(loop.tested_after(e, Recipe(160, 128, 0.1), 50_000, 10_000) for e in range(1, 161))  # CIFAR
+    assert all(loop.tested_after(e, Recipe(20, 32, 0.1, weights="best"), 200, 360) for e in range(1, 21))
+    recipe = Recipe(3, 16, 0.05)
+    seldom = train_small(tmp_path / "seldom", recipe, train_examples=40, test_examples=60)[0]
+    assert [epoch.test_accuracy is None for epoch in seldom.header.history] == [True, True, False]
+    monkeypatch.setattr("robustbench_zs.training.loop.TEST_SHARE", 1e9)
+    always = train_small(tmp_path / "always", recipe, train_examples=40, test_examples=60)[0]
+    assert [epoch.test_accuracy is None for epoch in always.header.history] == [False, False, False]
+    assert same_weights(seldom, always)
