@@ -14,11 +14,33 @@ if TYPE_CHECKING:
     from robustbench_zs.analysis.check_masking import masking
     from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
     from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
-    from robustbench_zs.evaluation import Model, ResultsStore, attack, evaluate, gap, measure, wilson_interval
+    from robustbench_zs.evaluation import (
+        Model,
+        ResultsStore,
+        attack,
+        corruptions,
+        evaluate,
+        gap,
+        mean_corruption_error,
+        measure,
+        robustness_curve,
+        transfer_attack,
+        wilson_interval,
+    )
     from robustbench_zs.gate import Baseline, Rule, read_baseline
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.multistep import MultistepResNet
-    from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, Square, UniformNoise
+    from robustbench_zs.perturbations import (
+        APGD,
+        FGSM,
+        PGD,
+        AutoAttack,
+        ConstantNoise,
+        GaussianNoise,
+        Perturbation,
+        Square,
+        UniformNoise,
+    )
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
     from robustbench_zs.schemes.table import roots_table
     from robustbench_zs.studies import Study, check, load_study, make_baseline, make_plan, report, run_study
@@ -32,10 +54,32 @@ _HOMES = {
     "datasets": ("Dataset", "LabelledImages", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
     "gate": ("Baseline", "Rule", "read_baseline"),
-    "evaluation": ("Model", "ResultsStore", "attack", "evaluate", "gap", "measure", "wilson_interval"),
+    "evaluation": (
+        "Model",
+        "ResultsStore",
+        "attack",
+        "corruptions",
+        "evaluate",
+        "gap",
+        "mean_corruption_error",
+        "measure",
+        "robustness_curve",
+        "transfer_attack",
+        "wilson_interval",
+    ),
     "networks": ("NetworkSpec", "network_from_name"),
     "networks.multistep": ("MultistepResNet",),
-    "perturbations": ("FGSM", "PGD", "ConstantNoise", "GaussianNoise", "Perturbation", "Square", "UniformNoise"),
+    "perturbations": (
+        "APGD",
+        "FGSM",
+        "PGD",
+        "AutoAttack",
+        "ConstantNoise",
+        "GaussianNoise",
+        "Perturbation",
+        "Square",
+        "UniformNoise",
+    ),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
     "schemes.table": ("roots_table",),
     "studies": ("Study", "check", "load_study", "make_baseline", "make_plan", "report", "run_study"),
@@ -44,8 +88,10 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "APGD",
     "FGSM",
     "PGD",
+    "AutoAttack",
     "Baseline",
     "Checkpoint",
     "ConstantNoise",
@@ -69,6 +115,7 @@ __all__ = [
     "attack",
     "catalog",
     "check",
+    "corruptions",
     "degradation_by_verdict",
     "evaluate",
     "gap",
@@ -77,6 +124,7 @@ __all__ = [
     "make_baseline",
     "make_plan",
     "masking",
+    "mean_corruption_error",
     "measure",
     "network_from_name",
     "one_step",
@@ -86,11 +134,13 @@ __all__ = [
     "read_checkpoint",
     "recipe_from_name",
     "report",
+    "robustness_curve",
     "roots_table",
     "run_study",
     "scheme_from_name",
     "third_order",
     "train",
+    "transfer_attack",
     "two_step",
     "wilson_interval",
 ]

@@ -13,9 +13,17 @@ from robustbench_zs.errors import RequestError
 
 @click.command(cls=Command)
 @checkpoint_arguments
+@click.option(
+    "--from",
+    "from_",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="SOURCE",
+    help="Attack the checkpoint SOURCE and show the examples to each CHECKPOINT; may be repeated.",
+)
 @click.option("--fgsm", is_flag=True, help="One step along the sign of the gradient.")
 @click.option("--pgd", is_flag=True, help="Projected gradient descent in the L∞ ball from a random start.")
-@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd, apgd or square (random search without gradients).")
+@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd, apgd, autoattack or square.")
 @click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1, L2 0.5]")
 @click.option("--steps", type=int, metavar="N", help="Steps of PGD or APGD.  [default: 10; APGD 100]")
 @click.option("--step-size", metavar="A", help="Step of PGD.  [default: ε/4]")
@@ -29,7 +37,9 @@ from robustbench_zs.errors import RequestError
 @click.option("--queries", type=int, default=1000, show_default=True, metavar="N", help="Queries of Square, an image.")
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
 @click.option(
-    "--engine", type=click.Choice(["native", "foolbox", "torchattacks"]), help="[default: native; Square torchattacks]"
+    "--engine",
+    type=click.Choice(["native", "foolbox", "torchattacks"]),
+    help="[default: native; AutoAttack and Square torchattacks]",
 )
 @output_options
 def attack(
@@ -43,6 +53,7 @@ def attack(
     batch_size: int,
     device: str | None,
     threads: int | None,
+    from_: tuple[Path, ...],
     fgsm: bool,
     pgd: bool,
     name: str | None,
@@ -60,20 +71,43 @@ def attack(
     format_: str | None,
     output: Path | None,
 ) -> None:
-    """Robust accuracy of checkpoints under an L∞ attack.
+    """Robust accuracy of checkpoints under an attack.
 
     Without CHECKPOINT: all below checkpoints/. An image that is wrong when clean counts as wrong and is not attacked.
 
     \b
     zsbench attack --pgd
     zsbench attack --fgsm --eps 2/255,8/255
+    zsbench attack --pgd --from SOURCE CHECKPOINT…
     """
     kinds = [kind for kind, wanted in (("fgsm", fgsm), ("pgd", pgd), (name, name is not None)) if wanted and kind]
     if len(kinds) != 1:
         raise RequestError("give one of --fgsm, --pgd or --attack NAME, for example `zsbench attack --pgd`")
     from robustbench_zs.evaluation import attack as attack_checkpoints
+    from robustbench_zs.evaluation import transfer_attack
     from robustbench_zs.workers import available_cores
 
+    if from_:
+        if len(eps or ()) > 1 or step_size or restarts != 1 or loss != "ce" or engine not in (None, "native"):
+            raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
+        frame = transfer_attack(
+            from_,
+            sources(checkpoints, model, weights, classes),
+            kinds[0],
+            eps=eps[0] if eps else None,
+            steps=steps,
+            norm=norm,
+            seed=attack_seed,
+            dataset=dataset,
+            data_dir=data_dir,
+            examples=examples,
+            batch_size=batch_size,
+            device=device,
+            threads=threads,
+            workers=available_cores(),
+        )
+        emit_results(frame, format_, output)
+        return
     frame = attack_checkpoints(
         sources(checkpoints, model, weights, classes),
         kinds[0],

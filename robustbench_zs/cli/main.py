@@ -17,6 +17,8 @@ import robustbench_zs
 from robustbench_zs.cli.attack import attack
 from robustbench_zs.cli.check import baseline, check
 from robustbench_zs.cli.command import fail_to_standard_error
+from robustbench_zs.cli.corruptions import corruptions
+from robustbench_zs.cli.curve import curve
 from robustbench_zs.cli.evaluate import evaluate
 from robustbench_zs.cli.gap import gap
 from robustbench_zs.cli.masking import masking
@@ -43,7 +45,7 @@ def cli() -> None:
     """
 
 
-for command in (roots, networks, train, evaluate, attack, masking, gap, run, report, baseline, check):
+for command in (roots, networks, train, evaluate, attack, curve, corruptions, masking, gap, run, report, baseline, check):
     cli.add_command(command)
 
 

@@ -15,11 +15,13 @@ from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
-from robustbench_zs.evaluation.outcomes import Outcomes, measure, measure_rungs, searches
+from robustbench_zs.evaluation.outcomes import Outcomes, measure, measure_fgsm, measure_rungs, searches
+from robustbench_zs.evaluation.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
 from robustbench_zs.memory import keep_freed_memory
-from robustbench_zs.perturbations import GradientAttack, Perturbation
+from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
+from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
@@ -43,7 +45,7 @@ OnResult = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """Evaluate one network: `items` pairs a split with a perturbation (None: clean), `probe` is made on the test images."""
+    """Evaluate one network: `items` pairs a split with a perturbation (None: clean); the rest takes test images."""
 
     source: Source
     dataset: str
@@ -57,6 +59,7 @@ class EvaluationTask:
     device: str
     threads: int
     probe: MaskingProbe | None = None
+    curve: EpsSearch | None = None
 
 
 Results = dict[tuple[str, Perturbation | None], Outcomes]
@@ -68,10 +71,11 @@ class Evaluated:
 
     outcomes: Results
     evidence: Evidence | None
+    distances: Distances | None = None
 
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
-    """Every item of a task and its probe, from the store where they are there, else computed and stored."""
+    """Every item of a task, its probe and its curve, from the store where they are there, else computed and stored."""
     keep_freed_memory()
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
@@ -93,23 +97,44 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     def network() -> nn.Module:
         return subject.module.to(device).to(memory_format=torch.channels_last)
 
+    def recalled(split: str, perturbation: Perturbation | None, key: ResultKey) -> Outcomes | None:
+        return results.get((split, perturbation)) or (store.get(key) if store else None)
+
     def outcomes(split: str, perturbation: Perturbation | None) -> Outcomes:
-        if (split, perturbation) in results:
-            return results[split, perturbation]
         data = dataset.split(split)
         key = ResultKey.of(subject.digest, data.digest, split, perturbation, len(data))
-        found = store.get(key) if store else None
+        found = recalled(split, perturbation, key)
         if found is None:
+            if isinstance(perturbation, FGSM) and perturbation.engine == "native":
+                fgsm(split)
+                return results[split, perturbation]
             if searches(perturbation):
                 climb(split, perturbation)
                 return results[split, perturbation]
-            clean = outcomes(split, None) if perturbation is not None else None
+            before = outcomes(split, None) if perturbation is not None else None
+            for attack in perturbation.prior if isinstance(perturbation, Attack) else ():
+                assert before is not None
+                before = before.where_also(outcomes(split, attack))
             start = time.perf_counter()
-            found = measure(network(), data, perturbation, device=device, batch_size=task.batch_size, clean=clean)
+            found = measure(network(), data, perturbation, device=device, batch_size=task.batch_size, clean=before)
             if store:
                 store.put(key, found, time.perf_counter() - start)
         results[split, perturbation] = found
         return found
+
+    def fgsm(split: str) -> None:
+        """Measure FGSM at all ε of the task that are not known, from one gradient an image."""
+        data = dataset.split(split)
+        wanted = [p for s, p in task.items if s == split and isinstance(p, FGSM) and p.engine == "native"]
+        keys = {p: ResultKey.of(subject.digest, data.digest, split, p, len(data)) for p in wanted}
+        attacks = [p for p in wanted if recalled(split, p, keys[p]) is None]
+        clean = outcomes(split, None)
+        start = time.perf_counter()
+        made = measure_fgsm(network(), data, attacks, device=device, batch_size=task.batch_size, clean=clean)
+        for attack, found in made.items():
+            results[split, attack] = found
+            if store:
+                store.put(keys[attack], found, (time.perf_counter() - start) / len(made))
 
     def climb(split: str, wanted: GradientAttack) -> None:
         """Measure the rest of the longest ladder of the task that holds the attack, in one pass from what is known."""
@@ -118,8 +143,8 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         longest = max(ladders, key=lambda p: len(p.rungs), default=wanted)
         keys = [ResultKey.of(subject.digest, data.digest, split, rung, len(data)) for rung in longest.rungs]
         known, skip = outcomes(split, None), 0
-        while store and longest.rungs[skip] != wanted and (stored := store.get(keys[skip])):
-            known, skip = stored, skip + 1
+        while longest.rungs[skip] != wanted and (there := recalled(split, longest.rungs[skip], keys[skip])):
+            known, skip = there, skip + 1
         start = time.perf_counter()
         made = measure_rungs(network(), data, longest, device=device, batch_size=task.batch_size, start=known, skip=skip)
         for key, (rung, found) in zip(keys[skip:], made.items(), strict=True):
@@ -127,21 +152,35 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
             if store:
                 store.put(key, found, (time.perf_counter() - start) / len(made))
 
+    def probed(probe: MaskingProbe) -> Evidence:
+        key = probe.key(subject.digest, dataset.test)
+        evidence = store.evidence(key) if store else None
+        if evidence is None:
+            clean = outcomes("test", None)
+            start = time.perf_counter()
+            evidence = probe_network(network(), dataset.test, clean, probe, device=device, batch_size=task.batch_size)
+            if store:
+                store.put_evidence(key, evidence, time.perf_counter() - start)
+        send("gradient masking")
+        return evidence
+
+    def searched(curve: EpsSearch) -> Distances:
+        key = curve.key(subject.digest, dataset.test)
+        distances = store.distances(key) if store else None
+        if distances is None:
+            clean = outcomes("test", None)
+            start = time.perf_counter()
+            distances = smallest_eps(network(), dataset.test, clean, curve, device=device, batch_size=task.batch_size)
+            if store:
+                store.put_distances(key, distances, time.perf_counter() - start)
+        send("smallest ε")
+        return distances
+
     for split, perturbation in task.items:
         outcomes(split, perturbation)
         send(perturbation.label if perturbation else f"clean {split}")
-    if task.probe is None:
-        return Evaluated(results, None)
-    key = task.probe.key(subject.digest, dataset.test)
-    evidence = store.evidence(key) if store else None
-    if evidence is None:
-        clean = outcomes("test", None)
-        start = time.perf_counter()
-        evidence = probe_network(network(), dataset.test, clean, task.probe, device=device, batch_size=task.batch_size)
-        if store:
-            store.put_evidence(key, evidence, time.perf_counter() - start)
-    send("gradient masking")
-    return Evaluated(results, evidence)
+    evidence = probed(task.probe) if task.probe else None
+    return Evaluated(results, evidence, searched(task.curve) if task.curve else None)
 
 
 def evaluate(
@@ -217,16 +256,16 @@ def attack(
     """Robust accuracy of each checkpoint under an attack; rows and further options as for `evaluate`.
 
     Args:
-        kind: `"fgsm"`, `"pgd"`, `"apgd"` or `"square"`.
+        kind: `"fgsm"`, `"pgd"`, `"apgd"`, `"autoattack"` or `"square"`.
         eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3, for
             digits 0.1, and for L2 0.5.
-        steps: of PGD (10 by default) and APGD (100).
+        steps: of PGD, also of the one before AutoAttack (10 by default), and of APGD (100).
         step_size (ε/4 by default): of PGD.
         restarts, norm (`"linf"`, `"l2"`), loss (`"ce"`, `"dlr"`, `"margin"`), ladder: of PGD and APGD, see `make_attacks`.
         last: whether only PGD's last iterate counts; any one does by default.
         queries: of Square.
-        seed: of PGD, APGD and Square.
-        engine: `"native"` (the default), `"foolbox"` or `"torchattacks"`, which alone has Square.
+        seed: of all but FGSM.
+        engine: `"native"` (the default), `"foolbox"` or `"torchattacks"`, which alone has AutoAttack and Square.
 
     Raises:
         RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
@@ -354,8 +393,9 @@ def run_sources(
     store: str | Path | None,
     on_result: OnResult | None,
     probes: Sequence[MaskingProbe | None] = (),
+    curves: Sequence[EpsSearch | None] = (),
 ) -> list[Evaluated]:
-    """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe."""
+    """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe and curve."""
     if not 1 <= batch_size <= 1_000_000:
         raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
     execution = choose_execution(len(sources), device, threads, workers)
@@ -374,11 +414,14 @@ def run_sources(
                     device=execution.device,
                     threads=execution.threads,
                     probe=probe,
+                    curve=curve,
                     **limits,
                 ),
             ),
         )
-        for source, (items, limits), probe in zip(sources, plans, probes or [None] * len(sources), strict=True)
+        for source, (items, limits), probe, curve in zip(
+            sources, plans, probes or [None] * len(sources), curves or [None] * len(sources), strict=True
+        )
     ]
     if store is not None:
         known = ResultsStore(store)
@@ -436,6 +479,21 @@ def result_row(
         "ci_low": low,
         "ci_high": high,
         "drop": clean.accuracy - outcomes.accuracy if perturbation is None or perturbation.kind != "clean" else None,
+    }
+
+
+def curve_row(subject: Subject, dataset: str, clean: Outcomes, distances: Distances, how: EpsSearch) -> dict[str, Any]:
+    """One row of robust accuracy against ε, see `curve_of`."""
+    return {
+        **_identity(subject),
+        "dataset": dataset,
+        "seed": subject.seed,
+        "perturbation_seed": how.pgd.seed,
+        "norm": how.pgd.norm,
+        "steps": how.pgd.steps,
+        "examples": len(distances),
+        "clean_accuracy": clean.accuracy,
+        **curve_of(distances, how.pgd.eps),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.memory import enough_memory_or
-from robustbench_zs.perturbations import GradientAttack, Perturbation
+from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
+from robustbench_zs.perturbations.native import LOSSES, NORMS, fooled_or_close
 
 EVALUATION_VERSION = 1
 """Raised when a change of the code changes outcomes; results of another version are not reused."""
@@ -36,6 +37,10 @@ class Outcomes:
     def accuracy(self) -> float:
         """Percent."""
         return 100 * float(self.correct.mean())
+
+    def where_also(self, other: Outcomes) -> Outcomes:
+        """Right only where both are; a near tie where either is one."""
+        return Outcomes(self.correct & other.correct, self.near_ties | other.near_ties)
 
 
 @contextmanager
@@ -85,7 +90,7 @@ def measure(
 
     Args:
         network: on `device`; see `evaluation_mode`.
-        clean: outcomes of the same network on the same clean images.
+        clean: outcomes of the same network on the same clean images, or under the attacks before this one.
 
     Raises:
         UnfinishedError: out of memory.
@@ -147,6 +152,38 @@ def measure_rungs(
         correct[chosen] = found.fooled_at > rung.eps
         near_ties[chosen] = correct[chosen] & (found.close_at <= rung.eps)
         made[rung] = Outcomes(correct, near_ties)
+    return made
+
+
+def measure_fgsm(
+    network: nn.Module,
+    data: Split,
+    attacks: Sequence[FGSM],
+    *,
+    device: torch.device,
+    batch_size: int,
+    clean: Outcomes,
+) -> dict[FGSM, Outcomes]:
+    """FGSM at several ε from one gradient an image, by our own engine; images that are wrong when clean are not attacked.
+
+    Raises:
+        UnfinishedError: out of memory.
+    """
+    made = {attack: Outcomes(clean.correct.copy(), clean.near_ties.copy()) for attack in attacks}
+    norm, loss = NORMS["linf"], LOSSES["ce"]
+    with _memory(batch_size), evaluation_mode(network):
+        for indices in torch.from_numpy(np.flatnonzero(clean.correct)).split(batch_size):
+            images, labels = data.images(indices).to(device), data.labels[indices].to(device)
+            x = images.clone().requires_grad_()
+            with torch.enable_grad():
+                (gradient,) = torch.autograd.grad(loss(network(x), labels).sum(), x)
+            ascent = norm.ascent(torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+            for attack, outcomes in made.items():
+                eps = torch.full((len(images),), attack.eps, device=device)
+                with torch.no_grad():
+                    fooled, close = fooled_or_close(network(norm.project(images + attack.eps * ascent, images, eps)), labels)
+                outcomes.correct[indices.numpy()] = (~fooled).cpu().numpy()
+                outcomes.near_ties[indices.numpy()] = close.cpu().numpy()
     return made
 
 

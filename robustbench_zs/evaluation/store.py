@@ -15,6 +15,7 @@ from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
+from robustbench_zs.evaluation.smallest_eps import Distances
 from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import Perturbation
 
@@ -27,7 +28,7 @@ CLEAN = canonical_json({"kind": "clean"})
 APPLICATION_ID = 0x7A736265
 """What SQLite keeps in the file to say whose it is."""
 
-TABLES = 3
+TABLES = 4
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -54,6 +55,13 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 CREATE TABLE IF NOT EXISTS evidence (
     key TEXT PRIMARY KEY,
     evidence TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    environment TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS distances (
+    key TEXT PRIMARY KEY,
+    distances BLOB NOT NULL,
     seconds REAL NOT NULL,
     environment TEXT NOT NULL,
     created TEXT NOT NULL
@@ -158,6 +166,18 @@ class ResultsStore:
         row = (key, evidence.model_dump_json(), *_origin(seconds))
         with self._connection() as connection:
             connection.execute(f"INSERT OR IGNORE INTO evidence VALUES ({', '.join('?' * len(row))})", row)
+
+    def distances(self, key: str) -> Distances | None:
+        """The distances stored under an `EpsSearch.key`, if they are there."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT distances FROM distances WHERE key = ?", (key,)).fetchone()
+        return None if row is None else np.frombuffer(row[0], "<f8").astype(np.float64)
+
+    def put_distances(self, key: str, distances: Distances, seconds: float) -> None:
+        """Store distances; if another process was first, its row stays."""
+        row = (key, distances.astype("<f8").tobytes(), *_origin(seconds))
+        with self._connection() as connection:
+            connection.execute(f"INSERT OR IGNORE INTO distances VALUES ({', '.join('?' * len(row))})", row)
 
     def remember_checkpoint(self, training_key: str, weights_digest: str, path: Path, header: str) -> None:
         """Note what was trained, so that a report can be made again without the weights."""

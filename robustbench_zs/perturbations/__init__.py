@@ -1,6 +1,7 @@
 """Noise and attacks: an image batch in, an image batch out."""
 
 from robustbench_zs.perturbations.attacks import APGD, FGSM, PGD, Attack, GradientAttack
+from robustbench_zs.perturbations.auto_attack import AutoAttack
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.black_box import Square
 from robustbench_zs.perturbations.clean import CleanTop
@@ -12,6 +13,7 @@ __all__ = [
     "FGSM",
     "PGD",
     "Attack",
+    "AutoAttack",
     "CleanTop",
     "ConstantNoise",
     "GaussianNoise",

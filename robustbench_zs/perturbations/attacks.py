@@ -55,11 +55,17 @@ class Attack(Perturbation):
         """The norm of the ball, `linf` or `l2`."""
         return "linf"
 
-    def _request(self, *options: tuple[str, object, object]) -> str:
-        """`attack --KIND --eps ε` and the options, each a name, a value and the default that need not be said."""
+    @property
+    def prior(self) -> tuple[Attack, ...]:
+        """Attacks that go before this one: an image that one of them fools counts as fooled here."""
+        return ()
+
+    def _request(self, *options: tuple[str, object, object], below: Sequence[float] = ()) -> str:
+        """`attack --KIND --eps ε` and the options, each a name, a value and the default that need not be said; `below` are
+        the smaller ε of a ladder."""
         said = [f"--{name} {value}" for name, value, default in options if value != default]
         kind = f"--{self.kind}" if self.kind in ("fgsm", "pgd") else f"--attack {self.kind}"
-        return " ".join([f"attack {kind} --eps {format_number(self.eps)}", *said])
+        return " ".join([f"attack {kind} --eps {','.join(map(format_number, (*below, self.eps)))}", *said])
 
     def _verified(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """The examples, clipped to the ball and to [0, 1].
@@ -233,11 +239,6 @@ class IterativeAttack(GradientAttack):
             ("engine", self.engine, DEFAULT_ENGINE),
         ]
 
-    def _request(self, *options: tuple[str, object, object]) -> str:
-        alone = super()._request(*options)
-        below = "".join(f"{format_number(eps)}," for eps in self.ladder)
-        return alone.replace("--eps ", f"--eps {below}", 1)
-
 
 _USUAL = (("restarts", 1), ("norm", "linf"), ("loss", "ce"))
 
@@ -323,7 +324,7 @@ class PGD(IterativeAttack):
             ("step-size", format_number(self.step_size), format_number(self.eps / STEP_SIZE_PART)),
             *self._options(),
         ]
-        return self._request(*options) + (" --last" if self.engine == "native" and self.last else "")
+        return self._request(*options, below=self.ladder) + (" --last" if self.engine == "native" and self.last else "")
 
 
 @dataclass(frozen=True)
@@ -347,7 +348,7 @@ class APGD(IterativeAttack):
 
     @property
     def request(self) -> str:
-        return self._request(("steps", self.steps, DEFAULT_APGD_STEPS), *self._options())
+        return self._request(("steps", self.steps, DEFAULT_APGD_STEPS), *self._options(), below=self.ladder)
 
 
 def check_whole(name: str, value: object, high: int) -> None:

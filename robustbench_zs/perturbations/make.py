@@ -16,12 +16,13 @@ from robustbench_zs.perturbations.attacks import (
     LARGEST_EPS,
     PGD,
 )
+from robustbench_zs.perturbations.auto_attack import AutoAttack
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.black_box import DEFAULT_QUERIES, Square
 from robustbench_zs.perturbations.numbers import parse_number
 from robustbench_zs.schemes import CoefficientLike
 
-ATTACKS = ("fgsm", "pgd", "apgd", "square")
+ATTACKS = ("fgsm", "pgd", "apgd", "autoattack", "square")
 
 
 def make_attacks(
@@ -57,6 +58,11 @@ def make_attacks(
         raise RequestError(f"{kind} has neither another norm nor another loss")
     if kind == "square":
         return [Square(eps, engine or "torchattacks", queries, seed) for eps in levels]
+    if kind == "autoattack":
+        if loss != "ce" or step_size is not None or last is not None:
+            raise RequestError("autoattack has its own losses and steps; of the PGD before it choose steps and restarts")
+        first = make_attacks("pgd", budgets, steps=steps, restarts=restarts, seed=seed, norm=norm, ladder=ladder)
+        return [AutoAttack(p.eps, engine or "torchattacks", norm, seed, p) for p in first if isinstance(p, PGD)]
     engine = engine or DEFAULT_ENGINE
     if kind == "fgsm":
         return [FGSM(eps, engine) for eps in levels]

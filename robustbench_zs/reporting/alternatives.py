@@ -66,6 +66,16 @@ def plane_text(schemes: Mapping[str, MultistepScheme], beside: Mapping[str, str]
     return f"Characteristic roots in the complex plane with the unit circle, a panel a scheme. {_listed(items)}."
 
 
+def curves_text(curves: pd.DataFrame) -> str:
+    """The figure of robust accuracy against ε."""
+    items = []
+    for network, group in curves.groupby("network", sort=False):
+        accuracy = np.array(group["robust_accuracy"].tolist()).mean(0)
+        eps, half = group["eps"].iloc[0], len(accuracy) // 2
+        items.append(f"{network} {accuracy[0]:.1f}% clean, {accuracy[half]:.1f}% at ε = {eps[half]:.3g}")
+    return f"Robust accuracy against ε, a line a network. {_listed(items)}."
+
+
 def examples_text(examples: pd.DataFrame) -> str:
     """The figure of example images."""
     items = []

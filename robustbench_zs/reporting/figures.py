@@ -28,7 +28,7 @@ MOST_BANDS = 4
 BOOTSTRAPS_OF_FIT = 500
 
 _LEVEL = re.compile(
-    r"(?P<kind>gaussian|constant|fgsm|a?pgd|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
+    r"(?P<kind>gaussian|constant|fgsm|a?pgd|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
 _AXIS = {
     "gaussian": "Gaussian noise, δ",
@@ -36,6 +36,7 @@ _AXIS = {
     "fgsm": "FGSM, ε",
     "pgd": "PGD, ε",
     "apgd": "APGD, ε",
+    "autoattack": "AutoAttack, ε",
     "square": "Square, ε",
 }
 
@@ -190,6 +191,38 @@ def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
     )
     axis.set(xlabel="moduli of the roots", ylabel="accuracy, %")
     axis.legend(title=None)
+    return figure
+
+
+def robustness_curves(curves: pd.DataFrame) -> Figure:
+    """Robust accuracy against ε, a line a network, mean over its seeds; up to `MOST_BANDS` networks have the band between
+    the lowest and the highest seed.
+
+    Args:
+        curves: rows of `evaluation.curve_row`.
+    """
+    order = with_largest_modulus(curves).drop_duplicates("network").sort_values("largest_modulus", kind="stable")
+    label = "scheme" if order["scheme"].notna().all() and order["scheme"].is_unique else "network"
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(7.6, 4.2), layout="constrained")
+        axis = figure.subplots()
+    for (_, row), colour in zip(order.iterrows(), sns.color_palette("viridis_r", len(order)), strict=True):
+        group = curves[curves["network"] == row["network"]]
+        accuracy = np.array(group["robust_accuracy"].tolist())
+        modulus = f"  (|ρ| = {row['largest_modulus']:.2f})" if pd.notna(row["largest_modulus"]) else ""
+        style = "--" if row["zero_stable"] is False else "-"
+        eps = group["eps"].iloc[0]
+        axis.plot(eps, accuracy.mean(0), style, color=colour, label=f"{row[label]}{modulus}")
+        if len(order) <= MOST_BANDS and len(group) > 1:
+            axis.fill_between(eps, accuracy.min(0), accuracy.max(0), color=colour, alpha=0.15, linewidth=0)
+    norm = {"linf": "L∞", "l2": "L2"}[str(curves["norm"].iloc[0])]
+    axis.set(
+        xlabel=f"ε ({norm}); dashed: not zero-stable",
+        ylabel="robust accuracy, % (upper bound)",
+        ylim=(0, None),
+        xlim=(0, None),
+    )
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
     return figure
 
 

@@ -28,6 +28,7 @@ from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
 from robustbench_zs.analysis.masking import flagged_networks, masking_sentences
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, perturbed
+from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matrix, transfer_sentence
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
 from robustbench_zs.reporting.html import write_html
@@ -67,7 +68,7 @@ class StudyFacts:
 MOST_PANELS = 30
 """Of roots in the complex plane, a panel a scheme."""
 
-PICTURES = ("accuracy", "degradation", "roots", "plane", "examples")
+PICTURES = ("accuracy", "degradation", "roots", "plane", "curves", "examples")
 
 
 def write_report(
@@ -77,6 +78,8 @@ def write_report(
     gaps: pd.DataFrame,
     masking: pd.DataFrame,
     redraw: bool = True,
+    transfers: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
 ) -> None:
     """Write `report.md`, one CSV a table and the figures into `folder`.
 
@@ -85,6 +88,8 @@ def write_report(
         gaps: one row a network, see `evaluation.gap_row`.
         masking: one row a probed network and check, see `analysis.masking.masking_rows`.
         redraw: draw the figures even if those in the folder show the same results; drawing takes seconds.
+        transfers: one row a network that was attacked and one that saw the examples, see `evaluation.transfer_rows`.
+        curves: one row a network with its robust accuracy against ε, see `evaluation.curve_row`.
 
     Raises:
         UnfinishedError: the folder cannot be written.
@@ -121,6 +126,13 @@ def write_report(
         **layouts,
         **({"masking": masking} if len(masking) else {}),
     }
+    if transfers is not None and len(transfers):
+        csv["transfer"] = csv_ready(transfers)
+        csv["transfer_by_verdict"] = transfer_by_verdict(transfers)
+        layouts["transfer_matrix"] = csv["transfer_matrix"] = tables.transfer_matrix_table(transfer_matrix(transfers))
+    if curves is not None and len(curves):
+        csv["curves"] = csv_ready(curves)
+        layouts["smallest_eps"] = tables.smallest_eps_table(curves)
     if facts.paper:
         csv["against_paper"] = against_paper(facts.paper, accuracy_cells(results, gaps), facts.paper_networks)
     shown = {
@@ -129,10 +141,12 @@ def write_report(
         "correlations": tables.correlation_table(correlations),
         **({"against_paper": tables.against_paper_table(csv["against_paper"])} if "against_paper" in csv else {}),
     }
+    if "transfer_by_verdict" in csv:
+        shown["transfer_by_verdict"] = tables.transfer_by_verdict_table(csv["transfer_by_verdict"])
     finished = folder / "report.md"  # written last, so where it stands the figures are those of results.csv
     if redraw or not _drawn(folder, csv["results"].to_csv(index=False)):
         finished.unlink(missing_ok=True)
-        _draw(folder, results, facts.schemes)
+        _draw(folder, results, facts.schemes, curves)
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
@@ -140,7 +154,8 @@ def write_report(
         if len(frame):
             write_atomically(folder / f"{name}.tex", latex_table(frame))
     examples = examples_of(folder, set(results["digest"]))
-    text = _render(facts, results, degradation, correlations, conclusions, shown, masking, examples)
+    transferred = transfer_sentence(csv["transfer_by_verdict"]) if "transfer_by_verdict" in csv else None
+    text = _render(facts, results, degradation, correlations, conclusions, shown, masking, examples, transferred, curves)
     for name in PICTURES:
         if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
@@ -177,7 +192,7 @@ def _drawn(folder: Path, results: str) -> bool:
     return all((folder / name).is_file() for name in linked)
 
 
-def _draw(folder: Path, results: pd.DataFrame, schemes: Mapping[str, MultistepScheme]) -> None:
+def _draw(folder: Path, results: pd.DataFrame, schemes: Mapping[str, MultistepScheme], curves: pd.DataFrame | None) -> None:
     from robustbench_zs.reporting import figures
 
     drawings = (
@@ -185,6 +200,7 @@ def _draw(folder: Path, results: pd.DataFrame, schemes: Mapping[str, MultistepSc
         figures.degradation_against_modulus(results),
         figures.accuracy_by_roots(results),
         figures.roots_in_the_plane(schemes, _beside_schemes(results)) if schemes else None,
+        figures.robustness_curves(curves) if curves is not None and len(curves) else None,
     )
     for name, figure in zip(PICTURES, drawings, strict=False):
         path = folder / f"{name}.png"
@@ -205,7 +221,7 @@ def _beside_schemes(results: pd.DataFrame) -> dict[str, str]:
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with lists as text."""
-    lists = [c for c in ("moduli", "block_moduli") if c in frame]
+    lists = [str(c) for c in frame if any(isinstance(v, list) for v in frame[c])]
     return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in lists})
 
 
@@ -227,6 +243,17 @@ def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame, pre
             f"{len(best)} outcomes."
         )
     return sentences
+
+
+def _curve_sentence(curves: pd.DataFrame | None) -> list[str]:
+    """How the largest modulus goes with the ε that fools half of the images; nothing without curves."""
+    if curves is None or curves.empty:
+        return []
+    found = modulus_correlations(curves.dropna(subset=["median_eps"]), "median_eps")
+    if found.empty:
+        return []
+    text = _correlation_text(found.iloc[0])
+    return [f"Largest root modulus and the ε that fools half of the images right when clean: {text}."]
 
 
 def _drops_text(correlations: pd.DataFrame) -> str:
@@ -275,6 +302,8 @@ def _render(
     shown: dict[str, pd.DataFrame],
     masking: pd.DataFrame,
     examples: pd.DataFrame | None,
+    transferred: str | None,
+    curves: pd.DataFrame | None,
 ) -> str:
     template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False, autoescape=False)
@@ -290,14 +319,18 @@ def _render(
         dataset=first.dataset.name,
         train_examples=first.dataset.train_examples,
         test_examples=int(results["examples"].iloc[0]),
-        sentences=summary_sentences(degradation, correlations, conclusions["predictors"]),
+        sentences=[
+            *summary_sentences(degradation, correlations, conclusions["predictors"]),
+            *([transferred] if transferred else []),
+            *_curve_sentence(curves),
+        ],
         correlations=correlations,
         attacked=bool(results["engine"].notna().any()),
         masking=tables.markdown(tables.masking_table(masking)) if len(masking) else None,
         masking_sentences=masking_sentences(masking),
         flag=tables.FLAG,
         shown={name: tables.markdown(table) if len(table) else "No perturbation." for name, table in shown.items()},
-        alternatives=_alternatives(results, facts.schemes, examples),
+        alternatives=_alternatives(results, facts.schemes, examples, curves),
         requests=tables.markdown(_requests_table(facts.requests, results)) if any(facts.requests.values()) else None,
         compared=tables.markdown(tables.compared_predictors_table(best_predictors(conclusions["predictors"]))),
         predictors=tables.markdown(tables.predictor_table(conclusions["predictors"])),
@@ -319,7 +352,7 @@ def _render(
 
 
 def _alternatives(
-    results: pd.DataFrame, schemes: Mapping[str, MultistepScheme], examples: pd.DataFrame | None
+    results: pd.DataFrame, schemes: Mapping[str, MultistepScheme], examples: pd.DataFrame | None, curves: pd.DataFrame | None
 ) -> dict[str, str]:
     from robustbench_zs.reporting import alternatives
 
@@ -328,6 +361,7 @@ def _alternatives(
         "degradation": alternatives.degradation_text(results),
         "roots": alternatives.roots_text(results),
         "plane": alternatives.plane_text(schemes, _beside_schemes(results)),
+        "curves": "" if curves is None or curves.empty else alternatives.curves_text(curves),
         "examples": "" if examples is None else alternatives.examples_text(examples),
     }
     return {name: re.sub(r"[\[\]\\\n]", " ", text) for name, text in texts.items()}

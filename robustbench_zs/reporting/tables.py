@@ -118,6 +118,54 @@ def masking_table(masking: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def smallest_eps_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """One row a network: the ε that fool a quarter, half and three quarters of the images right when clean, over seeds."""
+    rows = []
+    for network, group in curves.groupby("network", sort=False):
+        first, cells = group.iloc[0], {}
+        for title, column in (("25%", "eps_25"), ("50%", "median_eps"), ("75%", "eps_75")):
+            values = pd.to_numeric(group[column])
+            beyond = f"> {first['eps'][-1]:.4f}"
+            cells[title] = beyond if values.isna().any() else _fine(values)
+        rows.append(
+            {
+                "Network": network,
+                "Moduli of roots": moduli_text(first["moduli"]),
+                "Z. stab.": verdict(first["zero_stable"]),
+                **cells,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _fine(values: pd.Series) -> str:
+    return f"{values.mean():.4f}" + (f" ± {values.std():.4f}" if len(values) > 1 else "")
+
+
+def transfer_matrix_table(matrix: pd.DataFrame) -> pd.DataFrame:
+    """A row a network that was attacked, a column a network that saw the examples; the network's own in bold."""
+    rows = []
+    for source, cells in matrix.iterrows():
+        texts = {str(n): "–" if pd.isna(v) else f"**{v:.1f}**" if n == source else f"{v:.1f}" for n, v in cells.items()}
+        rows.append({"Network": source, **texts})
+    return pd.DataFrame(rows)
+
+
+def transfer_by_verdict_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `transfer_by_verdict`."""
+    return pd.DataFrame(
+        {
+            "Examples of": [_capital(of) for of in summary["examples_of"]],
+            "Shown to": [to or "–" for to in summary["shown_to"]],
+            "Fooled, %": [
+                estimate(*n, digits=1)
+                for n in zip(summary["fooled"], summary["fooled_low"], summary["fooled_high"], strict=True)
+            ],
+            "Pairs": summary["pairs"],
+        }
+    )
+
+
 def degradation_table(degradation: pd.DataFrame) -> pd.DataFrame:
     """Mean drops of both groups and their difference, in points."""
     return pd.DataFrame(
@@ -265,7 +313,19 @@ def markdown(table: pd.DataFrame) -> str:
     def cell(value: object) -> str:
         return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
-    text_columns = {"Network", "Finding", "Outcome", "Perturbation", "Dataset", "Scheme", "Study", "Phase", "Scaled down"}
+    text_columns = {
+        "Network",
+        "Finding",
+        "Outcome",
+        "Perturbation",
+        "Dataset",
+        "Scheme",
+        "Study",
+        "Phase",
+        "Scaled down",
+        "Examples of",
+        "Shown to",
+    }
     text_columns |= {"Predictor", "Best", "Compared with", "Command"}
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",

@@ -110,7 +110,9 @@ def measure_study(
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
-    loaded = loaded.model_copy(update={"masking_images": 0})  # a check compares outcomes only
+    loaded = loaded.model_copy(
+        update={"masking_images": 0, "transfer": None, "curve": None}
+    )  # a check compares outcomes only
     if models is None:
         if loaded.full_recipe().precision == "auto" and recipe and recipe.get("precision") in get_args(Precision):
             loaded = loaded.with_precision(recipe["precision"])

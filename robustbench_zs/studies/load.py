@@ -14,8 +14,11 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.measurement import Measurement, MeasurementScale
 from robustbench_zs.studies.study import (
+    APGDTable,
+    AutoAttackTable,
     CleanTable,
     ConstantTable,
+    CurveTable,
     DatasetTable,
     FGSMTable,
     GaussianTable,
@@ -26,6 +29,7 @@ from robustbench_zs.studies.study import (
     SquareTable,
     Study,
     StudyTable,
+    TransferTable,
     UniformTable,
 )
 
@@ -171,8 +175,12 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
         "constant": ConstantTable,
         "fgsm": FGSMTable,
         "pgd": PGDTable,
+        "apgd": APGDTable,
+        "autoattack": AutoAttackTable,
         "square": SquareTable,
         "clean": CleanTable,
+        "transfer": TransferTable,
+        "curve": CurveTable,
     }
     owner: type[StudyTable] = Study
     for part in location[:-1]:

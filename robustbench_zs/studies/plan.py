@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_zs.evaluation.masking import MaskingProbe
-from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.evaluation.smallest_eps import EpsSearch
+from robustbench_zs.perturbations import FGSM, PGD, Perturbation
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.train import TrainingTask, choose_device
 
@@ -29,13 +30,25 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class EvaluateStep:
-    """Evaluate the network of one training step on all items, and with `probe` its gradients."""
+    """Evaluate the network of one training step on all items, with `probe` its gradients, with `curve` the smallest ε."""
 
     id: str
     task: TrainingTask
     items: Items
     needs: tuple[str, ...]
     probe: MaskingProbe | None = None
+    curve: EpsSearch | None = None
+
+
+@dataclass(frozen=True)
+class TransferStep:
+    """Attack the network of one training step and show the examples to those of others."""
+
+    id: str
+    task: TrainingTask
+    targets: tuple[TrainingTask, ...]
+    attack: FGSM | PGD
+    needs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class ReportStep:
     needs: tuple[str, ...]
 
 
-Step = TrainStep | EvaluateStep | ReportStep
+Step = TrainStep | EvaluateStep | TransferStep | ReportStep
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,10 @@ class Plan:
     @property
     def evaluations(self) -> tuple[EvaluateStep, ...]:
         return tuple(step for step in self.steps if isinstance(step, EvaluateStep))
+
+    @property
+    def transfers(self) -> tuple[TransferStep, ...]:
+        return tuple(step for step in self.steps if isinstance(step, TransferStep))
 
     @property
     def report(self) -> ReportStep:
@@ -78,11 +95,17 @@ class Plan:
                     "kind": type(step).__name__.removesuffix("Step").lower(),
                     "network": task.network.name if task else None,
                     "seed": task.seed if task else None,
-                    "evaluations": len(step.items) if isinstance(step, EvaluateStep) else None,
+                    "evaluations": _evaluations(step),
                     "needs": list(step.needs),
                 }
             )
         return pd.DataFrame(rows).astype({"seed": "Int64", "evaluations": "Int64"})
+
+
+def _evaluations(step: Step) -> int | None:
+    if isinstance(step, TransferStep):
+        return len(step.targets)
+    return len(step.items) if isinstance(step, EvaluateStep) else None
 
 
 def make_plan(
@@ -97,6 +120,7 @@ def make_plan(
     """
     recipe = study.full_recipe().for_device(str(choose_device(None)))
     items: Items = (("train", None), ("test", None), *(("test", p) for p in study.all_perturbations()))
+    curve = study.curve.search() if study.curve else None
     steps: list[Step] = []
     for seed in study.seeds:
         for spec in study.specs():
@@ -113,6 +137,14 @@ def make_plan(
             )
             train = TrainStep(f"train {spec.name} seed {seed}", task)
             probe = study.probe() if seed == study.seeds[0] else None
-            steps += [train, EvaluateStep(f"evaluate {spec.name} seed {seed}", task, items, (train.id,), probe)]
-    evaluations = tuple(step.id for step in steps if isinstance(step, EvaluateStep))
-    return Plan(study, (*steps, ReportStep("report", Path(reports) / study.name, evaluations)))
+            evaluated = f"evaluate {spec.name} seed {seed}"
+            steps += [train, EvaluateStep(evaluated, task, items, (train.id,), probe, curve)]
+    if study.transfer:
+        first = [step for step in steps if isinstance(step, TrainStep) and step.task.seed == study.seeds[0]]
+        targets, needs = tuple(step.task for step in first), tuple(step.id for step in first)
+        steps += [
+            TransferStep(f"transfer {step.task.network.name}", step.task, targets, study.transfer.attack(), needs)
+            for step in first
+        ]
+    done = tuple(step.id for step in steps if not isinstance(step, TrainStep))
+    return Plan(study, (*steps, ReportStep("report", Path(reports) / study.name, done)))

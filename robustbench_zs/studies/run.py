@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.evaluate import (
     DEFAULT_BATCH_SIZE,
     EvaluationTask,
+    curve_row,
     evaluate_one,
     frame_of_rows,
     gap_row,
@@ -25,8 +26,10 @@ from robustbench_zs.evaluation.evaluate import (
 )
 from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import Outcomes
+from robustbench_zs.evaluation.smallest_eps import Distances
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
+from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
 from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
@@ -34,7 +37,7 @@ from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measure import run_measurement
 from robustbench_zs.studies.measurement import Measurement
-from robustbench_zs.studies.plan import EvaluateStep, Plan, make_plan
+from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep, make_plan
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.checkpoint import Checkpoint, Header
 from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
@@ -84,6 +87,7 @@ class Status:
     untrained: tuple[EvaluateStep, ...]
     unevaluated: tuple[EvaluateStep, ...]
     known: dict[str, Known]
+    unshown: tuple[TransferStep, ...] = ()
 
 
 def run_study(
@@ -205,7 +209,34 @@ def complete(
         for _ in run_jobs(jobs, at_a_time, lambda index, event: on_event(dealt[index][0][event[0]].task, event[1])):
             pass
         status = plan_status(plan, store)
-    return Completed(plan, status, trained, len(todo))
+    if status.unshown:
+        execution = _execution(plan, len(status.unshown), device, threads, workers)
+        shows = [
+            Job(transfer_one, (_transfer_task(step, execution, str(store.path), batch_size),)) for step in status.unshown
+        ]
+        at_a_time = workers if execution.device == "cpu" else 1
+        for _ in run_jobs(shows, at_a_time, lambda index, label: on_event(status.unshown[index].task, label)):
+            pass
+    return Completed(plan, status, trained, len(todo) + len(status.unshown))
+
+
+def _transfer_task(step: TransferStep, execution: Execution, store: str, batch_size: int) -> TransferTask:
+    source, targets = step.task.existing(), [target.existing() for target in step.targets]
+    assert source is not None
+    return TransferTask(
+        source=source,
+        targets=tuple(target for target in targets if target is not None),
+        attack=step.attack,
+        dataset=step.task.dataset,
+        data_dir=step.task.data_dir,
+        train_examples=step.task.train_examples,
+        test_examples=step.task.test_examples,
+        image_size=step.task.image_size,
+        store=store,
+        batch_size=batch_size,
+        device=execution.device,
+        threads=execution.threads,
+    )
 
 
 def _report(done: Completed, store: ResultsStore) -> StudyResult:
@@ -274,6 +305,7 @@ def run_networks(
             device=execution.device,
             threads=execution.threads,
             probe=step.probe,
+            curve=step.curve,
         )
         evaluate_one(task, partial(_send, send, index))
 
@@ -293,12 +325,41 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
             untrained.append(step)
             continue
         found[step.id] = known
-        if any(outcomes is None for outcomes in stored_outcomes(step, known.digest, store).values()):
+        outcomes = stored_outcomes(step, known.digest, store).values()
+        if None in outcomes or (step.curve and stored_distances(step, known.digest, store) is None):
             # Without the weights what is missing can only be had by training again.
             (unevaluated if known.checkpoint else untrained).append(step)
         elif step.probe and known.checkpoint and stored_evidence(step, known.digest, store) is None:
             unevaluated.append(step)
-    return Status(tuple(untrained), tuple(unevaluated), found)
+    steps = {step.task: step for step in plan.evaluations}
+    unshown = []
+    for transfer in plan.transfers:
+        taking_part = [steps[task] for task in (transfer.task, *transfer.targets)]
+        if any(step in untrained for step in taking_part):
+            unshown.append(transfer)
+        elif any(shown is None for shown in stored_transfers(transfer, steps, found, store)):
+            unshown.append(transfer)
+            # Without the weights what is missing can only be had by training again.
+            untrained += [step for step in dict.fromkeys(taking_part) if found[step.id].checkpoint is None]
+    return Status(tuple(untrained), tuple(unevaluated), found, tuple(unshown))
+
+
+def stored_transfers(
+    transfer: TransferStep, steps: Mapping[TrainingTask, EvaluateStep], known: Mapping[str, Known], store: ResultsStore
+) -> list[Shown | None]:
+    """What the store has of each target on the examples, in the order of the targets."""
+    data = transfer.task.load_dataset().test
+    perturbation = transfer_of(_subject(known[steps[transfer.task].id]), transfer.attack)
+    found = []
+    for task in transfer.targets:
+        digest = known[steps[task].id].digest
+        outcomes, clean = (store.get(ResultKey.of(digest, data.digest, "test", p, len(data))) for p in (perturbation, None))
+        found.append(None if outcomes is None or clean is None else Shown(outcomes, clean))
+    return found
+
+
+def _subject(known: Known) -> Subject:
+    return Subject.of_header(known.header, known.digest, known.path, _no_weights)  # nothing is computed here
 
 
 def _known(task: TrainingTask, store: ResultsStore) -> Known | None:
@@ -324,6 +385,10 @@ def stored_outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dic
     return found
 
 
+def stored_distances(step: EvaluateStep, digest: str, store: ResultsStore) -> Distances | None:
+    return store.distances(step.curve.key(digest, step.task.load_dataset().test)) if step.curve else None
+
+
 def stored_evidence(step: EvaluateStep, digest: str, store: ResultsStore) -> Evidence | None:
     return store.evidence(step.probe.key(digest, step.task.load_dataset().test)) if step.probe else None
 
@@ -342,7 +407,7 @@ def report_study(
     Raises:
         RequestError: results are missing; the sentence says how many and what to do.
     """
-    rows, gaps, headers = [], [], []
+    rows, gaps, curves, headers = [], [], [], []
     checks: list[dict[str, object]] = []
     correct: dict[str, npt.NDArray[np.bool_]] = {}
     missing = 0
@@ -350,10 +415,12 @@ def report_study(
         known = status.known.get(step.id)
         outcomes = stored_outcomes(step, known.digest, store) if known else dict.fromkeys(step.items)
         complete = {item: found for item, found in outcomes.items() if found is not None}
-        missing += len(outcomes) - len(complete)
-        if known is None or len(complete) < len(outcomes):
+        distances = stored_distances(step, known.digest, store) if known else None
+        lacking = len(outcomes) - len(complete) + (step.curve is not None and distances is None)
+        missing += lacking
+        if known is None or lacking:
             continue
-        subject = Subject.of_header(known.header, known.digest, known.path, _no_weights)  # nothing is computed here
+        subject = _subject(known)
         headers.append(known.header)
         clean = complete["test", None]
         correct[step.id] = clean.correct
@@ -362,9 +429,20 @@ def report_study(
             if split == "test":
                 rows.append(result_row(subject, name, split, perturbation, complete[split, perturbation], clean))
         gaps.append(gap_row(subject, name, complete["train", None], clean))
+        if step.curve and distances is not None:
+            curves.append(curve_row(subject, name, clean, distances, step.curve))
         if step.probe:
             evidence = stored_evidence(step, known.digest, store)
             checks += masking_rows(subject.network, subject.seed, masking_checks(evidence) if evidence else [])
+    transfers = []
+    steps = {step.task: step for step in plan.evaluations}
+    for transfer in plan.transfers if not missing else ():
+        shown = stored_transfers(transfer, steps, status.known, store)
+        missing += shown.count(None)
+        subjects = [_subject(status.known[steps[task].id]) for task in (transfer.task, *transfer.targets)]
+        there = [(subject, s) for subject, s in zip(subjects[1:], shown, strict=True) if s is not None]
+        name = transfer.task.load_dataset().name
+        transfers += transfer_rows(subjects[0], [t for t, _ in there], name, transfer.attack, [s for _, s in there])
     if missing:
         raise RequestError(
             f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
@@ -388,7 +466,8 @@ def report_study(
         examples = make_examples(plan, status.known, correct)
         if examples:
             write_examples(folder, *examples)
-    write_report(folder, facts, results, gap_frame, pd.DataFrame(checks, columns=MASKING_COLUMNS), redraw)
+    checked = pd.DataFrame(checks, columns=MASKING_COLUMNS)
+    write_report(folder, facts, results, gap_frame, checked, redraw, frame_of_rows(transfers), frame_of_rows(curves))
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 

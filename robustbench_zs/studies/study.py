@@ -9,9 +9,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.masking import MaskingProbe
+from robustbench_zs.evaluation.smallest_eps import DEFAULT_HALVINGS, EpsSearch
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.spec import Form, Scheme, default_block
-from robustbench_zs.perturbations import CleanTop, ConstantNoise, GaussianNoise, Perturbation, UniformNoise, parse_number
+from robustbench_zs.perturbations import (
+    FGSM,
+    PGD,
+    CleanTop,
+    ConstantNoise,
+    GaussianNoise,
+    Perturbation,
+    UniformNoise,
+    parse_number,
+)
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
@@ -157,6 +167,18 @@ class APGDTable(IterativeTable):
     kind: Literal["apgd"]
 
 
+class AutoAttackTable(StudyTable):
+    """AutoAttack always goes by torchattacks, after our own PGD."""
+
+    kind: Literal["autoattack"]
+    eps: Numbers
+    steps: int | None = None
+    restarts: int = 1
+    seed: Seed = 1
+    norm: Literal["linf", "l2"] = "linf"
+    ladder: bool = True
+
+
 class SquareTable(StudyTable):
     """Square always goes by torchattacks, whatever the study's engine."""
 
@@ -174,9 +196,47 @@ class CleanTable(StudyTable):
 
 
 PerturbationTable = Annotated[
-    GaussianTable | UniformTable | ConstantTable | FGSMTable | PGDTable | APGDTable | SquareTable | CleanTable,
+    GaussianTable
+    | UniformTable
+    | ConstantTable
+    | FGSMTable
+    | PGDTable
+    | APGDTable
+    | AutoAttackTable
+    | SquareTable
+    | CleanTable,
     Field(discriminator="kind"),
 ]
+
+
+class CurveTable(StudyTable):
+    """The smallest ε that fools each image is searched up to `eps`."""
+
+    eps: Number
+    steps: int = 10
+    halvings: int = DEFAULT_HALVINGS
+    norm: Literal["linf", "l2"] = "linf"
+    seed: Seed = 1
+
+    def search(self) -> EpsSearch:
+        return EpsSearch(PGD(self.eps, steps=self.steps, norm=self.norm, seed=self.seed), self.halvings)
+
+
+class TransferTable(StudyTable):
+    """The first seed of every network is attacked by our own engine, and every other one sees the examples."""
+
+    kind: Literal["pgd", "fgsm"] = "pgd"
+    eps: Number
+    steps: int | None = None
+    norm: Literal["linf", "l2"] = "linf"
+    seed: Seed = 1
+
+    def attack(self) -> FGSM | PGD:
+        options: dict[str, Any] = {"steps": self.steps, "norm": self.norm, "seed": self.seed}
+        (made,) = make_attacks(self.kind, [self.eps], last=True if self.kind == "pgd" else None, **options)
+        assert isinstance(made, (FGSM, PGD))
+        return made
+
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 PaperTable = Literal[
@@ -227,6 +287,8 @@ class Study(StudyTable):
     engine: Literal["native", "foolbox", "torchattacks"] = "native"
     perturbations: list[PerturbationTable] = Field(default_factory=list, max_length=1000)
     masking_images: int = Field(60, ge=0, le=100_000)
+    transfer: TransferTable | None = None
+    curve: CurveTable | None = None
 
     @field_validator("seeds", "depths", "networks", "schemes")
     @classmethod
@@ -243,6 +305,10 @@ class Study(StudyTable):
                 f"a study trains 1 to {MOST_NETWORKS} networks, not {len(specs) * len(self.seeds)}: see schemes"
             )
         self.full_recipe()
+        if self.transfer:
+            self.transfer.attack()
+        if self.curve:
+            self.curve.search()
         labels = [p.label for p in self.all_perturbations()]
         if len(set(labels)) < len(labels):
             raise ValueError("two perturbations are the same")
@@ -303,7 +369,7 @@ class Study(StudyTable):
                     made += [ConstantNoise(mu) for mu in table.mu]
                 case CleanTable():
                     made.append(CleanTop(table.top))
-                case APGDTable() | SquareTable():
+                case APGDTable() | AutoAttackTable() | SquareTable():
                     made += make_attacks(table.kind, table.eps, **table.model_dump(exclude={"kind", "eps"}))
                 case FGSMTable() | PGDTable():
                     options = table.model_dump(exclude={"kind", "eps"})

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import Outcomes, evaluate, measure
-from robustbench_zs.evaluation.outcomes import measure_rungs
+from robustbench_zs.evaluation.outcomes import measure_fgsm, measure_rungs
 from robustbench_zs.perturbations import APGD, FGSM, PGD, GradientAttack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import (
@@ -307,3 +307,25 @@ def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], message: st
 def test_apgd_is_our_own_alone() -> None:
     with pytest.raises(RequestError, match="native"):
         APGD(0.1, engine="foolbox")
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_fgsm_at_several_eps_from_one_gradient_is_fgsm_at_each(
+    checkpoint: Checkpoint, digits: LabelledImages, scale: float
+) -> None:
+    network, attacks = Scaled(checkpoint.network(), scale), [FGSM(eps) for eps in (0.02, 0.1, 0.3)]
+    clean = measure(network, digits, None, device=CPU, batch_size=360)
+    together = measure_fgsm(network, digits, attacks, device=CPU, batch_size=100, clean=clean)
+    for attack in attacks:
+        alone = measure(network, digits, attack, device=CPU, batch_size=360, clean=clean)
+        assert int((together[attack].correct != alone.correct).sum()) <= 1
+        assert abs(int(together[attack].near_ties.sum()) - int(alone.near_ties.sum())) <= 1
+    assert scale > 1 or together[attacks[0]].accuracy > together[attacks[2]].accuracy
+
+
+def test_fgsm_at_several_eps_takes_one_gradient(checkpoint: Checkpoint) -> None:
+    calls: list[bool] = []
+    network = checkpoint.network()
+    network.register_forward_pre_hook(lambda _, given: calls.append(given[0].requires_grad))
+    evaluate([network], [FGSM(0.1), FGSM(0.2), FGSM(0.3)], dataset="digits", examples=50, store=None, threads=1)
+    assert calls.count(True) == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from robustbench_zs import RequestError, load_study, make_plan, report, run_study
+from robustbench_zs import RequestError, Study, load_study, make_plan, report, run_study
 from robustbench_zs.studies.load import find_study
 from robustbench_zs.training import read_checkpoint
 
@@ -206,3 +207,33 @@ def test_a_study_goes_on_in_the_precision_it_began_with(tmp_path: Path, monkeypa
     again = run_study("half.toml")
     assert (again.trained, again.evaluated) == (0, 0)
     assert report("half.toml").results["digest"].tolist() == begun.results["digest"].tolist()
+
+
+def test_a_study_with_transfer_attacks_and_curves_reports_both(working_folder: Path) -> None:
+    study = Study.model_validate(
+        {
+            "name": "transfer",
+            "schemes": ["table10-1", "table10-10"],
+            "widths": [2, 2, 2],
+            "seeds": [0, 1],
+            "masking_images": 0,
+            "dataset": {"name": "digits", "train_examples": 64, "test_examples": 50},
+            "recipe": {"epochs": 1, "batch_size": 16},
+            "transfer": {"eps": "8/255", "steps": 2},
+            "curve": {"eps": "16/255", "steps": 2, "halvings": 2},
+        }
+    )
+    done = run_study(study, threads=1)
+    assert (done.trained, done.evaluated) == (4, 4 + 2)
+    text = (done.folder / "report.md").read_text()
+    assert "## Do adversarial examples transfer?" in text
+    assert "## Robustness curves" in text
+    assert (done.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert len(pd.read_csv(done.folder / "curves.csv")) == 4
+    rows = pd.read_csv(done.folder / "transfer.csv")
+    assert list(zip(rows["source_scheme"], rows["scheme"], strict=True)) == list(
+        product(["table10-1", "table10-10"], repeat=2)
+    )
+    again = run_study(study, threads=1)
+    assert (again.trained, again.evaluated) == (0, 0)
+    assert (again.folder / "report.md").read_text() == text

@@ -51,6 +51,50 @@ def square(
     return _run(attack, images, labels, words)
 
 
+AUTO_STEPS, AUTO_TARGETS, AUTO_QUERIES = 100, 9, 5000
+"""The published numbers of AutoAttack's standard version; the library's own AutoAttack takes 10 steps."""
+
+FEWEST_CLASSES = 4
+"""The loss of targeted APGD takes the four largest logits."""
+
+LIBRARY_NORM = {"linf": "Linf", "l2": "L2"}
+
+
+def auto_attack(
+    network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, norm: str, seed: int
+) -> Tensor:
+    """AutoAttack's standard version, each attack on what those before it left standing.
+
+    Raises:
+        RequestError: the network has fewer than four classes.
+    """
+    with torch.no_grad():
+        classes = network(images[:1]).shape[1]
+    if classes < FEWEST_CLASSES:
+        raise RequestError(f"AutoAttack needs {FEWEST_CLASSES} classes, and this network has {classes}: use --attack apgd")
+    words = [seed, int(indices[0])]
+    common = {"norm": LIBRARY_NORM[norm], "eps": eps, "seed": _seed(words)}
+    targeted = {"steps": AUTO_STEPS, "n_classes": min(classes, AUTO_TARGETS + 1)}
+    with redirect_stdout(sys.stderr):
+        attacks = [
+            torchattacks.APGD(network, steps=AUTO_STEPS, loss="ce", **common),
+            torchattacks.APGDT(network, **targeted, **common),
+            torchattacks.FAB(network, multi_targeted=True, **targeted, **common),
+            torchattacks.Square(network, n_queries=AUTO_QUERIES, **common),
+        ]
+    result, standing = images.clone(), torch.arange(len(images), device=images.device)
+    for attack in attacks:
+        found = _run(attack, images[standing], labels[standing], words)
+        with torch.no_grad():
+            logits = network(found)
+        fooled = ~torch.isfinite(logits).all(1) | (logits.argmax(1) != labels[standing])
+        result[standing[fooled]] = found[fooled]
+        standing = standing[~fooled]
+        if len(standing) == 0:
+            break
+    return result
+
+
 def _seed(words: Sequence[int]) -> int:
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 

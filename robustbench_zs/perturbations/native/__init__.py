@@ -4,7 +4,7 @@ from robustbench_zs.perturbations.native.budgets import Bisection, Budgets, Ladd
 from robustbench_zs.perturbations.native.losses import LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.rules import APGDRule, PGDRule, Rule
-from robustbench_zs.perturbations.native.search import Found, Images, Method, search
+from robustbench_zs.perturbations.native.search import Found, Images, Method, fooled_or_close, search
 
 __all__ = [
     "LOSSES",
@@ -18,5 +18,6 @@ __all__ = [
     "Method",
     "PGDRule",
     "Rule",
+    "fooled_or_close",
     "search",
 ]

@@ -98,6 +98,14 @@ def search(
     return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
 
 
+def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images are fooled, clearly, and which of the others are nearly right or nearly wrong; N×K logits → N, N."""
+    lead = margin(logits, labels)
+    tie = CLEAR * logits.abs().amax(1)
+    fooled = (lead > tie) | ~torch.isfinite(logits).all(1)  # logits that are not finite are no right answer
+    return fooled, ~fooled & (lead.abs() <= tie)
+
+
 class _Search:
     def __init__(
         self,
@@ -207,11 +215,7 @@ class _Search:
     def _judge(self, rows: Rows, logits: Tensor) -> Tensor:
         """Which rows stand; those that fell are written down."""
         counts = rows["step"] >= (self.steps if self.method.only_last else 0)
-        finite = torch.isfinite(logits).all(1)
-        lead = margin(logits, rows["y"])
-        clear = lead > CLEAR * logits.abs().amax(1)
-        fooled = counts & (clear | ~finite)  # logits that are not finite are no right answer
-        close = counts & ~fooled & (lead.abs() <= CLEAR * logits.abs().amax(1))
+        fooled, close = (counts & which for which in fooled_or_close(logits, rows["y"]))
         if close.any():
             at = _select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
             np.minimum.at(self.close_at, at["place"].numpy(), at["budget"].numpy())

@@ -1,0 +1,95 @@
+"""`zsbench curve`: robust accuracy against ε."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
+from robustbench_zs.errors import RequestError
+from robustbench_zs.files import write_atomically
+
+
+@click.command(cls=Command)
+@checkpoint_arguments
+@click.option("--eps", metavar="ε", help="The largest that is tried.  [default: 16/255; MNIST 0.5, digits 0.3, L2 2]")
+@click.option("--steps", type=int, default=10, show_default=True, metavar="N", help="Steps of PGD.")
+@click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD.")
+@click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
+@click.option("--loss", type=click.Choice(["ce", "dlr", "margin"]), default="ce", show_default=True)
+@click.option("--halvings", type=int, default=7, show_default=True, metavar="N", help="Steps of bisection.")
+@click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves as PNG.")
+@output_options
+def curve(
+    checkpoints: tuple[Path, ...],
+    model: str | None,
+    weights: str | None,
+    classes: int | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    examples: int | None,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    eps: str | None,
+    steps: int,
+    restarts: int,
+    norm: str,
+    loss: str,
+    halvings: int,
+    attack_seed: int,
+    plot: Path | None,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Robust accuracy of checkpoints against ε.
+
+    For each test image the smallest ε at which PGD finds an example, by bisection: an upper bound, since another attack may
+    find one nearer. The table has the ε that fool 25, 50 and 75% of the images that are right when clean.
+    """
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise RequestError(f"--plot writes PNG: {plot} should end in .png")
+    from robustbench_zs.evaluation import robustness_curve
+    from robustbench_zs.workers import available_cores
+
+    frame = robustness_curve(
+        sources(checkpoints, model, weights, classes),
+        eps=eps,
+        steps=steps,
+        restarts=restarts,
+        norm=norm,
+        loss=loss,
+        halvings=halvings,
+        seed=attack_seed,
+        dataset=dataset,
+        data_dir=data_dir,
+        examples=examples,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        workers=available_cores(),
+    )
+    if plot is not None:
+        from robustbench_zs.reporting.figures import png, robustness_curves
+
+        write_atomically(plot, png(robustness_curves(frame)))
+    emit(
+        frame,
+        {
+            "Network": text("network"),
+            "Seed": text("seed"),
+            "Moduli": moduli,
+            "Zero-stable": yes_no("zero_stable"),
+            "Dataset": text("dataset"),
+            "Images": text("examples"),
+            "Clean %": number("clean_accuracy"),
+            "ε for 25%": number("eps_25", 4),
+            "50%": number("median_eps", 4),
+            "75%": number("eps_75", 4),
+        },
+        format_,
+        output,
+    )

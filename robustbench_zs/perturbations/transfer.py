@@ -1,0 +1,64 @@
+"""Adversarial examples of one network, shown to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.attacks import FGSM, PGD, Attack
+from robustbench_zs.perturbations.base import Perturbation
+
+
+@dataclass(frozen=True)
+class Transfer(Perturbation):
+    """Images that an attack made on a source network; called with the source, not with the network that is measured.
+
+    The attack takes all its steps: an example that only just fools its source would hardly fool another network.
+
+    Args:
+        attack: FGSM, or PGD of which only the last iterate counts, by our own engine at one ε.
+        source: digest of the source's weights.
+        source_name: what labels call the source.
+    """
+
+    attack: FGSM | PGD
+    source: str
+    source_name: str
+    kind: ClassVar[str] = "transfer"
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.attack, FGSM) or (self.attack.last and not self.attack.ladder and self.attack.restarts == 1)
+        if self.attack.engine != "native" or not whole:
+            raise RequestError("a transfer attack is FGSM or PGD by our own engine: one ε, one start, its last iterate")
+
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+        return self.attack(network, images, labels, indices)
+
+    def key(self) -> dict[str, Any]:
+        return {"kind": self.kind, "attack": self.attack.key(), "source": self.source}
+
+    @property
+    def label(self) -> str:
+        return f"{self.attack.label.replace(', last', '')} from {self.source_name}"
+
+    @property
+    def seed_or_none(self) -> int | None:
+        return self.attack.seed_or_none
+
+    @property
+    def engine_or_none(self) -> str | None:
+        return self.attack.engine
+
+
+def transferable(attack: Attack) -> FGSM | PGD:
+    """The attack, if its examples can be transferred.
+
+    Raises:
+        RequestError: it is neither FGSM nor PGD.
+    """
+    if not isinstance(attack, (FGSM, PGD)):
+        raise RequestError(f"examples of {attack.kind} are not transferred: use --pgd or --fgsm")
+    return attack

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation import ResultsStore, measure, robustness_curve
+from robustbench_zs.evaluation.smallest_eps import EpsSearch, curve_of, smallest_eps
+from robustbench_zs.perturbations import PGD
+from robustbench_zs.training import Checkpoint
+
+CPU = torch.device("cpu")
+
+
+class Affine(nn.Module):
+    """Two classes told apart by a plane, so that the distance of each image from it is known in closed form."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        normal = torch.randn(pixels, generator=torch.Generator().manual_seed(0))
+        self.normal = nn.Parameter(normal - normal.mean())
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = images.flatten(1) @ self.normal
+        return torch.stack([value, -value], 1)
+
+
+@pytest.mark.parametrize(("norm", "order", "largest"), [("linf", 1, 0.2), ("l2", 2, 2.0)])
+def test_the_distance_from_a_plane_is_found(digits: LabelledImages, norm: str, order: int, largest: float) -> None:
+    class Middle:
+        """The images with half the contrast around grey, where [0, 1] limits no change, labelled by their side."""
+
+        labels = torch.zeros(0, dtype=torch.int64)
+
+        def __len__(self) -> int:
+            return len(digits)
+
+        def images(self, indices: Tensor) -> Tensor:
+            return 0.25 + 0.5 * digits.images(indices)
+
+    network, data = Affine(64), Middle()
+    with torch.no_grad():
+        logits = network(data.images(torch.arange(len(digits))))
+    data.labels = logits.argmax(1)
+    exact = (logits[:, 0].abs() / network.normal.norm(order)).detach().double().numpy()
+    clean = measure(network, data, None, device=CPU, batch_size=100)  # type: ignore[arg-type]
+    assert clean.accuracy == 100
+    how = EpsSearch(PGD(largest, norm=norm, steps=20), 10)
+    found = smallest_eps(network, data, clean, how, device=CPU, batch_size=100)  # type: ignore[arg-type]
+    near = exact < 0.9 * largest
+    assert near.mean() > 0.8
+    assert (found[near] >= exact[near] * (1 - 1e-3)).all()  # nothing can lie nearer than the plane
+    assert (found[near] <= exact[near] * 1.02 + 2 * largest / 2**10).all()
+    assert np.isinf(found[exact > largest * 1.01]).all()
+
+
+def test_a_curve_falls_from_the_clean_accuracy_and_is_no_weaker_than_foolbox(
+    checkpoint: Checkpoint, digits: LabelledImages
+) -> None:
+    frame = robustness_curve([checkpoint], eps=0.3, examples=200, store=None, threads=1)
+    (row,) = frame.to_dict("records")
+    accuracy = row["robust_accuracy"]
+    assert accuracy[0] == row["clean_accuracy"]
+    assert sorted(accuracy, reverse=True) == accuracy
+    network, data = checkpoint.network(), digits.first(200)
+    clean = measure(network, data, None, device=CPU, batch_size=200)
+    for place in (2, 4, 8):
+        by_foolbox = measure(
+            network, data, PGD(row["eps"][place], "foolbox"), device=CPU, batch_size=200, clean=clean
+        ).accuracy
+        assert accuracy[place] <= by_foolbox + 2.5  # between two tried ε the bound may come late by a few images of 200
+    assert row["eps_25"] < row["median_eps"] < row["eps_75"]
+
+
+def test_numbers_of_a_curve_by_hand() -> None:
+    made = curve_of(np.array([0, 0.1, 0.2, 0.3, np.inf]), 0.4, points=5)
+    assert made["eps"] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert made["robust_accuracy"] == [80, 60, 40, 20, 20]
+    assert (made["eps_25"], made["median_eps"]) == (0.2, 0.3)
+    assert made["eps_75"] is None
+    nothing = curve_of(np.zeros(3), 0.4)
+    assert nothing["median_eps"] is None
+    assert set(nothing["robust_accuracy"]) == {0}
+
+
+def test_a_network_without_a_right_image_has_a_flat_curve(diverged: Checkpoint) -> None:
+    (row,) = robustness_curve([diverged], examples=20, store=None, threads=1).to_dict("records")
+    assert set(row["robust_accuracy"]) == {0}
+    assert row["median_eps"] is None or np.isnan(row["median_eps"])
+
+
+def test_distances_are_kept_by_what_they_depend_on(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.sqlite"
+
+    def made(**options: object) -> list[float]:
+        frame = robustness_curve([checkpoint], examples=30, steps=2, store=path, threads=1, **options)  # type: ignore[arg-type]
+        return list(frame["robust_accuracy"].iloc[0])
+
+    ResultsStore(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE distances")  # a store of an older version
+    first, coarse = made(), made(halvings=1)
+    assert first != coarse
+    monkeypatch.setattr(sys.modules["robustbench_zs.evaluation.evaluate"], "smallest_eps", None)
+    assert (made(), made(halvings=1)) == (first, coarse)
+
+
+def test_infinite_distances_come_back_from_the_store(tmp_path: Path) -> None:
+    store, distances = ResultsStore(tmp_path / "results.sqlite"), np.array([0, 0.125, np.inf])
+    store.put_distances("key", distances, 1.0)
+    found = store.distances("key")
+    assert found is not None
+    np.testing.assert_array_equal(found, distances)
+    assert store.distances("another") is None
+
+
+@pytest.mark.parametrize("attack", [PGD(0.1, "foolbox"), PGD(0.1, ladder=(0.05,))])
+def test_other_attacks_are_refused(attack: PGD) -> None:
+    with pytest.raises(RequestError, match="our own engine"):
+        EpsSearch(attack)
+    with pytest.raises(RequestError, match="halvings"):
+        EpsSearch(PGD(0.1), 0)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation import ResultsStore, evaluate
+from robustbench_zs.evaluation.store import ResultKey
+from robustbench_zs.perturbations import PGD, AutoAttack
+from robustbench_zs.perturbations.engines import torchattacks_engine
+from robustbench_zs.perturbations.make import make_attacks
+from robustbench_zs.training import Checkpoint
+
+EXAMPLES = 8
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ResultsStore:
+    return ResultsStore(tmp_path_factory.mktemp("store") / "results.sqlite")
+
+
+def correct(store: ResultsStore, checkpoint: Checkpoint, data: LabelledImages, attack: PGD | AutoAttack) -> list[bool]:
+    data = data.first(EXAMPLES)
+    found = store.get(ResultKey.of(checkpoint.digest, data.digest, "test", attack, EXAMPLES))
+    assert found is not None
+    return [bool(right) for right in found.correct]
+
+
+def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
+    checkpoint: Checkpoint, digits: LabelledImages, store: ResultsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchattacks_engine, "AUTO_QUERIES", 200)  # each image that stands takes all of them
+    monkeypatch.setattr(torchattacks_engine, "AUTO_STEPS", 20)
+    attacks = make_attacks("autoattack", [0.08, 0.12], steps=3)
+    frame = evaluate([checkpoint], attacks, examples=EXAMPLES, store=store.path, threads=1)
+    assert frame["perturbation"].tolist() == ["autoattack(eps=0.08, steps=3)", "autoattack(eps=0.12, steps=3, ladder)"]
+    before = [True] * EXAMPLES
+    for attack in attacks:
+        assert isinstance(attack, AutoAttack)
+        assert attack.pgd is not None
+        after = correct(store, checkpoint, digits, attack)
+        pgd = correct(store, checkpoint, digits, attack.pgd)  # stored as a result of its own
+        assert all(not now or (first and then) for now, first, then in zip(after, pgd, before, strict=True))
+        before = after
+
+
+def test_it_fools_images_whose_loss_has_no_gradient_for_pgd(checkpoint: Checkpoint, digits: LabelledImages) -> None:
+    network, data = Saturated(checkpoint.network()), digits.first(EXAMPLES)
+    frame = evaluate([network], [PGD(0.15), AutoAttack(0.15)], dataset="digits", examples=EXAMPLES, store=None, threads=1)
+    pgd, auto = frame["accuracy"]
+    assert auto < pgd / 2
+    assert pgd > 80
+    attack = AutoAttack(0.15)
+    examples = attack(network.eval(), data.images(), data.labels, torch.arange(EXAMPLES))
+    assert float((examples - data.images()).abs().max()) <= attack.eps + 1e-6
+    assert 0 <= float(examples.min()) <= float(examples.max()) <= 1
+
+
+class Saturated(nn.Module):
+    """Logits so large that cross-entropy is exactly 0 at every image and around it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 1e6 * self.network(images)  # type: ignore[no-any-return]
+
+
+def test_a_network_that_gives_no_finite_answer_is_not_attacked(diverged: Checkpoint) -> None:
+    frame = evaluate([diverged], [AutoAttack(0.1)], examples=EXAMPLES, store=None, threads=1)
+    assert frame["accuracy"].tolist() == [0.0]
+
+
+def test_too_few_classes_are_refused_in_a_sentence(digits: LabelledImages) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).requires_grad_(False)
+    data = digits.first(4)
+    with pytest.raises(RequestError, match="needs 4 classes, and this network has 3"):
+        AutoAttack(0.1)(network, data.images(), data.labels.clamp_max(2), torch.arange(4))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: AutoAttack(0.1, engine="native"),
+        lambda: AutoAttack(0.1, pgd=PGD(0.2)),
+        lambda: AutoAttack(0.1, pgd=PGD(0.1, "foolbox")),
+        lambda: make_attacks("autoattack", [0.1], loss="dlr"),
+        lambda: make_attacks("autoattack", [0.1], step_size="0.01"),
+    ],
+)
+def test_settings_that_it_does_not_have_are_refused(made: object) -> None:
+    assert callable(made)
+    with pytest.raises(RequestError):
+        made()
