@@ -1,0 +1,59 @@
+"""Seconds of a sweep, four ε of PGD and seven noises of one network: in one call of `evaluate`, and in a call each.
+
+`python benchmarks/speed/sweep.py CHECKPOINT --data-dir DIR` takes both in turn, round after round, and prints medians
+with the range over rounds as a Markdown table. Nothing is taken from a store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+
+import torch
+
+from robustbench_zs import ConstantNoise, GaussianNoise, UniformNoise, evaluate
+from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.perturbations.make import make_attacks
+
+NOISES: list[Perturbation] = [
+    UniformNoise(-0.08, 0),
+    UniformNoise(0, 0.08),
+    *(GaussianNoise(delta) for delta in (0.01, 0.02, 0.04, 0.08)),
+    ConstantNoise(0.3),
+]
+BUDGETS = ["1/255", "2/255", "4/255", "8/255"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--examples", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--attacks", nargs="+", choices=["pgd", "fgsm"], default=["pgd", "fgsm"])
+    given = parser.parse_args()
+
+    def seconds(perturbations: list[Perturbation]) -> float:
+        start = time.perf_counter()
+        evaluate([given.checkpoint], perturbations, data_dir=given.data_dir, examples=given.examples, store=None)
+        return time.perf_counter() - start
+
+    seconds([])  # imports, and the images of the dataset
+    for attack in given.attacks:
+        sweep = [*NOISES, *make_attacks(attack, BUDGETS)]
+        alone = [*NOISES, *make_attacks(attack, BUDGETS, ladder=False)]
+        together, apart = [], []
+        for _ in range(given.rounds):
+            together.append(seconds(sweep))
+            apart.append(sum(seconds([perturbation]) for perturbation in alone))
+        print(f"\nseven noises, {attack.upper()} at {len(BUDGETS)} ε, {given.examples} images, {platform.platform()}")
+        print(f"{torch.get_num_threads()} threads\n\n| way | seconds, median | range |\n|---|--:|--:|")
+        for way, times in (("one call", together), ("a call each", apart)):
+            print(f"| {way} | {statistics.median(times):.1f} | {min(times):.1f} to {max(times):.1f} |")
+        print(f"\none call takes {statistics.median(together) / statistics.median(apart):.0%}")
+
+
+if __name__ == "__main__":
+    main()
