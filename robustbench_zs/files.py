@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from robustbench_zs.errors import UnfinishedError
+from robustbench_zs.locks import held
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, then rename it over `path`.
 
+    Of a process that is killed meanwhile the temporary file stays, under a name that the next one to write `path` takes up.
+
     Raises:
         UnfinishedError: the folder or file cannot be written (full disk, read-only, no permission).
     """
-    data = content.encode() if isinstance(content, str) else content
-    temporary = None
+    data = memoryview(content.encode() if isinstance(content, str) else content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
+        temporary = path.with_name(f".{path.name[:60]}.part")
+        with held(temporary) as descriptor:
+            try:
+                os.ftruncate(descriptor, 0)
+                while data:
+                    data = data[os.write(descriptor, data) :]
+                os.fsync(descriptor)
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise UnfinishedError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def canonical_json(value: Any) -> str:

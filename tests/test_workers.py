@@ -3,6 +3,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,16 @@ def note_pid_and_sleep(folder: str, send: Send) -> int:
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(NAP)
     return 0
+
+
+RUN_TWO = """
+import sys
+sys.path.insert(0, {tests!r})
+from robustbench_zs.workers import Job, run_jobs
+from test_workers import note_pid_and_sleep
+if __name__ == "__main__":
+    list(run_jobs([Job(note_pid_and_sleep, ({folder!r},))] * 2, 2))
+"""
 
 
 def alive(pid: int) -> bool:
@@ -128,3 +140,16 @@ def test_an_interrupted_run_ends_its_workers_at_once(tmp_path: Path) -> None:
 
 def test_available_cores_are_those_this_process_may_use() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN_TWO.format(tests=str(Path(__file__).parent), folder=str(tmp_path))]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    start = time.monotonic()
+    assert none_left(tmp_path)
+    assert time.monotonic() - start < NAP / 2

@@ -166,7 +166,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
 
     def searched(curve: EpsSearch) -> Distances:
         key = curve.key(subject.digest, dataset.test)
-        distances = store.distances(key) if store else None
+        distances = store.distances(key, len(dataset.test)) if store else None
         if distances is None:
             clean = outcomes("test", None)
             start = time.perf_counter()

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
 
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
@@ -142,7 +144,12 @@ class ResultsStore:
                 "examples, evaluation_version) = (?, ?, ?, ?, ?, ?)",
                 key.values,
             ).fetchone()
-        return None if row is None else Outcomes(_unpack(row[0], key.examples), _unpack(row[1], key.examples))
+        return None if row is None else Outcomes(*(self._unpack(blob, key.examples) for blob in row))
+
+    def _unpack(self, blob: bytes, n: int) -> npt.NDArray[np.bool_]:
+        if not isinstance(blob, bytes) or len(blob) != -(-n // 8):
+            raise RequestError(f"the results store {self.path} is damaged: a row has not the outcomes of {n} images")
+        return np.unpackbits(np.frombuffer(blob, np.uint8), count=n).astype(np.bool_)
 
     def put(self, key: ResultKey, outcomes: Outcomes, seconds: float) -> None:
         """Store outcomes; if another process was first, its row stays."""
@@ -159,7 +166,10 @@ class ResultsStore:
         """What was found of gradient masking under a `MaskingProbe.key`, if it is there."""
         with self._connection() as connection:
             row = connection.execute("SELECT evidence FROM evidence WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Evidence.model_validate_json(row[0])
+        try:
+            return None if row is None else Evidence.model_validate_json(row[0])
+        except ValidationError as error:
+            raise RequestError(f"the results store {self.path} is damaged: a row holds no evidence of masking") from error
 
     def put_evidence(self, key: str, evidence: Evidence, seconds: float) -> None:
         """Store evidence; if another process was first, its row stays."""
@@ -167,11 +177,15 @@ class ResultsStore:
         with self._connection() as connection:
             connection.execute(f"INSERT OR IGNORE INTO evidence VALUES ({', '.join('?' * len(row))})", row)
 
-    def distances(self, key: str) -> Distances | None:
-        """The distances stored under an `EpsSearch.key`, if they are there."""
+    def distances(self, key: str, images: int) -> Distances | None:
+        """The distances of so many images stored under an `EpsSearch.key`, if they are there."""
         with self._connection() as connection:
             row = connection.execute("SELECT distances FROM distances WHERE key = ?", (key,)).fetchone()
-        return None if row is None else np.frombuffer(row[0], "<f8").astype(np.float64)
+        if row is None:
+            return None
+        if not isinstance(row[0], bytes) or len(row[0]) != 8 * images:
+            raise RequestError(f"the results store {self.path} is damaged: a row has not the distances of {images} images")
+        return np.frombuffer(row[0], "<f8").astype(np.float64)
 
     def put_distances(self, key: str, distances: Distances, seconds: float) -> None:
         """Store distances; if another process was first, its row stays."""
@@ -197,7 +211,3 @@ class ResultsStore:
 
 def _origin(seconds: float) -> tuple[float, str, str]:
     return seconds, canonical_json(environment()), datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _unpack(blob: bytes, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.unpackbits(np.frombuffer(blob, np.uint8), count=n).astype(np.bool_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
 from robustbench_zs.errors import RequestError
@@ -30,6 +32,7 @@ from robustbench_zs.evaluation.smallest_eps import Distances
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
+from robustbench_zs.locks import alone_in
 from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
@@ -39,7 +42,7 @@ from robustbench_zs.studies.measure import run_measurement
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep, make_plan
 from robustbench_zs.studies.study import Study
-from robustbench_zs.training.checkpoint import Checkpoint, Header
+from robustbench_zs.training.checkpoint import Checkpoint, Header, first_problem
 from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
 from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.recipe import Precision
@@ -89,6 +92,11 @@ class Status:
     known: dict[str, Known]
     unshown: tuple[TransferStep, ...] = ()
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is still to be done."""
+        return bool(self.untrained or self.unevaluated or self.unshown)
+
 
 def run_study(
     study: str | Path | AnyStudy,
@@ -117,7 +125,8 @@ def run_study(
         device, threads, workers: as for `train`; networks of this study that are trained already decide device and
             threads for the rest, so that all are trained alike.
         on_start: called for each study with trainings with what is to be done.
-        say: gets a sentence on how networks are trained, where that is chosen by a trial.
+        say: gets a sentence on how networks are trained, where that is chosen by a trial, and if another process is at
+            work on the study, which is waited for.
 
     Raises:
         RequestError: the study or its data are not there or not right.
@@ -184,8 +193,26 @@ def complete(
     device = device_of_this_process(device)
     study = settled(study, device, data_dir, store)
     plan = make_plan(study, data_dir)
+    with ExitStack() as stack:
+        if plan_status(plan, store).pending and is_first():
+            # What another process does meanwhile is found done afterwards.
+            stack.enter_context(alone_in(Path(plan.evaluations[0].task.folder), say))
+        return _complete(plan, store, device, threads, workers, batch_size, on_start, on_event, say)
+
+
+def _complete(
+    plan: Plan,
+    store: ResultsStore,
+    device: str | None,
+    threads: int | None,
+    workers: int,
+    batch_size: int,
+    on_start: Callable[[Study, Status], None],
+    on_event: OnEvent,
+    say: Callable[[str], None],
+) -> Completed:
     status = plan_status(plan, store)
-    on_start(study, status)
+    on_start(plan.study, status)
     trained = len(status.untrained)
     todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
     with processes(device) as group:
@@ -373,7 +400,10 @@ def _known(task: TrainingTask, store: ResultsStore) -> Known | None:
     if remembered is None:
         return None
     digest, path, header = remembered
-    return Known(digest, path, Header.model_validate_json(header), None)
+    try:
+        return Known(digest, path, Header.model_validate_json(header), None)
+    except ValidationError as error:
+        raise RequestError(f"the results store {store.path} is damaged: {first_problem(error)}") from error
 
 
 def stored_outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any, Outcomes | None]:
@@ -386,7 +416,8 @@ def stored_outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dic
 
 
 def stored_distances(step: EvaluateStep, digest: str, store: ResultsStore) -> Distances | None:
-    return store.distances(step.curve.key(digest, step.task.load_dataset().test)) if step.curve else None
+    test = step.task.load_dataset().test
+    return store.distances(step.curve.key(digest, test), len(test)) if step.curve else None
 
 
 def stored_evidence(step: EvaluateStep, digest: str, store: ResultsStore) -> Evidence | None:

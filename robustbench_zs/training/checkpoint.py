@@ -24,6 +24,7 @@ from robustbench_zs.schemes.trainable import TRAINABLE
 
 FORMAT = 1
 METADATA_KEY = "zsbench"
+DIGEST_KEY = "zsbench_digest"
 LARGEST_HEADER = 2**24
 
 
@@ -148,10 +149,14 @@ def network_spec(header: NetworkHeader) -> NetworkSpec:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint file whose header has been read and verified; the weights are read when they are needed."""
+    """A checkpoint file whose header has been read and verified; the weights are read, and verified, when they are needed.
+
+    `stated_digest` is the digest that the file says its weights have; None in files from before it was written down.
+    """
 
     path: Path
     header: Header
+    stated_digest: str | None = None
 
     @cached_property
     def spec(self) -> NetworkSpec:
@@ -162,8 +167,17 @@ class Checkpoint:
         """The weights and buffers by name.
 
         Raises:
-            RequestError: the tensors are not those of the network in the header.
+            RequestError: the tensors are not those of the network in the header, or are damaged.
         """
+        return self._verified[0]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the network's description and its weights; the name and the history do not enter."""
+        return self._verified[1]
+
+    @cached_property
+    def _verified(self) -> tuple[dict[str, Tensor], str]:
         from safetensors.torch import load_file
 
         try:
@@ -174,12 +188,10 @@ class Checkpoint:
             name: (t.shape, t.dtype) for name, t in tensors.items()
         }:
             raise RequestError(f"the tensors in {self.path} are not those of the network {self.header.network.name!r}")
-        return tensors
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the network's description and its weights; the name and the history do not enter."""
-        return weights_digest(canonical_json(description(self.header.network)), self.tensors)
+        digest = weights_digest(canonical_json(description(self.header.network)), tensors)
+        if self.stated_digest not in (None, digest):
+            raise RequestError(f"{self.path} is damaged: its weights are not those it was written with")
+        return tensors, digest
 
     def network(self) -> Network:
         """The trained network in evaluation mode, on the CPU."""
@@ -222,8 +234,9 @@ def save_checkpoint(path: Path, network: torch.nn.Module, header: Header) -> Che
     from safetensors.torch import save
 
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    write_atomically(path, save(tensors, {METADATA_KEY: header.model_dump_json()}))
-    return Checkpoint(path, header)
+    digest = weights_digest(canonical_json(description(header.network)), tensors)
+    write_atomically(path, save(tensors, {METADATA_KEY: header.model_dump_json(), DIGEST_KEY: digest}))
+    return Checkpoint(path, header, digest)
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
@@ -250,7 +263,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         network_spec(header.network)
     except (ValidationError, RequestError) as error:
         raise RequestError(f"the header of {path} is not valid: {first_problem(error)}") from error
-    return Checkpoint(path, header)
+    return Checkpoint(path, header, metadata.get(DIGEST_KEY))
 
 
 def first_problem(error: Exception) -> str:

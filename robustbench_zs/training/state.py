@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +14,39 @@ from torch import Generator, Tensor, nn
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
-from robustbench_zs.training.checkpoint import METADATA_KEY, EpochHeader, Part, first_problem
+from robustbench_zs.schemes import parse_coefficient
+from robustbench_zs.training.checkpoint import (
+    DIGEST_KEY,
+    METADATA_KEY,
+    EpochHeader,
+    Part,
+    first_problem,
+    weights_digest,
+)
 
 STATE_INTERVAL = 60.0
 """Seconds between two writings: what an interruption costs at most, besides the epoch it falls in."""
+
+INTERVAL_VARIABLE = "ZSBENCH_STATE_SECONDS"
+"""Another interval, for machines that are taken away more often."""
+
+
+def state_interval() -> float:
+    """Seconds between two writings.
+
+    Raises:
+        RequestError: the environment variable is not a number of seconds.
+    """
+    text = os.environ.get(INTERVAL_VARIABLE)
+    if not text:
+        return STATE_INTERVAL
+    try:
+        seconds = float(parse_coefficient(text))
+    except RequestError:
+        seconds = -1.0
+    if seconds < 0:
+        raise RequestError(f"${INTERVAL_VARIABLE} is the number of seconds between two writings, not {text[:40]!r}")
+    return seconds
 
 
 class StateHeader(Part):
@@ -60,7 +90,7 @@ class StateFile:
     @property
     def due(self) -> bool:
         """Whether it is time to write again."""
-        return time.monotonic() - self._written >= STATE_INTERVAL
+        return time.monotonic() - self._written >= state_interval()
 
     def read(self) -> TrainingState | None:
         """The state to go on from, None where the training is to begin.
@@ -74,8 +104,11 @@ class StateFile:
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
-                header = StateHeader.model_validate_json((file.metadata() or {}).get(METADATA_KEY, ""))
+                metadata = file.metadata() or {}
+                header = StateHeader.model_validate_json(metadata.get(METADATA_KEY, ""))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — no mapping
+            if metadata.get(DIGEST_KEY) != weights_digest("", tensors):
+                raise ValueError("its tensors are not those it was written with")
         except Exception as error:
             reason = first_problem(error) if isinstance(error, ValidationError) else str(error)[:100]
             raise RequestError(
@@ -117,7 +150,8 @@ class StateFile:
         header = StateHeader(
             training_key=self.training_key, execution=self.execution, history=history, best_accuracy=best_accuracy
         )
-        write_atomically(self.path, save(tensors, {METADATA_KEY: header.model_dump_json()}))
+        metadata = {METADATA_KEY: header.model_dump_json(), DIGEST_KEY: weights_digest("", tensors)}
+        write_atomically(self.path, save(tensors, metadata))
         self._written = time.monotonic()
 
     def remove(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from robustbench_zs.datasets.streamed import ImageFiles
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import canonical_json
+from robustbench_zs.locks import alone_in
 from robustbench_zs.memory import enough_memory_or, is_out_of_memory, keep_freed_memory
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.build import Network, build_network
@@ -175,7 +176,8 @@ def train(
         threads: threads a network on the CPU; by default the cores divided by the networks at a time.
         workers: networks at a time on the CPU, each in a process of its own.
         on_progress: called after each epoch of each network.
-        say: gets a sentence on how they are trained, where that is chosen by a trial.
+        say: gets a sentence on how they are trained, where that is chosen by a trial, and if it has to wait for another
+            process that trains into the folder.
 
     Raises:
         RequestError: unknown names, values out of range, data that are not there.
@@ -201,7 +203,9 @@ def train(
     ]
     if not tasks:
         raise RequestError("there is nothing to train: give at least one network and one seed")
-    with processes(device) as group:
+    with processes(device) as group, ExitStack() as stack:
+        if group.first and any(task.existing() is None for task in tasks):
+            stack.enter_context(alone_in(Path(folder), say))
         missing = list({task.path: task for task in tasks if task.existing() is None}.values())
         missing = group.agreed(missing)  # the others may have no disk in common with the first
         execution = choose_execution(len(missing), device, threads, workers, group.size)

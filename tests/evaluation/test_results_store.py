@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.evaluation import Outcomes, ResultsStore
 from robustbench_zs.evaluation import store as store_module
+from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import ResultKey
 from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, UniformNoise
@@ -143,3 +145,31 @@ def test_a_store_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     with pytest.raises(UnfinishedError, match="could not be made"):
         ResultsStore(tmp_path / "file" / "results.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("outcomes", "correct", b""),
+        ("outcomes", "near_ties", bytes(4)),
+        ("outcomes", "correct", "text"),
+        ("evidence", "evidence", "{}"),
+        ("distances", "distances", bytes(8)),
+    ],
+)
+def test_a_row_that_is_not_whole_is_never_a_result(tmp_path: Path, table: str, column: str, value: object) -> None:
+    store = ResultsStore(tmp_path / "results.sqlite")
+    store.put(key(0), some_outcomes(0), 0.0)
+    store.put_evidence("key", Evidence(images=20, eps=0.1, steps=1, queries=1), 0.0)
+    store.put_distances("key", np.ones(20), 0.0)
+    reads: dict[str, Callable[[], object]] = {
+        "outcomes": lambda: store.get(key(0)),
+        "evidence": lambda: store.evidence("key"),
+        "distances": lambda: store.distances("key", 20),
+    }
+    assert reads[table]() is not None
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        connection.commit()
+    with pytest.raises(RequestError, match="damaged"):
+        reads[table]()

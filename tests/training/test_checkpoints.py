@@ -105,6 +105,16 @@ def test_the_digest_changes_with_the_last_bit_of_one_weight(checkpoint: Checkpoi
         assert changed.digest != checkpoint.digest
 
 
+def test_a_flipped_bit_in_the_weights_is_noticed(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    content = bytearray(checkpoint.path.read_bytes())
+    for place in (len(content) - 1, len(content) - checkpoint.tensors["stem.weight"].nbytes, len(content) // 2):
+        damaged = tmp_path / "x.safetensors"
+        damaged.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        for use in (lambda c: c.network(), lambda c: c.digest):
+            with pytest.raises(RequestError, match="is damaged"):
+                use(read_checkpoint(damaged))
+
+
 @pytest.mark.parametrize("edit", [put("network.name", "x"), put("network.scheme.name", None), put("seed", 9)])
 def test_the_digest_is_not_moved_by_names_or_history(checkpoint: Checkpoint, tmp_path: Path, edit: Edit) -> None:
     assert read_checkpoint(rewritten(checkpoint, tmp_path / "x.safetensors", edit)).digest == checkpoint.digest

@@ -79,7 +79,9 @@ def test_a_damaged_state_is_named_and_kept(tmp_path: Path) -> None:
         run(tmp_path, recipe, network, 3)
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
-    for damaged in (content[:-100], content[: len(content) // 2], b"", content.replace(b"best_accuracy", b"best_accuracx")):
+    flipped = content[:-1] + bytes([content[-1] ^ 1])
+    misnamed = content.replace(b"best_accuracy", b"best_accuracx")
+    for damaged in (content[:-100], content[: len(content) // 2], b"", misnamed, flipped):
         path.write_bytes(damaged)
         with pytest.raises(RequestError, match=r"is damaged .*remove it"):
             run(tmp_path, recipe, network)
