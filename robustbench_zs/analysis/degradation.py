@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from robustbench_zs.analysis.comparability import check_comparable
 from robustbench_zs.analysis.summary import by_scheme
 
 
@@ -16,7 +17,11 @@ def degradation_by_verdict(results: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row a perturbation: `perturbation`, `non_zero_stable`, `zero_stable` (mean drops), `difference` (the former − the
         latter), `non_zero_stable_networks`, `zero_stable_networks` (numbers of networks, seeds counted once).
+
+    Raises:
+        RequestError: the results come from different images or recipes, see `check_comparable`.
     """
+    check_comparable(results)
     schemes = by_scheme(results, "drop")
     rows = []
     for perturbation, group in schemes.groupby("perturbation", sort=False):

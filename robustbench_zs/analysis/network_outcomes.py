@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from robustbench_zs.analysis.comparability import check_comparable
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 
 LEAST_MARGIN = 1.0
@@ -40,7 +41,11 @@ def network_outcomes(results: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
         `network`, `seed`, `moduli`, `zero_stable`, `outcome` (`"clean accuracy"`, `"generalization gap"`, `"drop, LABEL"`,
         `"relative drop, LABEL"`), `kind` (the outcome without its label), `value` (percent, points, or a share for relative
         drops), `clean_accuracy`. Rows without a value are left out.
+
+    Raises:
+        RequestError: the results come from different images or recipes, see `check_comparable`.
     """
+    check_comparable(results)
     rows: list[dict[str, Any]] = []
 
     def add(row: dict[str, Any], kind: str, value: float | None, clean: float | None, label: str = "") -> None:

@@ -95,7 +95,10 @@ def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturba
 
 
 def emit_results(frame: pd.DataFrame, format_: str | None, output: Path | None) -> None:
-    """Print the rows of `evaluate` or `attack`."""
+    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes."""
+    from robustbench_zs.analysis.comparability import mark
+    from robustbench_zs.cli.progress import say
+
     columns: dict[str, Any] = {
         "Network": text("network"),
         "Seed": text("seed"),
@@ -109,3 +112,5 @@ def emit_results(frame: pd.DataFrame, format_: str | None, output: Path | None) 
         "Drop": number("drop"),
     }
     emit(frame, columns, format_, output)
+    if words := mark(frame):
+        say(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from robustbench_zs.datasets import load_dataset
+from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
@@ -453,6 +455,8 @@ def _identity(subject: Subject) -> dict[str, Any]:
         "scheme": subject.scheme_name,
         **scheme_columns(subject.scheme),
         "block_moduli": subject.block_moduli,
+        "train_digest": subject.train_digest,
+        "recipe_digest": subject.recipe_digest,
     }
 
 
@@ -479,7 +483,14 @@ def result_row(
         "ci_low": low,
         "ci_high": high,
         "drop": clean.accuracy - outcomes.accuracy if perturbation is None or perturbation.kind != "clean" else None,
+        **_origin(outcomes),
     }
+
+
+def _origin(outcomes: Outcomes) -> dict[str, Any]:
+    """On which images, and with which libraries and hardware."""
+    made = json.loads(outcomes.environment) if outcomes.environment else environment()
+    return {"dataset_digest": outcomes.dataset_digest, "environment": made}
 
 
 def curve_row(subject: Subject, dataset: str, clean: Outcomes, distances: Distances, how: EpsSearch) -> dict[str, Any]:
@@ -517,6 +528,7 @@ def gap_row(subject: Subject, dataset: str, train: Outcomes, test: Outcomes) -> 
         "gap": train.accuracy - test.accuracy,
         "gap_ci_low": gap_low,
         "gap_ci_high": gap_high,
+        **_origin(test),
     }
 
 
@@ -526,7 +538,8 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
-    for column in ("scheme", "moduli", "zero_stable", "block_moduli", "dataset", "engine", "flagged"):
+    identity = ("scheme", "moduli", "zero_stable", "block_moduli", "train_digest", "recipe_digest")
+    for column in (*identity, "dataset", "engine", "flagged"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed", "classes") if c in frame})

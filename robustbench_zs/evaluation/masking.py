@@ -135,7 +135,7 @@ def probe_network(
     ) -> tuple[bool, ...]:
         correct = np.zeros(len(data), np.bool_)
         correct[chosen] = True if among is None else among
-        start = Outcomes(correct, np.zeros(len(data), np.bool_))
+        start = Outcomes(correct, np.zeros(len(data), np.bool_), data.digest)
         after = measure(attacked, data, perturbation, device=device, batch_size=batch_size, clean=start)
         return tuple(after.correct[chosen].tolist())
 

@@ -28,10 +28,16 @@ by less, another batch size, thread count or device may decide otherwise. Everyw
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """`correct`: bool, N, whether each image is classified rightly; `near_ties`: bool, N, decisions within `NEAR_TIE`."""
+    """`correct`: bool, N, whether each image is classified rightly; `near_ties`: bool, N, decisions within `NEAR_TIE`.
+
+    `dataset_digest` is that of the images, `environment` what they were computed with, as canonical JSON; empty for here and
+    now.
+    """
 
     correct: npt.NDArray[np.bool_]
     near_ties: npt.NDArray[np.bool_]
+    dataset_digest: str
+    environment: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -40,7 +46,7 @@ class Outcomes:
 
     def where_also(self, other: Outcomes) -> Outcomes:
         """Right only where both are; a near tie where either is one."""
-        return Outcomes(self.correct & other.correct, self.near_ties | other.near_ties)
+        return Outcomes(self.correct & other.correct, self.near_ties | other.near_ties, self.dataset_digest)
 
 
 @contextmanager
@@ -105,7 +111,7 @@ def measure(
     # An image that is not attacked keeps the decision, and the near tie, that it had when clean.
     near_ties = clean.near_ties.copy() if attacked and clean is not None else np.zeros(len(data), np.bool_)
     if len(chosen) == 0:
-        return Outcomes(correct, near_ties)
+        return Outcomes(correct, near_ties, data.digest)
     with _memory(batch_size), evaluation_mode(network):
         for indices in torch.from_numpy(chosen).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
@@ -115,7 +121,7 @@ def measure(
                 right, near = decide(network(images), labels, perturbation.answers if perturbation else 1)
             correct[indices.numpy()] = right.cpu().numpy()
             near_ties[indices.numpy()] = near.cpu().numpy()
-    return Outcomes(correct, near_ties)
+    return Outcomes(correct, near_ties, data.digest)
 
 
 def searches(perturbation: Perturbation | None) -> TypeGuard[GradientAttack]:
@@ -151,7 +157,7 @@ def measure_rungs(
         correct, near_ties = start.correct.copy(), start.near_ties.copy()
         correct[chosen] = found.fooled_at > rung.eps
         near_ties[chosen] = correct[chosen] & (found.close_at <= rung.eps)
-        made[rung] = Outcomes(correct, near_ties)
+        made[rung] = Outcomes(correct, near_ties, data.digest)
     return made
 
 
@@ -169,7 +175,7 @@ def measure_fgsm(
     Raises:
         UnfinishedError: out of memory.
     """
-    made = {attack: Outcomes(clean.correct.copy(), clean.near_ties.copy()) for attack in attacks}
+    made = {attack: Outcomes(clean.correct.copy(), clean.near_ties.copy(), data.digest) for attack in attacks}
     norm, loss = NORMS["linf"], LOSSES["ce"]
     with _memory(batch_size), evaluation_mode(network):
         for indices in torch.from_numpy(np.flatnonzero(clean.correct)).split(batch_size):

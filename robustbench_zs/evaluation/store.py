@@ -140,11 +140,14 @@ class ResultsStore:
         """The outcomes stored under the key, if any."""
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT correct, near_ties FROM outcomes WHERE (weights_digest, dataset_digest, split, perturbation, "
-                "examples, evaluation_version) = (?, ?, ?, ?, ?, ?)",
+                "SELECT correct, near_ties, environment FROM outcomes WHERE (weights_digest, dataset_digest, split, "
+                "perturbation, examples, evaluation_version) = (?, ?, ?, ?, ?, ?)",
                 key.values,
             ).fetchone()
-        return None if row is None else Outcomes(*(self._unpack(blob, key.examples) for blob in row))
+        if row is None:
+            return None
+        correct, near_ties = (self._unpack(blob, key.examples) for blob in row[:2])
+        return Outcomes(correct, near_ties, key.dataset_digest, str(row[2]))
 
     def _unpack(self, blob: bytes, n: int) -> npt.NDArray[np.bool_]:
         if not isinstance(blob, bytes) or len(blob) != -(-n // 8):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from robustbench_zs.datasets import Dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import evaluation_mode
+from robustbench_zs.files import canonical_json
 from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training.checkpoint import Checkpoint, DatasetHeader, Header, network_spec, weights_digest
@@ -30,8 +32,9 @@ def trained_on(source: Source) -> DatasetHeader | None:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network and where it comes from; `scheme` is None where it is unknown or differs from block to
-    block (then `block_moduli` has a list a block), `build` loads it when it is needed."""
+    """A network and where it comes from; `scheme` is None where it is unknown or differs from block to block (then
+    `block_moduli` has a list a block), `train_digest` is that of its training images, `recipe_digest` that of its recipe,
+    `build` loads it when it is needed."""
 
     checkpoint: str
     digest: str
@@ -44,6 +47,8 @@ class Subject:
     classes: int | None
     seed: int | None
     diverged_at: int | None
+    train_digest: str | None
+    recipe_digest: str | None
     build: Callable[[], nn.Module]
 
     @cached_property
@@ -65,6 +70,8 @@ class Subject:
             classes=header.network.classes,
             seed=header.seed,
             diverged_at=header.diverged_at,
+            train_digest=header.dataset.train_digest,
+            recipe_digest=hashlib.sha256(canonical_json(header.recipe).encode()).hexdigest(),
             build=build,
         )
 
@@ -92,6 +99,8 @@ class Subject:
             classes=None,
             seed=None,
             diverged_at=None,
+            train_digest=None,
+            recipe_digest=None,
             build=lambda: module,
         )
 

@@ -122,7 +122,7 @@ def _transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown
         decisions = _show(_on(source, device), networks, data, transfer, device, task.batch_size)
         for place, (right, near) in zip(missing, decisions, strict=True):
             # An image that is wrong when clean counts as wrong, as under every attack.
-            outcomes = Outcomes(clean[place].correct & right, near)
+            outcomes = Outcomes(clean[place].correct & right, near, data.digest)
             found[place] = outcomes
             keep(targets[place], transfer, outcomes, start, len(missing))
     send(transfer.label)

@@ -220,9 +220,9 @@ def _beside_schemes(results: pd.DataFrame) -> dict[str, str]:
 
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with lists as text."""
-    lists = [str(c) for c in frame if any(isinstance(v, list) for v in frame[c])]
-    return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in lists})
+    """The frame with lists and tables as text."""
+    columns = [str(c) for c in frame if any(isinstance(v, (list, dict)) for v in frame[c])]
+    return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in columns})
 
 
 def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame, predictors: pd.DataFrame) -> list[str]:
@@ -346,7 +346,8 @@ def _render(
         recipe=", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.recipe.items()),
         training_time=_duration(sum(h.seconds for h in headers)),
         execution=_most_common([f"{h.execution['device']}, {h.execution['threads']} thread(s) a network" for h in headers]),
-        versions=_most_common([", ".join(f"{k} {v}" for k, v in h.environment.items() if v is not None) for h in headers]),
+        trained_with=_each([_words(h.environment) for h in headers], "networks"),
+        evaluated_with=_each([_words(made_with) for made_with in results["environment"]], "results"),
         train_digest=first.dataset.train_digest,
     )
 
@@ -399,6 +400,16 @@ def _most_common(texts: Sequence[str]) -> str:
     """The text, with a word where not all networks have the same."""
     (text, count), *rest = Counter(texts).most_common()
     return text if not rest else f"{text} ({count} of {len(texts)} networks; the others differ)"
+
+
+def _words(made_with: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in made_with.items() if value is not None)
+
+
+def _each(texts: Sequence[str], what: str) -> str:
+    """Every text that occurs, with how often where there are several."""
+    counts = Counter(texts).most_common()
+    return "; ".join(text if len(counts) == 1 else f"{text} ({count} {what})" for text, count in counts)
 
 
 def _duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from robustbench_zs.analysis import by_scheme
 from robustbench_zs.analysis.network_outcomes import RELATIVE_DROP
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
+from robustbench_zs.files import canonical_json
 
 
 def spread(mean: float | None, std: float | None) -> str:
@@ -281,7 +282,10 @@ def _capital(text: str) -> str:
 
 
 def flat_cell(column: str, value: Any) -> Any:
-    """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons."""
+    """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons;
+    tables as JSON."""
+    if isinstance(value, dict):
+        return canonical_json(value)
     if not isinstance(value, list):
         return value
     if column == "roots":

@@ -36,6 +36,8 @@ COLUMNS = [
     "moduli",
     "zero_stable",
     "block_moduli",
+    "train_digest",
+    "recipe_digest",
     "dataset",
     "split",
     "perturbation",
@@ -49,6 +51,8 @@ COLUMNS = [
     "ci_low",
     "ci_high",
     "drop",
+    "dataset_digest",
+    "environment",
 ]
 
 Command = Callable[..., pd.DataFrame]

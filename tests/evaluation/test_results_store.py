@@ -26,7 +26,7 @@ def key(number: int, examples: int = 20) -> ResultKey:
 
 def some_outcomes(number: int, examples: int = 20) -> Outcomes:
     correct, near_ties = np.random.default_rng(number).random((2, examples)) < 0.5
-    return Outcomes(correct, near_ties)
+    return Outcomes(correct, near_ties, "dataset")
 
 
 def put_many(path: str, numbers: range, send: Send) -> int:
@@ -43,7 +43,7 @@ def test_outcomes_come_back_image_by_image(tmp_path_factory: pytest.TempPathFact
     correct, near_ties = np.array(bits).T
     store = ResultsStore(tmp_path_factory.mktemp("store") / "results.sqlite")
     assert store.get(key(0, len(bits))) is None
-    store.put(key(0, len(bits)), Outcomes(correct, near_ties), 1.5)
+    store.put(key(0, len(bits)), Outcomes(correct, near_ties, "dataset"), 1.5)
     found = store.get(key(0, len(bits)))
     assert found is not None
     assert found.correct.tolist() == correct.tolist()

@@ -38,6 +38,7 @@ def test_the_distance_from_a_plane_is_found(digits: LabelledImages, norm: str, o
         """The images with half the contrast around grey, where [0, 1] limits no change, labelled by their side."""
 
         labels = torch.zeros(0, dtype=torch.int64)
+        digest = "middle"
 
         def __len__(self) -> int:
             return len(digits)
@@ -117,10 +118,10 @@ def test_distances_are_kept_by_what_they_depend_on(
 def test_infinite_distances_come_back_from_the_store(tmp_path: Path) -> None:
     store, distances = ResultsStore(tmp_path / "results.sqlite"), np.array([0, 0.125, np.inf])
     store.put_distances("key", distances, 1.0)
-    found = store.distances("key")
+    found = store.distances("key", 3)
     assert found is not None
     np.testing.assert_array_equal(found, distances)
-    assert store.distances("another") is None
+    assert store.distances("another", 3) is None
 
 
 @pytest.mark.parametrize("attack", [PGD(0.1, "foolbox"), PGD(0.1, ladder=(0.05,))])

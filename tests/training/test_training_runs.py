@@ -11,8 +11,7 @@ from torch import nn
 
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
-from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, train, training_table
-from robustbench_zs.training import loop
+from robustbench_zs.training import Checkpoint, Recipe, loop, read_checkpoint, train, training_table
 from robustbench_zs.training.loop import Epoch, fit
 
 NETWORK = "zerosnet20-opt:widths=4-8-16"
