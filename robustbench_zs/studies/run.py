@@ -52,6 +52,7 @@ from robustbench_zs.training.train import (
     choose_device,
     choose_execution,
     deal,
+    remove_states,
     train_all,
     train_some,
 )
@@ -193,15 +194,17 @@ def complete(
     device = device_of_this_process(device)
     study = settled(study, device, data_dir, store)
     plan = make_plan(study, data_dir)
+    status = plan_status(plan, store)
     with ExitStack() as stack:
-        if plan_status(plan, store).pending and is_first():
-            # What another process does meanwhile is found done afterwards.
+        if status.pending and is_first():
             stack.enter_context(alone_in(Path(plan.evaluations[0].task.folder), say))
-        return _complete(plan, store, device, threads, workers, batch_size, on_start, on_event, say)
+            status = plan_status(plan, store)  # another process may have been at work until now
+        return _complete(plan, status, store, device, threads, workers, batch_size, on_start, on_event, say)
 
 
 def _complete(
     plan: Plan,
+    status: Status,
     store: ResultsStore,
     device: str | None,
     threads: int | None,
@@ -211,7 +214,6 @@ def _complete(
     on_event: OnEvent,
     say: Callable[[str], None],
 ) -> Completed:
-    status = plan_status(plan, store)
     on_start(plan.study, status)
     trained = len(status.untrained)
     todo = list({step.id: step for step in (*status.untrained, *status.unevaluated)}.values())
@@ -244,6 +246,7 @@ def _complete(
         at_a_time = workers if execution.device == "cpu" else 1
         for _ in run_jobs(shows, at_a_time, lambda index, label: on_event(status.unshown[index].task, label)):
             pass
+    remove_states(step.task for step in plan.evaluations)
     return Completed(plan, status, trained, len(todo) + len(status.unshown))
 
 

@@ -129,6 +129,11 @@ class TrainingTask:
         stem = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.network.name)[:100]
         return Path(self.folder) / f"{stem}-seed{self.seed}-{self.key[:8]}.safetensors"
 
+    @property
+    def state_path(self) -> Path:
+        """The file that holds the state of the training until it is done."""
+        return self.path.with_suffix(".state.safetensors")
+
     def existing(self) -> Checkpoint | None:
         """The finished checkpoint of this task, if there is one.
 
@@ -210,7 +215,15 @@ def train(
         missing = group.agreed(missing)  # the others may have no disk in common with the first
         execution = choose_execution(len(missing), device, threads, workers, group.size)
         train_all(missing, execution, workers, group, on_progress or (lambda task, epoch: None), say)
+        if group.first:
+            remove_states(tasks)
     return [read_checkpoint(task.path) for task in tasks] if group.first else []
+
+
+def remove_states(tasks: Iterable[TrainingTask]) -> None:
+    """Remove what is left of trainings that are done: one that was killed at its very end leaves its state."""
+    for task in tasks:
+        task.state_path.unlink(missing_ok=True)
 
 
 def train_all(
@@ -396,7 +409,7 @@ def _too_large(task: TrainingTask) -> str:
 
 
 def _state_file(task: TrainingTask, execution: Execution) -> StateFile:
-    return StateFile(task.path.with_suffix(".state.safetensors"), task.key, asdict(execution))
+    return StateFile(task.state_path, task.key, asdict(execution))
 
 
 @contextmanager

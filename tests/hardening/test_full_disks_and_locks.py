@@ -62,7 +62,7 @@ def parts(disk: Path) -> list[str]:
     return [p.name for p in disk.rglob("*") if p.name.endswith((".part", ".lock", "-journal"))]
 
 
-@pytest.mark.parametrize("leave", [0, 100_000])
+@pytest.mark.parametrize("leave", [0, 20_000])
 def test_a_disk_that_is_full_ends_a_training_and_with_room_it_goes_on(disk: Path, leave: int) -> None:
     train = ("train", "--network", "preresnet8:widths=8-16-32", "--epochs", "1", "--format", "json")
     ballast = fill(disk, leave)
@@ -77,14 +77,13 @@ def test_a_disk_that_is_full_ends_a_training_and_with_room_it_goes_on(disk: Path
 
 def test_a_disk_that_is_full_ends_an_evaluation_and_keeps_what_is_stored(disk: Path, checkpoint: Checkpoint) -> None:
     given = str(checkpoint.path)
-    # Rows of many images, so that the pages which the store has do not hold them.
     noise = ("evaluate", given, "--noise", "gaussian", "--format", "csv")
     first = zsbench(disk, *noise, "--delta", "0.01")
     assert first.returncode == 0, first.stderr
     fill(disk, 0)
-    results = [zsbench(disk, *noise, "--noise-seed", str(seed), "--delta", "0.2") for seed in range(6)]
-    failed = next(result for result in results if result.returncode)
-    refused(failed, "results store", "full")
+    # The pages that the store has may hold a few rows more.
+    results = (zsbench(disk, *noise, "--noise-seed", str(seed), "--delta", "0.2") for seed in range(6))
+    refused(next(result for result in results if result.returncode), "results store", "full")
     (disk / "ballast").unlink()
     again = zsbench(disk, *noise, "--delta", "0.01")
     assert again.stdout == first.stdout

@@ -98,3 +98,22 @@ def test_a_state_of_another_training_is_not_gone_on_from(tmp_path: Path) -> None
     a.write_bytes(b.read_bytes())
     resumed = run(tmp_path / "a", recipe, network)
     assert resumed.digest == run(tmp_path / "c", recipe, network).digest
+
+
+def test_what_a_training_left_that_was_killed_at_its_very_end_is_removed(tmp_path: Path) -> None:
+    recipe, network = RECIPES["plain"], "zerosnet20-opt:widths=4-8-16"
+    with pytest.raises(StoppedError):
+        run(tmp_path, recipe, network, 3)
+    (state,) = tmp_path.iterdir()
+    content = state.read_bytes()
+    done = run(tmp_path, recipe, network)
+    state.write_bytes(content)
+    assert run(tmp_path, recipe, network).digest == done.digest
+    assert list(tmp_path.iterdir()) == [done.path]
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan"])
+def test_an_interval_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("ZSBENCH_STATE_SECONDS", text)
+    with pytest.raises(RequestError, match="ZSBENCH_STATE_SECONDS"):
+        run(tmp_path, RECIPES["plain"], "zerosnet20-opt:widths=4-8-16")
