@@ -1,7 +1,8 @@
 """Seconds of a sweep, four ε of PGD and seven noises of one network: in one call of `evaluate`, and in a call each.
 
 `python benchmarks/speed/sweep.py CHECKPOINT --data-dir DIR` takes both in turn, round after round, and prints medians
-with the range over rounds as a Markdown table. Nothing is taken from a store.
+with the range over rounds as a Markdown table. Nothing is taken from a store. With `--commands` each call is a process
+of its own, as when `zsbench evaluate` and `zsbench attack` are typed eleven times.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import torch
 
@@ -32,7 +37,9 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--attacks", nargs="+", choices=["pgd", "fgsm"], default=["pgd", "fgsm"])
+    parser.add_argument("--only-together", action="store_true", help="one call and nothing else, as --commands makes it")
+    parser.add_argument("--commands", action="store_true")
+    parser.add_argument("--attacks", type=lambda text: text.split(","), default=["pgd", "fgsm"])
     given = parser.parse_args()
 
     def seconds(perturbations: list[Perturbation]) -> float:
@@ -40,14 +47,31 @@ def main() -> None:
         evaluate([given.checkpoint], perturbations, data_dir=given.data_dir, examples=given.examples, store=None)
         return time.perf_counter() - start
 
+    def seconds_as_command(*arguments: str) -> float:
+        given_here = [str(Path(given.checkpoint).resolve()), "--examples", str(given.examples)]
+        if given.data_dir:
+            given_here += ["--data-dir", str(Path(given.data_dir).resolve())]
+        with tempfile.TemporaryDirectory() as empty:
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *arguments, *given_here], cwd=empty, check=True, stdout=subprocess.DEVNULL)
+            return time.perf_counter() - start
+
+    if given.only_together:
+        seconds([*NOISES, *make_attacks(given.attacks[0], BUDGETS)])
+        return
     seconds([])  # imports, and the images of the dataset
     for attack in given.attacks:
         sweep = [*NOISES, *make_attacks(attack, BUDGETS)]
         alone = [*NOISES, *make_attacks(attack, BUDGETS, ladder=False)]
         together, apart = [], []
         for _ in range(given.rounds):
-            together.append(seconds(sweep))
-            apart.append(sum(seconds([perturbation]) for perturbation in alone))
+            if given.commands:
+                together.append(seconds_as_command(str(Path(__file__).resolve()), "--only-together", f"--attacks={attack}"))
+                requests = [str(perturbation.request).split() for perturbation in alone]
+                apart.append(sum(seconds_as_command("-m", "robustbench_zs.cli", *request) for request in requests))
+            else:
+                together.append(seconds(sweep))
+                apart.append(sum(seconds([perturbation]) for perturbation in alone))
         print(f"\nseven noises, {attack.upper()} at {len(BUDGETS)} ε, {given.examples} images, {platform.platform()}")
         print(f"{torch.get_num_threads()} threads\n\n| way | seconds, median | range |\n|---|--:|--:|")
         for way, times in (("one call", together), ("a call each", apart)):
