@@ -438,7 +438,9 @@ def run_sources(
 
 
 def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
-    """Note a checkpoint's header in the store."""
+    """Note a checkpoint's header in the store; not that of rounded weights, which no training gives."""
+    if checkpoint.header.rounded_from is not None:
+        return
     store.remember_checkpoint(
         checkpoint.header.training_key, checkpoint.digest, checkpoint.path, checkpoint.header.model_dump_json()
     )
