@@ -174,7 +174,8 @@ class Checkpoint:
         except Exception as error:
             raise RequestError(f"{self.path} is damaged: {str(error)[:200]}") from error
         expected = _expected_tensors(self.header.network.model_dump_json())
-        if expected.keys() != tensors.keys() or not all(expected[name].allows(t) for name, t in tensors.items()):
+        rounded = self.header.rounded_from is not None
+        if expected.keys() != tensors.keys() or not all(expected[name].allows(t, rounded) for name, t in tensors.items()):
             raise RequestError(f"the tensors in {self.path} are not those of the network {self.header.network.name!r}")
         return {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
 
@@ -202,15 +203,15 @@ def _empty_network(header: NetworkHeader) -> Network:
 
 @dataclass(frozen=True)
 class _Expected:
-    """What a tensor of a network must be. `weight`: it is trained, so it may be stored in half precision; statistics of
-    batch norm may not, they overflow there in networks that are not zero-stable."""
+    """What a tensor of a network must be. `weight`: it is trained, so it may be stored in float16 where weights are rounded;
+    statistics of batch norm may not, they overflow there in networks that are not zero-stable."""
 
     shape: torch.Size
     dtype: torch.dtype
     weight: bool
 
-    def allows(self, tensor: Tensor) -> bool:
-        half = self.weight and tensor.dtype == torch.float16
+    def allows(self, tensor: Tensor, rounded: bool) -> bool:
+        half = rounded and self.weight and tensor.dtype == torch.float16
         return tensor.shape == self.shape and (tensor.dtype == self.dtype or half)
 
 
@@ -238,7 +239,8 @@ def save_checkpoint(path: Path, network: torch.nn.Module, header: Header, in_hal
     """Write the weights with the header, atomically.
 
     Args:
-        in_half: names of weights to store in float16, which must lose nothing by that; see `half_precision`.
+        in_half: names of weights to store in float16, which must lose nothing by that, with a header that says what they are
+            `rounded_from`; see `half_precision`.
 
     Raises:
         UnfinishedError: the file cannot be written.

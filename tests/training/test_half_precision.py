@@ -135,3 +135,10 @@ def test_other_types_are_refused(half: Checkpoint, tmp_path: Path, ending: str, 
     save_file({**tensors, name: tensors[name].to(dtype)}, path, {METADATA_KEY: half.header.model_dump_json()})
     with pytest.raises(RequestError, match="are not those of the network"):
         _ = read_checkpoint(path).tensors
+
+
+def test_float16_is_refused_where_the_header_does_not_say_that_weights_are_rounded(half: Checkpoint, tmp_path: Path) -> None:
+    header = half.header.model_copy(update={"rounded_from": None})
+    save_file(load_file(half.path), tmp_path / "x.safetensors", {METADATA_KEY: header.model_dump_json()})
+    with pytest.raises(RequestError, match="are not those of the network"):
+        _ = read_checkpoint(tmp_path / "x.safetensors").tensors
