@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
     from robustbench_zs.schemes.table import roots_table
     from robustbench_zs.studies import Study, check, load_study, make_baseline, make_plan, report, run_study
-    from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, recipe_from_name, train
+    from robustbench_zs.training import Checkpoint, Recipe, load_model, read_checkpoint, recipe_from_name, train
 
 __version__ = "0.1.0"
 
@@ -83,7 +83,7 @@ _HOMES = {
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
     "schemes.table": ("roots_table",),
     "studies": ("Study", "check", "load_study", "make_baseline", "make_plan", "report", "run_study"),
-    "training": ("Checkpoint", "Recipe", "read_checkpoint", "recipe_from_name", "train"),
+    "training": ("Checkpoint", "Recipe", "load_model", "read_checkpoint", "recipe_from_name", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -120,6 +120,7 @@ __all__ = [
     "evaluate",
     "gap",
     "load_dataset",
+    "load_model",
     "load_study",
     "make_baseline",
     "make_plan",

@@ -73,7 +73,8 @@ def attack(
 ) -> None:
     """Robust accuracy of checkpoints under an attack.
 
-    Without CHECKPOINT: all below checkpoints/. An image that is wrong when clean counts as wrong and is not attacked.
+    Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo. An image that is wrong when clean
+    counts as wrong and is not attacked.
 
     \b
     zsbench attack --pgd

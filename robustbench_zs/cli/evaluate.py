@@ -48,7 +48,8 @@ def evaluate(
 ) -> None:
     """Accuracy of checkpoints on test images, clean or under noise.
 
-    Without CHECKPOINT: all below checkpoints/. Noise is added to images in [0, 1], then clipped.
+    Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo. Noise is added to images in [0, 1],
+    then clipped.
 
     \b
     zsbench evaluate --noise gaussian --delta 0.02

@@ -29,7 +29,7 @@ def gap(
 ) -> None:
     """Accuracy on the clean training images − accuracy on the test images, in points.
 
-    Without CHECKPOINT: all below checkpoints/.
+    Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo.
     """
     from robustbench_zs.evaluation import gap as gap_of_checkpoints
     from robustbench_zs.workers import available_cores

@@ -27,8 +27,9 @@ from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
-from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
+from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.train import choose_execution
+from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
 from robustbench_zs.workers import Job, run_jobs
 
 if TYPE_CHECKING:
@@ -204,8 +205,8 @@ def evaluate(
 
     Args:
         checkpoints: files, `Checkpoint`s, `Model`s, or modules on images in [0, 1]; all checkpoints below `checkpoints/`
-            (trained on `dataset`, if given) by default. A `Model` or module is evaluated afresh every time: its code is
-            not in the digest of its weights.
+            (trained on `dataset`, if given) by default, else the zoo's for `dataset`. A `Model` or module is evaluated
+            afresh every time: its code is not in the digest of its weights.
         perturbations: noise and attacks from `robustbench_zs.perturbations`.
         dataset: the one the checkpoint was trained on by default.
         examples: the first so many images of the split; all by default.
@@ -357,7 +358,8 @@ def dataset_of(source: Source, dataset: str | None) -> str:
 
 
 def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: str | None = None) -> list[Source]:
-    """The networks meant; without any, all checkpoints below `checkpoints/` that were trained on `dataset`.
+    """The networks meant; without any, all checkpoints below `checkpoints/` that were trained on `dataset`, and where there
+    are none, those of the zoo for it.
 
     Raises:
         RequestError: there is none; the sentence says how to get one.
@@ -367,13 +369,15 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
         if not given:
             raise RequestError("the list of checkpoints is empty; leave it out to use all below checkpoints/")
         return given
-    found: list[Source] = [
-        c for c in find_checkpoints() if dataset is None or c.header.dataset.name == dataset_label(dataset)
-    ]
+    label = None if dataset is None else dataset_label(dataset)
+    # The zoo's networks need a dataset that is not embedded, so they are taken only where it is asked for.
+    found: list[Source] = [*(own_checkpoints(label) or (zoo_checkpoints(label) if label else []))]
     if not found:
         trained_on = f" trained on {dataset}" if dataset else ""
+        zoo = "" if dataset else ", ".join(sorted({c.header.dataset.name for c in zoo_checkpoints()}))
+        instead = f", name a file, or give --dataset for the networks of the zoo ({zoo})" if zoo else ", or name a file"
         raise RequestError(
-            f"there is no checkpoint{trained_on} below checkpoints/: train some with `zsbench train`, or name a file"
+            f"there is no checkpoint{trained_on} below checkpoints/: train some with `zsbench train`{instead}"
         )
     return found
 
@@ -440,7 +444,9 @@ def run_sources(
 
 
 def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
-    """Note a checkpoint's header in the store."""
+    """Note a checkpoint's header in the store; not that of rounded weights, which no training gives."""
+    if checkpoint.header.rounded_from is not None:
+        return
     store.remember_checkpoint(
         checkpoint.header.training_key, checkpoint.digest, checkpoint.path, checkpoint.header.model_dump_json()
     )

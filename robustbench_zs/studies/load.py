@@ -132,6 +132,8 @@ def _scaled_down(data: dict[str, Any], full: Study | Measurement, scale: str) ->
         places = {}
     before = full.before()
     result = {**data, "name": f"{full.name}-{scale}", "scale": {}}
+    if "checkpoints" in data:  # of the other study at the same scale
+        result["checkpoints"] = f"{data['checkpoints']}-{scale}"
     texts = []
     for key, value in tables[scale].model_dump(exclude_none=True).items():
         if key in places:

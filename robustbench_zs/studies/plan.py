@@ -132,7 +132,7 @@ def make_plan(
                 test_examples=study.dataset.test_examples,
                 recipe=recipe,
                 seed=seed,
-                folder=str(Path(checkpoints) / study.name),
+                folder=str(Path(checkpoints) / (study.checkpoints or study.name)),
                 image_size=study.dataset.image_size,
             )
             train = TrainStep(f"train {spec.name} seed {seed}", task)

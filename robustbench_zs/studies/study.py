@@ -264,7 +264,8 @@ class Study(StudyTable):
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there. `scaled` says how a
     scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order, `request` what
     `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first seed of
-    each network are checked where the study attacks it, 0 for none.
+    each network are checked where the study attacks it, 0 for none. `checkpoints` is another study whose folder of
+    checkpoints it uses, so that both evaluate the same networks.
     """
 
     name: str = Field(pattern=NAME)
@@ -274,6 +275,7 @@ class Study(StudyTable):
     request: str = ""
     paper_depths: list[int] = Field(default_factory=list)
     paper: PaperTable | None = None
+    checkpoints: str | None = Field(None, pattern=NAME)
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
     dataset: DatasetTable
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)

@@ -3,6 +3,7 @@
 from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
 from robustbench_zs.training.recipe import RECIPES, Recipe, recipe_for, recipe_from_name, recipe_table
 from robustbench_zs.training.train import DEFAULT_NETWORKS, train, training_table
+from robustbench_zs.training.zoo import load_model
 
 __all__ = [
     "DEFAULT_NETWORKS",
@@ -10,6 +11,7 @@ __all__ = [
     "Checkpoint",
     "Recipe",
     "find_checkpoints",
+    "load_model",
     "read_checkpoint",
     "recipe_for",
     "recipe_from_name",

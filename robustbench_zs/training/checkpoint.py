@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -91,6 +92,8 @@ class Header(Part):
     history: list[EpochHeader] = Field(min_length=1)
     diverged_at: int | None
     environment: dict[str, str | int | None]
+    rounded_from: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest of the float32 weights, where those here are theirs rounded to half precision."""
 
     @property
     def seconds(self) -> float:
@@ -164,7 +167,7 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """The weights and buffers by name.
+        """The weights and buffers by name; weights stored in float16 come back in float32.
 
         Raises:
             RequestError: the tensors are not those of the network in the header, or are damaged.
@@ -173,7 +176,11 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the network's description and its weights; the name and the history do not enter."""
+        """SHA-256 of the network's description and its weights; the name and the history do not enter.
+
+        The weights are those that the network computes with: where some are stored in float16, the float32 read back. So
+        the digest says which function it is, however it is stored, and rounding gives another one.
+        """
         return self._verified[1]
 
     @cached_property
@@ -184,10 +191,11 @@ class Checkpoint:
             tensors: dict[str, Tensor] = load_file(self.path)
         except Exception as error:
             raise RequestError(f"{self.path} is damaged: {str(error)[:200]}") from error
-        if _expected_tensors(self.header.network.model_dump_json()) != {
-            name: (t.shape, t.dtype) for name, t in tensors.items()
-        }:
+        expected = _expected_tensors(self.header.network.model_dump_json())
+        rounded = self.header.rounded_from is not None
+        if expected.keys() != tensors.keys() or not all(expected[name].allows(t, rounded) for name, t in tensors.items()):
             raise RequestError(f"the tensors in {self.path} are not those of the network {self.header.network.name!r}")
+        tensors = {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
         digest = weights_digest(canonical_json(description(self.header.network)), tensors)
         if self.stated_digest not in (None, digest):
             raise RequestError(f"{self.path} is damaged: its weights are not those it was written with")
@@ -206,12 +214,27 @@ def _empty_network(header: NetworkHeader) -> Network:
     return build_network(network_spec(header), header.channels, header.classes, *unit)
 
 
+@dataclass(frozen=True)
+class _Expected:
+    """What a tensor of a network must be. `weight`: it is trained, so it may be stored in float16 where weights are rounded;
+    statistics of batch norm may not, they overflow there in networks that are not zero-stable."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    weight: bool
+
+    def allows(self, tensor: Tensor, rounded: bool) -> bool:
+        half = rounded and self.weight and tensor.dtype == torch.float16
+        return tensor.shape == self.shape and (tensor.dtype == self.dtype or half)
+
+
 @lru_cache(maxsize=64)
-def _expected_tensors(header: str) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Names, shapes and types of a network's tensors, found without memory, whatever the header asks for."""
+def _expected_tensors(header: str) -> dict[str, _Expected]:
+    """A network's tensors by name, found without memory, whatever the header asks for."""
     with torch.device("meta"):
         network = _empty_network(NetworkHeader.model_validate_json(header))
-    return {name: (t.shape, t.dtype) for name, t in network.state_dict().items()}
+    weights = {name for name, _ in network.named_parameters()}
+    return {name: _Expected(t.shape, t.dtype, name in weights) for name, t in network.state_dict().items()}
 
 
 def weights_digest(what: str, tensors: dict[str, Tensor]) -> str:
@@ -225,8 +248,12 @@ def weights_digest(what: str, tensors: dict[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def save_checkpoint(path: Path, network: torch.nn.Module, header: Header) -> Checkpoint:
+def save_checkpoint(path: Path, network: torch.nn.Module, header: Header, in_half: Collection[str] = ()) -> Checkpoint:
     """Write the weights with the header, atomically.
+
+    Args:
+        in_half: names of weights to store in float16, which must lose nothing by that, with a header that says what they are
+            `rounded_from`; see `half_precision`.
 
     Raises:
         UnfinishedError: the file cannot be written.
@@ -235,6 +262,7 @@ def save_checkpoint(path: Path, network: torch.nn.Module, header: Header) -> Che
 
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     digest = weights_digest(canonical_json(description(header.network)), tensors)
+    tensors |= {name: tensors[name].half() for name in in_half}
     write_atomically(path, save(tensors, {METADATA_KEY: header.model_dump_json(), DIGEST_KEY: digest}))
     return Checkpoint(path, header, digest)
 

@@ -164,7 +164,7 @@ def test_safetensors_of_others_are_refused(checkpoint: Checkpoint, tmp_path: Pat
         read_checkpoint(tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("field", sorted(Header.model_fields))
+@pytest.mark.parametrize("field", sorted(name for name, field in Header.model_fields.items() if field.is_required()))
 def test_a_header_without_one_of_its_fields_is_refused(checkpoint: Checkpoint, tmp_path: Path, field: str) -> None:
     path = rewritten(checkpoint, tmp_path / "x.safetensors", lambda header: header.pop(field))
     with pytest.raises(RequestError, match=field):

@@ -1,0 +1,106 @@
+"""What a study has finished: networks whose every evaluation is in the results store, and their outcomes as baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from robustbench_zs import Baseline, RequestError, ResultsStore, Study, load_study, make_plan
+from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
+from robustbench_zs.evaluation.store import CLEAN
+from robustbench_zs.files import canonical_json
+from robustbench_zs.gate import Entry
+from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.studies.plan import EvaluateStep, Items
+from robustbench_zs.studies.run import Known, plan_status, settled, stored_outcomes
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A network of a study with its outcomes, by split and perturbation (None: clean)."""
+
+    step: EvaluateStep
+    known: Known
+    outcomes: Mapping[tuple[str, Perturbation | None], Outcomes]
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """The networks of a study that are finished, in its order, and the names of those that are not."""
+
+    name: str
+    scale: str | None
+    study: Study
+    networks: tuple[Finished, ...]
+    unfinished: tuple[str, ...]
+
+    @property
+    def items(self) -> Items:
+        return self.networks[0].step.items
+
+    def baseline(self, split: Literal["train", "test"]) -> Baseline:
+        """Per-image outcomes of every finished network on one split, with what they depend on."""
+        perturbations = [p for s, p in self.items if s == split]
+        task = self.networks[0].step.task
+        dataset = task.load_dataset()
+        settings: dict[str, Any] = {
+            "file": self.name,
+            "scale": self.scale,
+            "dataset": dataset.name,
+            "split": split,
+            "digest": dataset.split(split).digest,
+            "perturbations": perturbation_keys(perturbations),
+            "evaluation_version": EVALUATION_VERSION,
+            "recipe": task.recipe.as_dict(),
+        }
+        entries = tuple(
+            Entry(f.step.task.network.name, f.step.task.seed, f.known.digest, _correct(f, split, perturbations))
+            for f in self.networks
+        )
+        return Baseline(self.study.name, settings, entries)
+
+
+def _correct(finished: Finished, split: str, perturbations: list[Perturbation | None]) -> dict[str, npt.NDArray[np.bool_]]:
+    return {label(p): finished.outcomes[split, p].correct for p in perturbations}
+
+
+def label(perturbation: Perturbation | None) -> str:
+    return "clean" if perturbation is None else perturbation.label
+
+
+def perturbation_keys(perturbations: list[Perturbation | None]) -> dict[str, str]:
+    """Label → canonical parameters."""
+    return {label(p): CLEAN if p is None else canonical_json(p.key()) for p in perturbations}
+
+
+def finished_study(name: str, scale: str | None, data_dir: str | Path | None, store: Path) -> FinishedStudy:
+    """What of a study is in the store.
+
+    Raises:
+        RequestError: no such study or store, or no network of it is finished.
+    """
+    loaded = load_study(name, scale)
+    if not isinstance(loaded, Study):
+        raise RequestError(f"the study {name!r} does not consist of one part with networks in it")
+    if not store.is_file():
+        raise RequestError(f"there is no results store {store}: run `zsbench run {loaded.request}` first")
+    known = ResultsStore(store)
+    plan = make_plan(settled(loaded, None, data_dir, known), data_dir)
+    status = plan_status(plan, known)
+    networks, unfinished = [], []
+    for step in plan.evaluations:
+        network = status.known.get(step.id)
+        found = stored_outcomes(step, network.digest, known) if network else {}
+        outcomes = {item: there for item, there in found.items() if there is not None}
+        if network and len(outcomes) == len(step.items):
+            networks.append(Finished(step, network, outcomes))
+        else:
+            unfinished.append(f"{step.task.network.name} seed {step.task.seed}")
+    if not networks:
+        raise RequestError(f"no network of the study {loaded.name!r} is finished: run `zsbench run {loaded.request}` first")
+    return FinishedStudy(name, scale, plan.study, tuple(networks), tuple(unfinished))
