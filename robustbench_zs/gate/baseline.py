@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import FailFast, Field, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
 from robustbench_zs.training.checkpoint import Part, first_problem
+from robustbench_zs.training.limits import at_most
 
 FORMAT = 1
-LARGEST_FILE = 100 * 2**20
+LARGEST_FILE = 32 * 2**20
 MOST_IMAGES = 10_000_000
+MOST_NETWORKS = 10_000
+MOST_PERTURBATIONS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +80,9 @@ class _Outcome(Part):
 
 class _Network(Part):
     network: str = Field(max_length=10_000)
-    seed: int | None
+    seed: int | None = Field(ge=0, lt=2**63)
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    outcomes: dict[str, _Outcome] = Field(min_length=1)
+    outcomes: Annotated[dict[str, _Outcome], at_most(MOST_PERTURBATIONS), Field(min_length=1)]
 
 
 class _File(Part):
@@ -86,7 +90,7 @@ class _File(Part):
     study: str = Field(max_length=200)
     images: int = Field(ge=1, le=MOST_IMAGES)
     settings: dict[str, Any]
-    networks: list[_Network] = Field(min_length=1)
+    networks: Annotated[list[_Network], FailFast(), at_most(MOST_NETWORKS), Field(min_length=1)]
 
 
 def write_baseline_file(path: Path, baseline: Baseline) -> None:
@@ -127,10 +131,10 @@ def read_baseline(path: Path | str) -> Baseline:
         RequestError: there is no such file, or it is not a baseline.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # True for no path that is too long
         raise RequestError(f"there is no baseline {path}: make one with `zsbench baseline STUDY --out {path}`")
     if path.stat().st_size > LARGEST_FILE:
-        raise RequestError(f"{path} is larger than a baseline can be (100 MiB)")
+        raise RequestError(f"{path} is larger than a baseline can be (32 MiB)")
     try:
         file = _File.model_validate_json(path.read_bytes())
         entries = tuple(

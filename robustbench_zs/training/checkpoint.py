@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 from torch import Tensor
 
 from robustbench_zs.errors import RequestError
@@ -21,6 +22,7 @@ from robustbench_zs.networks.spec import Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
+from robustbench_zs.training.limits import MOST_EPOCHS, MOST_KEYS, at_most, checked_length
 
 FORMAT = 1
 METADATA_KEY = "zsbench"
@@ -28,7 +30,14 @@ LARGEST_HEADER = 2**24
 
 
 class Part(BaseModel):
+    """A table with these keys and no others; NaN and infinity are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, data: Any) -> Any:
+        return checked_length(data, MOST_KEYS)
 
 
 class SchemeHeader(Part):
@@ -52,11 +61,14 @@ class NetworkHeader(Part):
     classes: int = Field(ge=1, le=100_000)
 
 
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
 class DatasetHeader(Part):
     name: str = Field(max_length=1000)
     train_digest: str
-    train_examples: int = Field(ge=1)
-    image_size: tuple[int, int]
+    train_examples: int = Field(ge=1, lt=2**63)
+    image_size: tuple[Side, Side]
     resized: bool = False
 
     @property
@@ -68,13 +80,38 @@ class DatasetHeader(Part):
 class EpochHeader(Part):
     """One epoch; a number that was not finite, or a test accuracy that was not taken, is null."""
 
-    epoch: int
+    epoch: int = Field(ge=1, le=MOST_EPOCHS)
     learning_rate: float
     loss: float | None
     train_accuracy: float | None
     test_accuracy: float | None
-    seconds: float
+    seconds: float = Field(ge=0, le=1e9)
     block_parameters: list[float | None] | None = Field(None, max_length=2000)
+
+
+History = Annotated[list[EpochHeader], FailFast(), at_most(MOST_EPOCHS), Field(min_length=1)]
+
+
+class ExecutionHeader(Part):
+    """How a training ran, see `train.Execution`."""
+
+    device: str = Field(max_length=100)
+    threads: int = Field(ge=1, le=1024)
+    layout: Literal["channels_last", "contiguous_format"]
+    processes: int = Field(ge=1, le=100_000)
+    compiled: bool = False
+    places: int = Field(1, ge=1, le=1000)
+
+
+def _checked_execution(execution: dict[str, Any]) -> dict[str, Any]:
+    try:
+        ExecutionHeader.model_validate(execution)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from error
+    return execution
+
+
+ExecutionTable = Annotated[dict[str, str | int | bool], AfterValidator(_checked_execution), at_most(MOST_KEYS)]
 
 
 class Header(Part):
@@ -83,13 +120,13 @@ class Header(Part):
     format: int = Field(ge=FORMAT, le=FORMAT)
     network: NetworkHeader
     dataset: DatasetHeader
-    recipe: dict[str, str | int | float]
-    seed: int
+    recipe: Annotated[dict[str, str | int | float], at_most(MOST_KEYS)]
+    seed: int = Field(ge=0, lt=2**63)
     training_key: str
-    execution: dict[str, str | int | bool]
-    history: list[EpochHeader] = Field(min_length=1)
-    diverged_at: int | None
-    environment: dict[str, str | int | None]
+    execution: ExecutionTable
+    history: History
+    diverged_at: int | None = Field(ge=1, le=MOST_EPOCHS)
+    environment: Annotated[dict[str, str | int | None], at_most(MOST_KEYS)]
 
     @property
     def seconds(self) -> float:
@@ -235,7 +272,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     from safetensors import safe_open
 
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # True for no pipe, which would be waited for, and for no path that is too long
         raise RequestError(f"there is no checkpoint {path}")
     try:
         with safe_open(path, framework="pt") as file:

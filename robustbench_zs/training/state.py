@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import Generator, Tensor, nn
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
-from robustbench_zs.training.checkpoint import METADATA_KEY, EpochHeader, Part, first_problem
+from robustbench_zs.training.checkpoint import METADATA_KEY, EpochHeader, ExecutionTable, History, Part, first_problem
 
 STATE_INTERVAL = 60.0
 """Seconds between two writings: what an interruption costs at most, besides the epoch it falls in."""
@@ -23,8 +23,8 @@ class StateHeader(Part):
     """What a state says about itself besides its tensors."""
 
     training_key: str
-    execution: dict[str, str | int | bool]
-    history: list[EpochHeader] = Field(min_length=1)
+    execution: ExecutionTable
+    history: History
     best_accuracy: float
 
 
