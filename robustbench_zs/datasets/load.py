@@ -61,7 +61,7 @@ def load_dataset(
         RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
     """
     directory = Path(data_dir) if data_dir is not None else default_data_dir()
-    if data_dir is not None and not directory.is_dir():
+    if data_dir is not None and not os.path.isdir(directory):
         raise RequestError(f"the data folder {directory} does not exist")
     if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
         raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
