@@ -41,7 +41,8 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
         RequestError: some of the shards that the names announce are missing.
     """
     for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
-        shards = sorted(p for p in place.glob(f"{split}*.parquet") if p.stem == split or _SHARD.fullmatch(p.name))
+        named = (p for p in place.glob(f"{split}*.parquet") if p.stem == split or _SHARD.fullmatch(p.name))
+        shards = sorted(p for p in named if os.path.isfile(p))  # no pipe, which would be waited for
         found = [_SHARD.fullmatch(p.name) for p in shards]
         shards = [p for p, m in zip(shards, found, strict=True) if m is None or m["split"] == split]
         if shards:

@@ -16,7 +16,7 @@ LARGEST_INTEGER = 2**63
 
 DEEPEST = 32
 _LONG_KEY = re.compile(r"""(?:(?:(?<![\w-])[\w-]++|(?<!\\)"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
-"""A key `a.b.c…` of more than `DEEPEST` parts: the time of the parser grows with the square of the parts of a key, to hours within the largest file."""
+"""A key `a.b.c…` of too many parts: the parser takes their square in time, up to hours within the largest file."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
