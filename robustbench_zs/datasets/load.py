@@ -107,6 +107,9 @@ def _load(
 
 def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_size: int | None) -> Dataset:
     """A dataset from the Parquet files or class folders in `folder`."""
+    label = name if name in DATASETS else folder.resolve().name
+    if not label.isprintable():  # it stands in checkpoints, tables and reports
+        raise RequestError(f"the folder {label[:80]!r} has characters in its name that cannot be printed: rename it")
     parquet = {"train": parquet_shards(folder, "train")}
     # ImageNet's own test images come without labels.
     names = reversed(_TEST_SPLITS) if name == "imagenet" else _TEST_SPLITS
@@ -148,4 +151,4 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
             )
         return images
 
-    return Dataset(name if name in DATASETS else folder.resolve().name, classes, load_split, class_names)
+    return Dataset(label, classes, load_split, class_names)

@@ -17,7 +17,7 @@ from pydantic import FailFast, Field, ValidationError
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
 from robustbench_zs.training.checkpoint import Part, first_problem
-from robustbench_zs.training.limits import at_most
+from robustbench_zs.training.limits import Name, at_most
 
 FORMAT = 1
 LARGEST_FILE = 32 * 2**20
@@ -44,9 +44,17 @@ class Baseline:
     settings: dict[str, Any]
     entries: tuple[Entry, ...]
 
+    @property
+    def images(self) -> int:
+        """How many each outcome is of."""
+        return len(next(iter(self.entries[0].correct.values())))
+
     def check_settings(self, now: Baseline) -> None:
         """Raises: RequestError: a setting, a network or a perturbation is not the same now; the sentence names the first."""
-        before, after = ({"study": b.study, **b.settings, "networks": _names(b)} for b in (self, now))
+        before, after = (
+            {"study": b.study, **b.settings, "networks": _names(b), "images": b.images, "outcomes": [*b.entries[0].correct]}
+            for b in (self, now)
+        )
         for place, was, is_ in _differences(before, after):
             raise RequestError(
                 f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; "
@@ -79,15 +87,15 @@ class _Outcome(Part):
 
 
 class _Network(Part):
-    network: str = Field(max_length=10_000)
+    network: Name = Field(max_length=10_000)
     seed: int | None = Field(ge=0, lt=2**63)
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    outcomes: Annotated[dict[str, _Outcome], at_most(MOST_PERTURBATIONS), Field(min_length=1)]
+    outcomes: Annotated[dict[Name, _Outcome], at_most(MOST_PERTURBATIONS), Field(min_length=1)]
 
 
 class _File(Part):
     zsbench_baseline: int = Field(ge=FORMAT, le=FORMAT)
-    study: str = Field(max_length=200)
+    study: Name = Field(max_length=200)
     images: int = Field(ge=1, le=MOST_IMAGES)
     settings: dict[str, Any]
     networks: Annotated[list[_Network], FailFast(), at_most(MOST_NETWORKS), Field(min_length=1)]
@@ -99,11 +107,10 @@ def write_baseline_file(path: Path, baseline: Baseline) -> None:
     Raises:
         UnfinishedError: the file cannot be written.
     """
-    images = len(next(iter(baseline.entries[0].correct.values())))
     content = {
         "zsbench_baseline": FORMAT,
         "study": baseline.study,
-        "images": images,
+        "images": baseline.images,
         "settings": baseline.settings,
         "networks": [
             {

@@ -22,7 +22,7 @@ from robustbench_zs.networks.spec import Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
-from robustbench_zs.training.limits import MOST_EPOCHS, MOST_KEYS, at_most, checked_length
+from robustbench_zs.training.limits import MOST_EPOCHS, MOST_KEYS, Name, at_most, checked_length
 
 FORMAT = 1
 METADATA_KEY = "zsbench"
@@ -43,7 +43,7 @@ class Part(BaseModel):
 class SchemeHeader(Part):
     """Coefficients as text, exact ones as decimals or fractions, floats in hexadecimal."""
 
-    name: str | None = Field(max_length=10_000)
+    name: Name | None = Field(max_length=10_000)
     alphas: list[str] = Field(max_length=128)
     beta: str
 
@@ -51,7 +51,7 @@ class SchemeHeader(Part):
 class NetworkHeader(Part):
     """`scheme` is coefficients, the name of a family with a trainable parameter a block, or null for the ResNet."""
 
-    name: str = Field(max_length=10_000)
+    name: Name = Field(max_length=10_000)
     scheme: SchemeHeader | Literal["zerosnet-tra", "lm-original"] | None
     depth: int
     block: str
@@ -65,7 +65,7 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class DatasetHeader(Part):
-    name: str = Field(max_length=1000)
+    name: Name = Field(max_length=1000)
     train_digest: str
     train_examples: int = Field(ge=1, lt=2**63)
     image_size: tuple[Side, Side]

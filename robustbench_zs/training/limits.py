@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 MOST_KEYS = 100
 """Of a table with known keys, and of one that says what was used."""
 
 MOST_EPOCHS = 100_000
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a name has only characters that can be printed")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+"""A name that stands in tables: no line breaks, and nothing that a terminal takes for a command."""
 
 
 def at_most(entries: int) -> BeforeValidator:

@@ -107,7 +107,7 @@ def object_array(planted: Path) -> bytes:
 
 def array_archive(planted: Path) -> bytes:
     path = planted.with_name("arrays.npz")
-    np.savez(path, **{"fog": np.array([Payload(planted)], dtype=object)})  # type: ignore[arg-type]
+    np.savez(path, fog=np.array([Payload(planted)], dtype=object))  # type: ignore[arg-type]
     return path.read_bytes()
 
 
@@ -223,10 +223,10 @@ def test_names_that_point_elsewhere_are_refused_in_a_study(working_folder: Path,
 
 def test_the_dataset_of_a_study_decides_no_place_of_a_file(working_folder: Path) -> None:
     (working_folder / "data").mkdir()
-    outside = working_folder / "inner" / "..;<x> \n"
+    outside = working_folder / "inner" / "..;<x> "
     for split in ("train", "test"):
         write_parquet(outside / f"{split}.parquet", [encode(np.zeros((8, 8), np.uint8))] * 4, [0, 1, 0, 1])
-    text = STUDY.replace('"digits"', '"../inner/..;<x> \\n"').replace("train_examples = 32\ntest_examples = 16\n", "")
+    text = STUDY.replace('"digits"', '"../inner/..;<x> "').replace("train_examples = 32\ntest_examples = 16\n", "")
     (working_folder / "a.toml").write_text(text)
     (study,) = load_study("a.toml").parts
     plan = make_plan(study, "data")
@@ -264,6 +264,15 @@ def test_nothing_is_written_for_names_that_point_elsewhere(
         main(arguments)
     assert end.value.code == 2
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dataset_whose_name_cannot_be_printed_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    for number, name in enumerate(("line\nbreak", "\udcff", "\x1b[2J")):
+        for split in ("train", "test"):
+            write_parquet(tmp_path / f"{number}" / f"{split}.parquet", [encode(np.zeros((8, 8), np.uint8))] * 2, [0, 1])
+        (tmp_path / f"{number}").rename(tmp_path / name)
+        with pytest.raises(RequestError, match="rename"):
+            load_dataset(str(tmp_path / name))
 
 
 def test_a_published_corruption_goes_by_its_name_only(tmp_path: Path) -> None:
