@@ -14,26 +14,33 @@ from robustbench_zs.errors import RequestError
 
 LARGEST_SIDE = 1024
 LARGEST_SPLIT_BYTES = 8 * 2**30
+LARGEST_FILE = 2**26
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
+"""Pillow knows dozens more, among them EPS, which it gives to an interpreter of programs."""
 
 
 def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
-    """Decode PNG, WebP, JPEG, … to uint8 N×C×H×W, with one channel if the first image is grey, else three.
+    """Decode `FORMATS` to uint8 N×C×H×W, with one channel if the first image is grey, else three.
 
     Args:
         encoded: pairs of a name for messages and the bytes of the file.
 
     Raises:
-        RequestError: not an image, larger than 1024×1024, of another size than the first, or more than 8 GiB in all.
+        RequestError: not an image of these formats, more than 64 MiB, larger than 1024×1024, of another size than the first,
+            or more than 8 GiB in all.
     """
     from PIL import Image
 
     arrays: list[np.ndarray] = []
     mode, shape = "", (0, 0)
     for name, data in encoded:
+        if len(data) > LARGEST_FILE:
+            raise RequestError(f"{name} has {len(data)} bytes; at most {LARGEST_FILE} an image are read")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(data))
+                image = Image.open(io.BytesIO(data), formats=FORMATS)
                 if max(image.size) > LARGEST_SIDE:
                     raise RequestError(f"{name} is {image.size[0]}×{image.size[1]}; at most {LARGEST_SIDE} a side is read")
                 mode = mode or ("L" if image.mode in ("L", "1", "I", "I;16", "LA") else "RGB")

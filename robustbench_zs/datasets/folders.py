@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from robustbench_zs.datasets.decode import decode_images
+from robustbench_zs.datasets.decode import LARGEST_FILE, decode_images
 from robustbench_zs.datasets.images import LabelledImages
 from robustbench_zs.errors import RequestError
 
@@ -28,13 +29,32 @@ def read_class_folders(folder: Path, classes: tuple[str, ...]) -> LabelledImages
     Raises:
         RequestError: a class without images, or an image that cannot be read or differs in size.
     """
-    by_class = [sorted(p for p in (folder / c).rglob("*") if p.suffix.lower() in SUFFIXES) for c in classes]
+    by_class = [sorted(image_files(folder / c)) for c in classes]
     for name, paths in zip(classes, by_class, strict=True):
         if not paths:
             raise RequestError(f"the class folder {folder / name} holds no image")
     order = interleaved(by_class)
-    pixels = decode_images((str(path), path.read_bytes()) for _, path in order)
+    pixels = decode_images((str(path), _bytes(path)) for _, path in order)
     return LabelledImages(pixels, torch.tensor([label for label, _ in order]), len(classes))
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """The image files in a folder and below it, through links too, each folder once; no pipes and no devices."""
+    seen: set[str] = set()
+    for root, below, _ in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:  # links that lead back up
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        with os.scandir(root) as entries:  # which knows regular files without asking the disk for each of a million
+            yield from (Path(e.path) for e in entries if os.path.splitext(e.name)[1].lower() in SUFFIXES and e.is_file())
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE + 1)  # one more than is decoded
 
 
 def interleaved(by_class: Sequence[Sequence[Item]]) -> list[tuple[int, Item]]:

@@ -61,7 +61,7 @@ def load_dataset(
         RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
     """
     directory = Path(data_dir) if data_dir is not None else default_data_dir()
-    if data_dir is not None and not directory.is_dir():
+    if data_dir is not None and not os.path.isdir(directory):
         raise RequestError(f"the data folder {directory} does not exist")
     if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
         raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
@@ -107,6 +107,9 @@ def _load(
 
 def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_size: int | None) -> Dataset:
     """A dataset from the Parquet files or class folders in `folder`."""
+    label = name if name in DATASETS else folder.resolve().name
+    if not label.isprintable():  # it stands in checkpoints, tables and reports
+        raise RequestError(f"the folder {label[:80]!r} has characters in its name that cannot be printed: rename it")
     parquet = {"train": parquet_shards(folder, "train")}
     # ImageNet's own test images come without labels.
     names = reversed(_TEST_SPLITS) if name == "imagenet" else _TEST_SPLITS
@@ -148,4 +151,4 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
             )
         return images
 
-    return Dataset(name if name in DATASETS else folder.resolve().name, classes, load_split, class_names)
+    return Dataset(label, classes, load_split, class_names)

@@ -7,6 +7,7 @@ a struct with the encoded file in `bytes` (or plain binary), labels are whole nu
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,19 @@ from typing import Any
 import torch
 
 from robustbench_zs.datasets.decode import decode_images
-from robustbench_zs.datasets.images import LabelledImages
+from robustbench_zs.datasets.images import MOST_CLASSES, LabelledImages
 from robustbench_zs.errors import RequestError
 
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
 """Names a label column may have, in order of preference; CIFAR-100 on the hub has `fine_label` and `coarse_label`."""
+
+MOST_ROWS = 10_000_000
+LARGEST_COLUMN = 2**28
+MOST_PACKED = 100
+"""The images of a row group that unpack to more bytes than the first may grow by this factor: encoded images hardly pack."""
+
+BYTES = ".bytes"
+"""Ends the path of an image column that is a struct."""
 
 _SHARD = re.compile(r"(?P<split>\w+)-(?P<shard>\d{5})-of-(?P<shards>\d{5})(-[0-9a-f]+)?\.parquet")
 
@@ -32,7 +41,8 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
         RequestError: some of the shards that the names announce are missing.
     """
     for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
-        shards = sorted(p for p in place.glob(f"{split}*.parquet") if p.stem == split or _SHARD.fullmatch(p.name))
+        named = (p for p in place.glob(f"{split}*.parquet") if p.stem == split or _SHARD.fullmatch(p.name))
+        shards = sorted(p for p in named if os.path.isfile(p))  # no pipe, which would be waited for
         found = [_SHARD.fullmatch(p.name) for p in shards]
         shards = [p for p, m in zip(shards, found, strict=True) if m is None or m["split"] == split]
         if shards:
@@ -54,13 +64,17 @@ def read_parquet(shards: list[Path], classes: int, limit: int | None = None) -> 
     def encoded() -> Iterator[tuple[str, bytes]]:
         for path in shards:
             with _readable(path) as file:
-                columns = image_column, label_column = _columns(file.schema_arrow, path)
-                for batch in file.iter_batches(batch_size=1000, columns=list(columns)):
-                    batch_labels = batch.column(label_column).to_pylist()
-                    for image, label in zip(batch.column(image_column).to_pylist(), batch_labels, strict=True):
+                image_column, label_column = _columns(file.schema_arrow, path)
+                _check_size(file.metadata, image_column, path)
+            # As a dictionary: an image that all rows share is in memory once, not once a row.
+            with _readable(path, read_dictionary=[image_column]) as file:
+                for batch in file.iter_batches(batch_size=1000, columns=[image_column, label_column]):
+                    images, batch_labels = batch.columns
+                    images = images.flatten()[0] if image_column.endswith(BYTES) else images
+                    for image, label in zip(images, batch_labels.to_pylist(), strict=True):
                         if limit is not None and len(labels) >= limit:
                             return
-                        data = image.get("bytes") if isinstance(image, dict) else image
+                        data = image.as_py()
                         name = f"image {len(labels)} of {path.name}"
                         if not isinstance(data, bytes) or label is None:
                             raise RequestError(f"{name} has no bytes or no label")
@@ -76,42 +90,67 @@ def read_classes(shards: list[Path]) -> tuple[int, tuple[str, ...] | None]:
     Raises:
         RequestError: as `read_parquet`, and for negative labels, with which the hub marks unlabelled images.
     """
+    import pyarrow.compute
+
     largest = 0
     for path in shards:
         with _readable(path) as file:
-            _, label_column = _columns(file.schema_arrow, path)
-            if names := _class_names(file.schema_arrow, label_column):
-                return len(names), names
-            for batch in file.iter_batches(columns=[label_column]):
-                values = [v for v in batch.column(label_column).to_pylist() if v is not None]
-                if values and min(values) < 0:
+            image_column, label_column = _columns(file.schema_arrow, path)
+            _check_size(file.metadata, image_column, path)
+            names = _class_names(file.schema_arrow, label_column)
+            for batch in file.iter_batches(columns=[label_column]) if names is None else ():
+                ends = pyarrow.compute.min_max(batch.column(0)).as_py()
+                if ends["min"] is not None and ends["min"] < 0:
                     raise RequestError(f"{path.name} has negative labels (unlabelled images): give splits with labels")
-                largest = max([largest, *values])
+                largest = max(largest, ends["max"] or 0)
+            classes = len(names) if names else largest + 1
+            if classes > MOST_CLASSES:
+                raise RequestError(f"{path.name} has labels of {classes} classes; allowed are 1 to {MOST_CLASSES} classes")
+            if names:
+                return classes, names
     return largest + 1, None
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[Any]:
-    import pyarrow
+def _readable(path: Path, **options: Any) -> Iterator[Any]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with pyarrow.parquet.ParquetFile(path, **options) as file:
             yield file
-    except (pyarrow.ArrowException, OSError) as error:
+    except RequestError:
+        raise
+    except Exception as error:  # Arrow's own errors and, for names and values that Python cannot hold, any other
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise RequestError(f"{path} cannot be read as Parquet, it may be truncated: {reason}") from error
 
 
+def _check_size(metadata: Any, image_column: str, path: Path) -> None:
+    """Raises: RequestError: more rows or larger images than a file of this size can honestly hold."""
+    if metadata.num_rows > min(MOST_ROWS, os.path.getsize(path)):
+        raise RequestError(f"{path} claims {metadata.num_rows} images; at most {MOST_ROWS}, of a byte or more, are read")
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            unpacked, packed = column.total_uncompressed_size, column.total_compressed_size
+            if column.path_in_schema == image_column and unpacked > max(LARGEST_COLUMN, MOST_PACKED * packed):
+                raise RequestError(
+                    f"{path} unpacks {packed} bytes of images to {unpacked}: images that are encoded do not pack like that"
+                )
+
+
 def _columns(schema: Any, path: Path) -> tuple[str, str]:
+    """The path of the images' bytes and the name of the label column."""
     import pyarrow
 
-    def holds_images(kind: Any) -> bool:
-        if pyarrow.types.is_struct(kind):
-            return any(f.name == "bytes" and holds_images(f.type) for f in kind)
+    def binary(kind: Any) -> bool:
         return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
-    image = next((f.name for f in schema if holds_images(f.type)), None)
+    def images_in(field: Any) -> str | None:
+        if pyarrow.types.is_struct(field.type):
+            return next((field.name + BYTES for f in field.type if f.name == "bytes" and binary(f.type)), None)
+        return field.name if binary(field.type) else None
+
+    image = next(filter(None, map(images_in, schema)), None)
     whole = [f.name for f in schema if pyarrow.types.is_integer(f.type)]
     label = next((name for name in LABEL_COLUMNS if name in whole), whole[0] if len(whole) == 1 else None)
     if image is None or label is None:
@@ -124,7 +163,7 @@ def _class_names(schema: Any, label_column: str) -> tuple[str, ...] | None:
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[label_column]["names"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
         return tuple(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from robustbench_zs.datasets.folders import interleaved
+from robustbench_zs.datasets.decode import FORMATS
+from robustbench_zs.datasets.folders import image_files, interleaved
 from robustbench_zs.datasets.images import Statistics
 from robustbench_zs.errors import RequestError
 
@@ -27,6 +28,9 @@ IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's channels, as torchvision's models use them."""
 
 STATISTICS_IMAGES = 2000
+LARGEST_IMAGE = 2**26
+"""Pixels; as many threads as there are cores decode images side by side."""
+
 HASHED_BYTES = 2**30
 """Files that are larger in all than this are known by name and size: reading ImageNet's 150 GB takes minutes."""
 
@@ -88,11 +92,16 @@ class ImageFiles:
         return _pixels(v2.horizontal_flip(crop) if mirror else crop)
 
     def _open(self, index: int) -> Any:
-        from torchvision.datasets.folder import default_loader
+        from PIL import Image
 
         path = self.root / self.paths[index]
         try:
-            return default_loader(str(path))
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+                if image.width * image.height > LARGEST_IMAGE:
+                    raise RequestError(f"{path} is {image.width}×{image.height}; at most {LARGEST_IMAGE} pixels are read")
+                return image.convert("RGB")
+        except RequestError:
+            raise
         except Exception as error:
             raise RequestError(f"{path} is not an image that can be read ({type(error).__name__})") from error
 
@@ -139,20 +148,17 @@ def _pixels(image: Any) -> Tensor:
 def list_image_files(
     folder: Path, classes: Sequence[str], image_size: int, statistics: Statistics | None = None
 ) -> ImageFiles:
-    """All images below `folder`/CLASS as torchvision's ImageFolder finds them, interleaved by class.
+    """All images below `folder`/CLASS in the order of torchvision's ImageFolder, interleaved by class.
 
     Raises:
         RequestError: a class without images.
     """
-    from torchvision.datasets import ImageFolder
-
-    try:
-        found: Callable[..., Any] = ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        raise RequestError(f"{folder} has a class folder without images: {str(error)[:200]}") from error
-    by_class: list[list[str]] = [[] for _ in classes]
-    for path, label in found.samples:  # type: ignore[attr-defined]
-        by_class[label].append(str(Path(path).relative_to(folder)))
+    by_class: list[list[str]] = []
+    for name in classes:
+        found = sorted(image_files(folder / name), key=lambda path: (str(path.parent), path.name))
+        if not found:
+            raise RequestError(f"{folder} has a class folder without images: {name}")
+        by_class.append([str(path.relative_to(folder)) for path in found])
     order = interleaved(by_class)
     return ImageFiles(
         folder, tuple(path for _, path in order), torch.tensor([c for c, _ in order]), len(classes), image_size, statistics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -384,7 +385,7 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
 
 def dataset_label(dataset: str) -> str:
     """The name of a dataset that may be given as a path."""
-    return Path(dataset).resolve().name if Path(dataset).is_dir() else dataset
+    return Path(dataset).resolve().name if os.path.isdir(dataset) else dataset
 
 
 def run_sources(

@@ -87,7 +87,7 @@ class Model:
         from safetensors.torch import load_file
 
         path = Path(self.weights or "")
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise RequestError(f"there are no weights {path}")
         try:
             tensors = load_file(path)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import FailFast, Field, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
 from robustbench_zs.training.checkpoint import Part, first_problem
+from robustbench_zs.training.limits import Name, at_most
 
 FORMAT = 1
-LARGEST_FILE = 100 * 2**20
+LARGEST_FILE = 32 * 2**20
 MOST_IMAGES = 10_000_000
+MOST_NETWORKS = 10_000
+MOST_PERTURBATIONS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +44,17 @@ class Baseline:
     settings: dict[str, Any]
     entries: tuple[Entry, ...]
 
+    @property
+    def images(self) -> int:
+        """How many each outcome is of."""
+        return len(next(iter(self.entries[0].correct.values())))
+
     def check_settings(self, now: Baseline) -> None:
         """Raises: RequestError: a setting, a network or a perturbation is not the same now; the sentence names the first."""
-        before, after = ({"study": b.study, **b.settings, "networks": _names(b)} for b in (self, now))
+        before, after = (
+            {"study": b.study, **b.settings, "networks": _names(b), "images": b.images, "outcomes": [*b.entries[0].correct]}
+            for b in (self, now)
+        )
         for place, was, is_ in _differences(before, after):
             raise RequestError(
                 f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; "
@@ -75,18 +87,18 @@ class _Outcome(Part):
 
 
 class _Network(Part):
-    network: str = Field(max_length=10_000)
-    seed: int | None
+    network: Name = Field(max_length=10_000)
+    seed: int | None = Field(ge=0, lt=2**63)
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    outcomes: dict[str, _Outcome] = Field(min_length=1)
+    outcomes: Annotated[dict[Name, _Outcome], at_most(MOST_PERTURBATIONS), Field(min_length=1)]
 
 
 class _File(Part):
     zsbench_baseline: int = Field(ge=FORMAT, le=FORMAT)
-    study: str = Field(max_length=200)
+    study: Name = Field(max_length=200)
     images: int = Field(ge=1, le=MOST_IMAGES)
     settings: dict[str, Any]
-    networks: list[_Network] = Field(min_length=1)
+    networks: Annotated[list[_Network], FailFast(), at_most(MOST_NETWORKS), Field(min_length=1)]
 
 
 def write_baseline_file(path: Path, baseline: Baseline) -> None:
@@ -95,11 +107,10 @@ def write_baseline_file(path: Path, baseline: Baseline) -> None:
     Raises:
         UnfinishedError: the file cannot be written.
     """
-    images = len(next(iter(baseline.entries[0].correct.values())))
     content = {
         "zsbench_baseline": FORMAT,
         "study": baseline.study,
-        "images": images,
+        "images": baseline.images,
         "settings": baseline.settings,
         "networks": [
             {
@@ -127,10 +138,10 @@ def read_baseline(path: Path | str) -> Baseline:
         RequestError: there is no such file, or it is not a baseline.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # True for no path that is too long
         raise RequestError(f"there is no baseline {path}: make one with `zsbench baseline STUDY --out {path}`")
     if path.stat().st_size > LARGEST_FILE:
-        raise RequestError(f"{path} is larger than a baseline can be (100 MiB)")
+        raise RequestError(f"{path} is larger than a baseline can be (32 MiB)")
     try:
         file = _File.model_validate_json(path.read_bytes())
         entries = tuple(

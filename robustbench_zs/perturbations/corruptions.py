@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -161,15 +162,16 @@ def published_labels(folder: Path) -> npt.NDArray[np.int64]:
 
 
 def _read(path: Path, kind: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RequestError(
             f"{path} is not there: the images of CIFAR-10-C are at https://zenodo.org/records/2535967; unpack them into the "
             "folder of --data-dir, or have similar ones made with --generated"
         )
     try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RequestError(f"{path} is not a NumPy array: {str(error)[:200]}") from error
+        # Neither a pickle nor an archive, both of which `np.load` would take for arrays as well.
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # the header is a Python literal, which can fail in many ways
+        raise RequestError(f"{path} is not a NumPy array: {str(error)[:200] or type(error).__name__}") from error
     if not np.issubdtype(array.dtype, kind) or array.shape != shape:
         wanted = "×".join(map(str, shape))
         raise RequestError(f"{path} should hold {wanted} numbers of {kind.__name__}, not {array.shape} of {array.dtype}")

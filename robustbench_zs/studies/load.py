@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ from robustbench_zs.studies.study import (
     TransferTable,
     UniformTable,
 )
+from robustbench_zs.studies.toml import read_toml
 
-LARGEST_FILE = 2**20
 MOST_PARTS = 100
 HIDDEN = {"scaled", "paper_depths", "request"}
 """Keys that no file sets."""
@@ -48,14 +48,14 @@ def find_study(study: str | Path) -> Path:
         RequestError: there is none; the sentence lists those there are.
     """
     path = Path(study)
-    if path.is_file():
+    if os.path.isfile(path):  # False too for a name too long for a path
         return path
     name = str(study)
     shipped = Path(str(resources.files("robustbench_zs"))) / "benchmarks"
     places = [Path("benchmarks"), shipped]
     if re.fullmatch(r"[A-Za-z0-9._-]+", name):
         for place in places:
-            if (place / f"{name}.toml").is_file():
+            if os.path.isfile(place / f"{name}.toml"):
                 return place / f"{name}.toml"
     known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.toml")})
     raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known)}")
@@ -75,12 +75,7 @@ def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:
         RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
     """
     path = find_study(study)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
-        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=str)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
-        raise RequestError(f"{path} is not a TOML file that can be read: {error}") from error
+    data = read_toml(path)
     try:
         if "parts" in data:
             return _collection(data, scale, path)
@@ -109,6 +104,9 @@ def _collection(data: dict[str, Any], scale: str | None, path: Path) -> Collecti
     names = [part["name"] for part in parts]
     if not 1 <= len(parts) <= MOST_PARTS or len(set(names)) < len(names):
         raise RequestError(f"{path}: there are 1 to {MOST_PARTS} parts, each with a name of its own")
+    tables = [holder.get("scale", {}) for holder in (data, *parts)]
+    if not all(isinstance(t, dict) and all(isinstance(form, dict) for form in t.values()) for t in tables):
+        raise RequestError(f"{path}: scale holds a table for each scaled-down form, such as [scale.small]")
     common = {key: value for key, value in data.items() if key not in ("parts", "paper")}
     request = f"{data.get('name')}" + (f" --scale {scale}" if scale else "")
     studies = []
@@ -117,8 +115,9 @@ def _collection(data: dict[str, Any], scale: str | None, path: Path) -> Collecti
         named = {"name": f"{data.get('name')}-{part['name']}", "scale": scales}
         studies.append(_checked(Study, {**common, **part, **named}, scale, path, request))
     name = f"{data.get('name')}" + (f"-{scale}" if scale else "")
-    first = Study.model_validate({**studies[0].model_dump(), "name": name, "paper": data.get("paper")})
-    return Collection(name, str(data.get("title", "")), str(data.get("note", "")), request, first.paper, studies)
+    own = {"name": name, "title": data.get("title", ""), "note": data.get("note", ""), "paper": data.get("paper")}
+    whole = Study.model_validate({**studies[0].model_dump(), **own})
+    return Collection(name, whole.title, whole.note, request, whole.paper, studies)
 
 
 def _scaled_down(data: dict[str, Any], full: Study | Measurement, scale: str) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 from torch import Tensor
 
 from robustbench_zs.errors import RequestError
@@ -22,6 +23,7 @@ from robustbench_zs.networks.spec import Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
+from robustbench_zs.training.limits import MOST_EPOCHS, MOST_KEYS, Name, at_most, checked_length
 
 FORMAT = 1
 METADATA_KEY = "zsbench"
@@ -30,13 +32,20 @@ LARGEST_HEADER = 2**24
 
 
 class Part(BaseModel):
+    """A table with these keys and no others; NaN and infinity are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, data: Any) -> Any:
+        return checked_length(data, MOST_KEYS)
 
 
 class SchemeHeader(Part):
     """Coefficients as text, exact ones as decimals or fractions, floats in hexadecimal."""
 
-    name: str | None = Field(max_length=10_000)
+    name: Name | None = Field(max_length=10_000)
     alphas: list[str] = Field(max_length=128)
     beta: str
 
@@ -44,7 +53,7 @@ class SchemeHeader(Part):
 class NetworkHeader(Part):
     """`scheme` is coefficients, the name of a family with a trainable parameter a block, or null for the ResNet."""
 
-    name: str = Field(max_length=10_000)
+    name: Name = Field(max_length=10_000)
     scheme: SchemeHeader | Literal["zerosnet-tra", "lm-original"] | None
     depth: int
     block: str
@@ -54,11 +63,14 @@ class NetworkHeader(Part):
     classes: int = Field(ge=1, le=100_000)
 
 
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
 class DatasetHeader(Part):
-    name: str = Field(max_length=1000)
+    name: Name = Field(max_length=1000)
     train_digest: str
-    train_examples: int = Field(ge=1)
-    image_size: tuple[int, int]
+    train_examples: int = Field(ge=1, lt=2**63)
+    image_size: tuple[Side, Side]
     resized: bool = False
 
     @property
@@ -70,13 +82,38 @@ class DatasetHeader(Part):
 class EpochHeader(Part):
     """One epoch; a number that was not finite, or a test accuracy that was not taken, is null."""
 
-    epoch: int
+    epoch: int = Field(ge=1, le=MOST_EPOCHS)
     learning_rate: float
     loss: float | None
     train_accuracy: float | None
     test_accuracy: float | None
-    seconds: float
+    seconds: float = Field(ge=0, le=1e9)
     block_parameters: list[float | None] | None = Field(None, max_length=2000)
+
+
+History = Annotated[list[EpochHeader], FailFast(), at_most(MOST_EPOCHS), Field(min_length=1)]
+
+
+class ExecutionHeader(Part):
+    """How a training ran, see `train.Execution`."""
+
+    device: str = Field(max_length=100)
+    threads: int = Field(ge=1, le=1024)
+    layout: Literal["channels_last", "contiguous_format"]
+    processes: int = Field(ge=1, le=100_000)
+    compiled: bool = False
+    places: int = Field(1, ge=1, le=1000)
+
+
+def _checked_execution(execution: dict[str, Any]) -> dict[str, Any]:
+    try:
+        ExecutionHeader.model_validate(execution)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from error
+    return execution
+
+
+ExecutionTable = Annotated[dict[str, str | int | bool], AfterValidator(_checked_execution), at_most(MOST_KEYS)]
 
 
 class Header(Part):
@@ -85,13 +122,13 @@ class Header(Part):
     format: int = Field(ge=FORMAT, le=FORMAT)
     network: NetworkHeader
     dataset: DatasetHeader
-    recipe: dict[str, str | int | float]
-    seed: int
+    recipe: Annotated[dict[str, str | int | float], at_most(MOST_KEYS)]
+    seed: int = Field(ge=0, lt=2**63)
     training_key: str
-    execution: dict[str, str | int | bool]
-    history: list[EpochHeader] = Field(min_length=1)
-    diverged_at: int | None
-    environment: dict[str, str | int | None]
+    execution: ExecutionTable
+    history: History
+    diverged_at: int | None = Field(ge=1, le=MOST_EPOCHS)
+    environment: Annotated[dict[str, str | int | None], at_most(MOST_KEYS)]
     rounded_from: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Digest of the float32 weights, where those here are theirs rounded to half precision."""
 
@@ -276,7 +313,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     from safetensors import safe_open
 
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # True for no pipe, which would be waited for, and for no path that is too long
         raise RequestError(f"there is no checkpoint {path}")
     try:
         with safe_open(path, framework="pt") as file:

@@ -66,7 +66,7 @@ class Recipe:
             ("replicas", 1, self.batch_size),
         ):
             value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
+            if not low <= value <= high:  # NaN is not either
                 raise RequestError(f"{name} must lie between {low} and {high:g}, not {value!r}")
             whole = name in ("epochs", "batch_size", "warmup_epochs", "replicas")
             if whole and (isinstance(value, bool) or not isinstance(value, int)):

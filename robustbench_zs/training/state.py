@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import Generator, Tensor, nn
 
 from robustbench_zs.errors import RequestError
@@ -19,6 +19,8 @@ from robustbench_zs.training.checkpoint import (
     DIGEST_KEY,
     METADATA_KEY,
     EpochHeader,
+    ExecutionTable,
+    History,
     Part,
     first_problem,
     weights_digest,
@@ -53,8 +55,8 @@ class StateHeader(Part):
     """What a state says about itself besides its tensors."""
 
     training_key: str
-    execution: dict[str, str | int | bool]
-    history: list[EpochHeader] = Field(min_length=1)
+    execution: ExecutionTable
+    history: History
     best_accuracy: float
 
 

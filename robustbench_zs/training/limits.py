@@ -1,0 +1,34 @@
+"""Limits on the tables and lists in files that may come from strangers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+MOST_KEYS = 100
+"""Of a table with known keys, and of one that says what was used."""
+
+MOST_EPOCHS = 100_000
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a name has only characters that can be printed")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+"""A name that stands in tables: no line breaks, and nothing that a terminal takes for a command."""
+
+
+def at_most(entries: int) -> BeforeValidator:
+    """Refuse a longer list or table before its entries are looked at: every wrong one of millions would be reported."""
+    return BeforeValidator(lambda value: checked_length(value, entries))
+
+
+def checked_length(value: Any, entries: int) -> Any:
+    """Raises: ValueError: the value is a list or table with more entries."""
+    if isinstance(value, (list, dict)) and len(value) > entries:
+        raise ValueError(f"at most {entries} entries are allowed, not {len(value)}")
+    return value
