@@ -63,7 +63,7 @@ def predictor_comparison(outcomes: pd.DataFrame) -> pd.DataFrame:
         if key not in shared:
             shared[key] = _networks(group["predictors"].tolist())
         rows += _outcome_rows(str(outcome), group, shared[key])
-    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COLUMNS[3:16], float))
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COLUMNS[3:17], float))
 
 
 COLUMNS = [

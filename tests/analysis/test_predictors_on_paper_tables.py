@@ -225,3 +225,13 @@ def test_a_predictor_that_overflows_somewhere_is_compared_over_the_others() -> N
     assert found.loc["amplification", "networks"] == 5
     assert math.isnan(found.loc["amplification", "difference"])
     assert not found.loc["amplification", "best"]
+
+
+def test_three_schemes_have_a_best_predictor_without_an_interval() -> None:
+    few = accuracies("table6")
+    few = few[few["network"].isin([f"table10-{i}:depth=56" for i in (1, 2, 3)])].assign(classes=10)
+    rows = predictor_comparison(network_outcomes(few, NO_GAPS))
+    assert rows["difference_high"].dtype == float
+    sentences = comparison_sentences(rows)
+    assert sentences
+    assert all("[" not in sentence for sentence in sentences)
