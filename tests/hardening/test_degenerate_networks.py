@@ -1,4 +1,4 @@
-"""Networks that are broken or all alike, the whole way from a study file to the report, which says what cannot be computed."""
+"""Networks that are broken or all alike, from a study file to the report, which says what cannot be computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
