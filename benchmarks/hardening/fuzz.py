@@ -87,27 +87,6 @@ def fuzz_by_coverage(name: str, runs: int, start: int) -> tuple[int, bool]:
     return int(last[-1].split()[1]) if last else 0, done.returncode != 0
 
 
-def run_atheris(name: str, arguments: list[str]) -> None:
-    """Fuzz one byte format in this process until atheris ends it."""
-    import atheris
-    from fuzz_targets import good_files
-
-    target = TARGETS[name]
-    corpus = Path("corpus")
-    corpus.mkdir()
-    kinds = {
-        "checkpoint bytes": ["checkpoint"],
-        "baselines": ["baseline"],
-        "Parquet": ["parquet"],
-        "images": ["png", "webp", "bmp"],
-    }
-    for kind in kinds[name]:
-        (corpus / kind).write_bytes(good_files()[kind])
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], *arguments, "-timeout=30", "-max_len=20000", str(corpus)], target.check)
-    atheris.Fuzz()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000, help="over all targets")
@@ -115,12 +94,8 @@ def main() -> int:
     parser.add_argument("--targets", nargs="*", default=list(TARGETS), choices=list(TARGETS), metavar="TARGET")
     parser.add_argument("--show", type=int, default=10, help="different failures of a target that are printed in full")
     parser.add_argument("--atheris", type=int, metavar="RUNS", help="instead: so many runs of each byte format")
-    parser.add_argument("--one", choices=BYTE_FORMATS, help=argparse.SUPPRESS)
-    parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of Pillow and NumPy on damaged files
-    if options.one:
-        run_atheris(options.one, options.rest)
     rows, failed = [], False
     if options.atheris:
         for name in BYTE_FORMATS:

@@ -36,6 +36,13 @@ class Command(click.Command):
             )
         )
 
+    def invoke(self, ctx: click.Context) -> Any:
+        if "output" in ctx.params:
+            from robustbench_zs.cli.output import format_of
+
+            format_of(ctx.params["format_"], ctx.params["output"])  # before hours of work, not after them
+        return super().invoke(ctx)
+
     def make_parser(self, ctx: click.Context) -> Any:
         parser = super().make_parser(ctx)
         parse_args = parser.parse_args

@@ -34,7 +34,7 @@ def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Pat
         RequestError: `output` has an ending that is no format and none was given.
         UnfinishedError: `output` cannot be written.
     """
-    kind = format_ or _format_of(output)
+    kind = format_of(format_, output)
     rows = [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
     if kind == "json":
         text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -50,7 +50,14 @@ def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Pat
         write_atomically(output, text)
 
 
-def _format_of(output: Path | None) -> str:
+def format_of(format_: str | None, output: Path | None) -> str:
+    """The format asked for, else that of the file's ending.
+
+    Raises:
+        RequestError: the ending is no format.
+    """
+    if format_:
+        return format_
     if output is None:
         return "table"
     formats = {".json": "json", ".csv": "csv", ".txt": "table"}

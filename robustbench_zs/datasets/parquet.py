@@ -23,7 +23,9 @@ from robustbench_zs.errors import RequestError
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
 """Names a label column may have, in order of preference; CIFAR-100 on the hub has `fine_label` and `coarse_label`."""
 
-MOST_ROWS = 10_000_000
+FEW_ROWS, MOST_ROWS = 100_000, 10_000_000
+"""Between them a file has at least a byte for each of its rows."""
+
 LARGEST_COLUMN = 2**28
 MOST_PACKED = 100
 """The images of a row group that unpack to more bytes than the first may grow by this factor: encoded images hardly pack."""
@@ -127,8 +129,9 @@ def _readable(path: Path, **options: Any) -> Iterator[Any]:
 
 def _check_size(metadata: Any, image_column: str, path: Path) -> None:
     """Raises: RequestError: more rows or larger images than a file of this size can honestly hold."""
-    if metadata.num_rows > min(MOST_ROWS, os.path.getsize(path)):
-        raise RequestError(f"{path} claims {metadata.num_rows} images; at most {MOST_ROWS}, of a byte or more, are read")
+    most = min(MOST_ROWS, max(FEW_ROWS, os.path.getsize(path)))
+    if metadata.num_rows > most:
+        raise RequestError(f"{path} claims {metadata.num_rows} images; of a file of its size at most {most} are read")
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
             unpacked, packed = column.total_uncompressed_size, column.total_compressed_size

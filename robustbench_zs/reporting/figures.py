@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.text import Text
 
 from robustbench_zs.analysis.resampling import FEWEST_SCHEMES
 from robustbench_zs.analysis.summary import CLEAN, perturbed, with_largest_modulus
@@ -45,6 +46,8 @@ def png(figure: Figure, dpi: int = 130) -> bytes:
     """The figure as PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar sign in a name is one
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 

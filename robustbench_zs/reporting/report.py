@@ -278,6 +278,8 @@ def _largest_difference(degradation: pd.DataFrame) -> list[str]:
     if known.empty:
         return []
     row = known.iloc[int(known["difference"].abs().argmax())]
+    if not known["difference"].any():
+        return [f"Zero-stable and other networks lose alike under all {len(known)} perturbations."]
     more = int((known["difference"] > 0).sum())
     return [
         f"Non-zero-stable networks lose more points than zero-stable ones under {more} of {len(known)} perturbations; they "

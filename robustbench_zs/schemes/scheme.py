@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +21,9 @@ CONSISTENCY_TOLERANCE = 1e-9
 LARGEST_ORDER = 128
 """Highest order accepted; rational arithmetic takes about a second there."""
 
+MOST_DIGITS = 400_000
+"""Of exact coefficients, order² × bits over a common denominator: rational arithmetic takes seconds there, soon hours."""
+
 
 @dataclass(frozen=True, init=False)
 class MultistepScheme:
@@ -30,7 +34,8 @@ class MultistepScheme:
     only the characteristic polynomial matters; then `consistent` is None. Two schemes are equal if their coefficients are.
 
     Raises:
-        RequestError: no α, more than 128, or a coefficient that is not a finite number up to 10^12.
+        RequestError: no α, more than 128, a coefficient that is not a finite number up to 10^12, or exact ones with too many
+            digits together.
     """
 
     alphas: tuple[Coefficient, ...]
@@ -47,6 +52,11 @@ class MultistepScheme:
         object.__setattr__(self, "name", name)
         if not 1 <= self.order <= LARGEST_ORDER:
             raise RequestError(f"a scheme has 1 to {LARGEST_ORDER} coefficients alpha, not {self.order}")
+        if self.exact and self.order**2 * _bits(self.alphas) > MOST_DIGITS:
+            raise RequestError(
+                f"the {self.order} coefficients alpha have too many digits together for exact arithmetic: shorten them, or "
+                "give them as floats"
+            )
 
     @property
     def order(self) -> int:
@@ -142,6 +152,13 @@ class MultistepScheme:
         alphas = ", ".join(format_coefficient(a) for a in self.alphas)
         beta = "" if self.beta is None else f"; β = {format_coefficient(self.beta)}"
         return f"α = {alphas}{beta}"
+
+
+def _bits(alphas: tuple[Coefficient, ...]) -> int:
+    """Of the largest integer once the coefficients are over their common denominator."""
+    exact = [Fraction(a) for a in alphas]
+    common = math.lcm(*(a.denominator for a in exact))
+    return max(common, *(abs(a.numerator) * (common // a.denominator) for a in exact)).bit_length()
 
 
 def _numeric_roots(p: tuple[Coefficient, ...]) -> list[complex]:

@@ -32,6 +32,7 @@ from robustbench_zs.gate import Rule, compare, read_baseline
 from robustbench_zs.gate.rendering import github_annotations, junit_xml, markdown_summary
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
+from robustbench_zs.networks.table import networks_table
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.corruptions import published_images
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
@@ -245,6 +246,10 @@ coefficient_texts = st.one_of(
     st.floats().map(repr),
     texts,
 )
+coefficient_lists = st.one_of(
+    st.lists(coefficient_texts, min_size=2, max_size=8),
+    st.builds(lambda texts, times: texts * times, st.lists(coefficient_texts, min_size=1, max_size=9), st.integers(2, 14)),
+)
 NAME_PARTS = (
     *(
         "euler",
@@ -289,6 +294,7 @@ names = st.one_of(
 
 def _targets() -> list[Target]:
     good = good_files()
+    networks_table([NETWORK])  # so that no case waits for what torch imports for it, which takes seconds
     headers = damaged(header(), json_values).map(lambda h: safetensors_with(to_json(h)))
     states = damaged(state_header(), json_values).map(lambda h: safetensors_with(to_json(h), state_tensors()))
     baselines = damaged(baseline(), json_values).map(lambda b: to_json(b).encode())
@@ -300,7 +306,7 @@ def _targets() -> list[Target]:
         Target("checkpoint bytes", damaged_bytes(good["checkpoint"]), use_checkpoint, "a.safetensors"),
         Target("state files", states | damaged_bytes(good["state"]), use_state, "a.state.safetensors"),
         Target("baselines", baselines | damaged_bytes(good["baseline"]), use_baseline, "a.json"),
-        Target("coefficients", st.lists(coefficient_texts, min_size=2, max_size=8), use_coefficients),
+        Target("coefficients", coefficient_lists, use_coefficients),
         Target("names", names, use_name),
         Target("Parquet", damaged_bytes(good["parquet"]), use_parquet, "own/train.parquet"),
         Target("images", images, use_image, "a.png"),

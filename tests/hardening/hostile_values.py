@@ -73,7 +73,7 @@ numbers = st.one_of(
     st.floats(),
     st.booleans(),
 )
-texts = st.sampled_from(TEXTS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+texts = st.sampled_from(TEXTS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 scalars = numbers | texts
 plain_values = st.one_of(
     scalars,

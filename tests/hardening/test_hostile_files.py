@@ -107,7 +107,7 @@ def object_array(planted: Path) -> bytes:
 
 def array_archive(planted: Path) -> bytes:
     path = planted.with_name("arrays.npz")
-    np.savez(path, fog=np.array([Payload(planted)], dtype=object))  # type: ignore[arg-type]
+    np.savez(path, fog=np.array([Payload(planted)], dtype=object))
     return path.read_bytes()
 
 
