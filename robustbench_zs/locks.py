@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from robustbench_zs.errors import UnfinishedError
@@ -65,7 +65,9 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 @contextmanager
 def alone_in(folder: Path, say: Callable[[str], None] = lambda words: None) -> Iterator[None]:
-    """Be the only process that trains into a folder, which is made if absent; wait until another one is done.
+    """Be the only process that trains into a folder; wait until another one is done.
+
+    The folder is made if absent, and goes again if nothing came into it.
 
     Args:
         say: gets a sentence if there is another one.
@@ -74,6 +76,7 @@ def alone_in(folder: Path, say: Callable[[str], None] = lambda words: None) -> I
         UnfinishedError: the folder cannot be written.
     """
     path = folder / ".lock"
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -84,3 +87,6 @@ def alone_in(folder: Path, say: Callable[[str], None] = lambda words: None) -> I
             yield
         finally:
             path.unlink(missing_ok=True)
+            with suppress(OSError):  # the first that is not empty ends it
+                for place in made:
+                    place.rmdir()

@@ -109,6 +109,17 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
     assert precious.read_text() == "mine"
 
 
+def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for folder in ("there/new", "new/newer"):
+        with alone_in(tmp_path / folder):
+            assert (tmp_path / folder / ".lock").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["there"]
+    with alone_in(tmp_path / "kept"):
+        (tmp_path / "kept" / "file").touch()
+    assert [p.name for p in (tmp_path / "kept").iterdir()] == ["file"]
+
+
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnfinishedError, match=r"\.lock could not be made"), alone_in(tmp_path / "file"):

@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from robustbench_zs import RequestError, Rule, check, make_baseline, read_baseline
 from robustbench_zs.cli.main import main
+from robustbench_zs.training import read_checkpoint
+from robustbench_zs.training.checkpoint import save_checkpoint
 
 STUDY = """
 name = "small"
@@ -76,14 +76,15 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def degrade(folder: Path, scale: float = 0.3) -> None:
     """Noise on the weights of the zero-stable network's checkpoint."""
     (path,) = folder.glob("checkpoints/small/zerosnet20*.safetensors")
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+    checkpoint = read_checkpoint(path)
     generator = torch.Generator().manual_seed(0)
+    network = checkpoint.network()
     tensors = {
         name: t + scale * t.std() * torch.randn(t.shape, generator=generator) if t.ndim == 4 and t.numel() > 1 else t
-        for name, t in load_file(path).items()
+        for name, t in checkpoint.tensors.items()
     }
-    save_file(tensors, path, metadata)
+    network.load_state_dict(tensors)
+    save_checkpoint(path, network, checkpoint.header)
 
 
 def test_the_same_weights_stay_green(folder: Path, run: Run) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.studies import load_study, make_plan, report, run_study
+from robustbench_zs.training.checkpoint import save_checkpoint
 from robustbench_zs.training.train import train
 
 Weights = dict[str, Tensor]
@@ -97,11 +96,11 @@ def patched(text: str, change: Change) -> Path:
             device="cpu",
             threads=1,
         )
-        weights = load_file(made.path)
-        with safe_open(made.path, "pt") as file:
-            metadata = file.metadata()
+        network = made.network()
+        weights = network.state_dict()
         change(weights)
-        save_file(weights, made.path, metadata)
+        network.load_state_dict(weights)
+        save_checkpoint(made.path, network, made.header)
     return finished(text)
 
 
