@@ -71,15 +71,14 @@ def fuzz_by_coverage(name: str, runs: int, start: int) -> tuple[int, bool]:
     """Runs of atheris that were done, and whether one failed; each in a process and a folder of its own, where it leaves
     the case that failed."""
     with tempfile.TemporaryDirectory() as folder:
+        script = Path(__file__).resolve().with_name("fuzz_bytes.py")
         command = [
             sys.executable,
-            str(Path(__file__).resolve()),
-            "--one",
+            str(script),
             name,
-            "--",
-            f"-atheris_runs={runs}",
-            f"-seed={start}",
-        ]
+            f"-runs={runs}",
+            f"-seed={start + 1}",
+        ]  # 0 is a random seed to libFuzzer
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         last = [line for line in done.stderr.splitlines() if line.startswith("Done ")]
         if done.returncode:
@@ -105,11 +104,11 @@ def main() -> int:
         print("\n".join(["| Format | Runs | Failures |", "|---|--:|--:|", *rows]))
         return int(failed)
     shares = {name: SHARES.get(name, 1) for name in options.targets}
+    cases = {name: max(1, int(options.cases * share / sum(shares.values()))) for name, share in shares.items()}
+    cases[options.targets[0]] += max(0, options.cases - sum(cases.values()))
     total = 0
-    for name, share in shares.items():
-        count, failures, slowest = fuzz(
-            TARGETS[name], max(1, round(options.cases * share / sum(shares.values()))), options.seed, options.show
-        )
+    for name, number in cases.items():
+        count, failures, slowest = fuzz(TARGETS[name], number, options.seed, options.show)
         rows.append(f"| {name} | {count} | {failures.total()} | {slowest:.1f} |")
         total, failed = total + count, failed or bool(failures)
         print(rows[-1], file=sys.stderr, flush=True)

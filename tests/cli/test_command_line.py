@@ -133,6 +133,8 @@ def test_networks_are_listed_with_their_parameters(tmp_path: Path) -> None:
         (["train", "--dataset", "nowhere"], ["nowhere", "cifar10"]),
         (["train", "--seed", "-1"], ["a seed lies", "-1"]),
         (["train", "--device", "abacus"], ["abacus"]),
+        (["train", "--device", "meta"], ["meta", "--device cpu"]),
+        (["train", "--output", "a.xyz"], ["a.xyz", ".json"]),
         (["run", "nosuch"], ["nosuch", "digits"]),
         (["report", "digits"], ["zsbench run digits"]),
     ],

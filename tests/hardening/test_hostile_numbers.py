@@ -65,6 +65,30 @@ def test_in_the_header_of_a_checkpoint(tmp_path: Path, way: tuple[Any, ...]) -> 
             read_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (("seed",), -1),
+        (("seed",), 2**63),
+        (("diverged_at",), 0),
+        (("dataset", "train_examples"), 2**63),
+        (("dataset", "image_size", 0), -8),
+        (("history", 0, "epoch"), 10**30),
+        (("history", 0, "seconds"), 1e308),
+        (("execution", "threads"), 0),
+        (("execution", "threads"), 10**6),
+        (("execution", "places"), 10**6),
+        (("execution", "layout"), "load"),
+    ],
+    ids=str,
+)
+def test_out_of_range_in_a_header(tmp_path: Path, way: tuple[Any, ...], value: object) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(safetensors_with(to_json(with_number(SMALL_HEADER, way, json.dumps(value)))))
+    with pytest.raises(RequestError, match=str(way[0])):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize("way", numbers_in(STATE), ids=named)
 def test_in_the_state_of_a_training(tmp_path: Path, way: tuple[Any, ...]) -> None:
     path = tmp_path / "x.state.safetensors"
