@@ -102,7 +102,7 @@ class StateFile:
         """
         from safetensors import safe_open
 
-        if not self.path.exists():
+        if not os.path.isfile(self.path):
             return None
         try:
             with safe_open(self.path, framework="pt") as file:

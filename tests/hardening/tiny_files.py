@@ -10,7 +10,7 @@ from safetensors.torch import save, save_file
 
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
-from robustbench_zs.training.checkpoint import METADATA_KEY, network_header
+from robustbench_zs.training.checkpoint import DIGEST_KEY, METADATA_KEY, network_header, weights_digest
 
 NETWORK = "preresnet8:widths=2-2-2"
 DIGEST = "0" * 64
@@ -78,9 +78,10 @@ def tensors() -> dict[str, Any]:
     return build_network(network_from_name(NETWORK), 1, 10, (0.0,), (1.0,)).state_dict()
 
 
-def safetensors_with(text: str, weights: dict[str, Any] | None = None) -> bytes:
-    """A safetensors file with this text where the header belongs, by default with the weights of `NETWORK`."""
-    content: bytes = save(tensors() if weights is None else weights, {METADATA_KEY: text})
+def safetensors_with(text: str, state: dict[str, Any] | None = None) -> bytes:
+    """A safetensors file with this text where the header belongs: a checkpoint with the weights of `NETWORK`, or a state."""
+    stated = {} if state is None else {DIGEST_KEY: weights_digest("", state)}  # of a checkpoint it goes with the header
+    content: bytes = save(tensors() if state is None else state, {METADATA_KEY: text, **stated})
     return content
 
 
