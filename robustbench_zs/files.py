@@ -22,7 +22,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = memoryview(content.encode() if isinstance(content, str) else content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name[:60]}.part")
+        temporary = path.parent / f".{path.name[:60]}.part"
         with held(temporary) as descriptor:
             try:
                 os.ftruncate(descriptor, 0)

@@ -45,6 +45,15 @@ def test_where_the_target_is_a_folder_nothing_is_left_behind(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.rglob("*")] == ["target", "inside"]
 
 
+@pytest.mark.parametrize("path", ["", ".", "..", "/"])
+def test_a_path_without_a_name_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UnfinishedError, match="could not be written"):
+        write_atomically(Path(path), b"content")
+    assert [p.name for p in tmp_path.rglob("*")] == ["here"]
+
+
 def test_where_a_parent_is_a_file_it_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "parent").write_text("text")
     with pytest.raises(UnfinishedError, match="could not be written"):
