@@ -29,6 +29,7 @@ from robustbench_zs.analysis.masking import flagged_networks, masking_sentences
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matrix, transfer_sentence
+from robustbench_zs.environment import environment
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
 from robustbench_zs.reporting.html import write_html
@@ -308,11 +309,11 @@ def _render(
     curves: pd.DataFrame | None,
 ) -> str:
     template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False, autoescape=False)
+    templates = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False, autoescape=False)
     headers = facts.headers
     depths = sorted({h.network.depth for h in headers})
     first = headers[0]
-    return environment.from_string(template).render(
+    return templates.from_string(template).render(
         facts=facts,
         networks=len(headers),
         schemes=len({network_spec(h.network).scheme for h in headers}),
@@ -405,7 +406,8 @@ def _most_common(texts: Sequence[str]) -> str:
 
 
 def _words(made_with: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in made_with.items() if value is not None)
+    order = dict.fromkeys([*environment(), *made_with])  # what comes from the store is in alphabetical order
+    return ", ".join(f"{name} {made_with[name]}" for name in order if made_with.get(name) is not None)
 
 
 def _each(texts: Sequence[str], what: str) -> str:

@@ -231,6 +231,7 @@ def test_a_study_with_transfer_attacks_and_curves_reports_both(working_folder: P
     text = (done.folder / "report.md").read_text()
     assert "## Do adversarial examples transfer?" in text
     assert "## Robustness curves" in text
+    assert "- Evaluated with the same." in text
     assert (done.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert len(pd.read_csv(done.folder / "curves.csv")) == 4
     rows = pd.read_csv(done.folder / "transfer.csv")
