@@ -4,7 +4,7 @@ python benchmarks/hardening/soak.py --minutes 60
 
 Each study has 20 networks. A run of it is killed at random moments a few times, then left to end; its rows are counted
 against its plan. Every fifth study is run once more in a folder of its own, undisturbed, and compared row by row. Memory is
-what all processes of a run have in RAM, sampled twice a second. Prints a Markdown table.
+what the largest process of a run has in RAM, sampled twice a second. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ MEGABYTE = 2**20
 
 
 def memory_of(process: int) -> int:
-    """Bytes in RAM of all processes of a process group, pages that they share counted once for each."""
-    total = 0
+    """Bytes in RAM of the largest process of a process group: how many there are depends on what is still to be done."""
+    largest = 0
     for place in Path("/proc").iterdir():
         if place.name.isdigit():
             try:
                 if os.getpgid(int(place.name)) == process:
-                    total += int((place / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+                    pages = int((place / "statm").read_text().split()[1])
+                    largest = max(largest, pages * os.sysconf("SC_PAGE_SIZE"))
             except (ProcessLookupError, FileNotFoundError):
                 continue
-    return total
+    return largest
 
 
 def watch(process: subprocess.Popen[bytes]) -> list[int]:
@@ -120,7 +121,7 @@ def soak(place: Path, minutes: float, draw: random.Random, networks: int = 20) -
 
 
 def note_memory(done: Soak, samples: list[int]) -> None:
-    """The peak of a run, and by how much its last quarter is above its second one, when all its processes are there."""
+    """The peak of a run, and by how much its last quarter is above its second one."""
     if not samples:
         return
     done.peaks.append(max(samples))
