@@ -340,7 +340,7 @@ class APGD(IterativeAttack):
         return self._method(APGDRule(self.steps))
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("APGD is our own engine's alone: `engines` lets no library be chosen")
 
     @property
     def label(self) -> str:
