@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from robustbench_zs.errors import RequestError
@@ -65,9 +66,7 @@ def check(
         UnfinishedError: as `run_study`.
     """
     before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
-    recipe = before.settings.get("recipe")
-    now = measure_study(study, models=models, recipe=recipe if isinstance(recipe, dict) else {}, **options)
-    before.check_settings(now)
+    now = measure_study(study, models=models, before=before, **options)
     chosen = rule or Rule()
     return CheckResult(now.study, chosen, tuple(compare(before.entries, now.entries, chosen)))
 
@@ -97,15 +96,16 @@ def measure_study(
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_start: Callable[[Study, Status], None] = lambda study, status: None,
     on_event: OnEvent = lambda task, event: None,
-    recipe: Mapping[str, Any] | None = None,
+    before: Baseline | None = None,
 ) -> Baseline:
     """Outcomes of the networks of a study on its test images, clean and under every perturbation.
 
     Args:
-        recipe: that of the baseline to compare with; it gives the precision where the study leaves it open.
+        before: the baseline to compare with; it gives the precision where the study leaves it open.
 
     Raises:
-        RequestError: the study trains nothing, or consists of several parts.
+        RequestError: the study trains nothing, or consists of several parts; the baseline was made with other settings, which
+            is said before anything is trained.
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
@@ -114,7 +114,9 @@ def measure_study(
         update={"masking_images": 0, "transfer": None, "curve": None}
     )  # a check compares outcomes only
     if models is None:
-        if loaded.full_recipe().precision == "auto" and recipe and recipe.get("precision") in get_args(Precision):
+        recipe = before.settings.get("recipe") if before else None
+        recipe = recipe if isinstance(recipe, dict) else {}
+        if loaded.full_recipe().precision == "auto" and recipe.get("precision") in get_args(Precision):
             loaded = loaded.with_precision(recipe["precision"])
         known = ResultsStore(store)
         loaded = settled(loaded, device, data_dir, known)
@@ -129,10 +131,16 @@ def measure_study(
         "evaluation_version": EVALUATION_VERSION,
         "models": models is not None,
     }
-    entries = []
+    networks: list[tuple[str, int | None]] = [("", None) for _ in models or ()]
     if models is None:
         settings["recipe"] = loaded.full_recipe().as_dict()
         settings["train_digest"] = task.load_dataset().train.digest
+        networks = [(step.task.network.name, step.task.seed) for step in plan.evaluations]
+    if before:
+        outcomes_to_be = dict.fromkeys(settings["perturbations"], np.zeros(len(test), np.bool_))
+        before.check_settings(Baseline(loaded.name, settings, tuple(Entry(*n, "", outcomes_to_be) for n in networks)))
+    entries = []
+    if models is None:
         done = complete(loaded, data_dir, known, device, threads, workers, batch_size, on_start, on_event)
         for step in done.plan.evaluations:
             network = done.status.known[step.id]
@@ -157,7 +165,7 @@ def measure_study(
             )
             results = evaluate_one(evaluation, lambda label: None)
             subject = Subject.of(source)
-            correct = {_label(p): found.correct for (_, p), found in results.outcomes.items()}
+            correct = {_label(p): results.outcomes["test", p].correct for _, p in items}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
     return Baseline(loaded.name, settings, tuple(entries))
 
