@@ -33,7 +33,7 @@ from robustbench_zs.errors import RequestError
 )
 @click.option("--loss", type=click.Choice(["ce", "dlr", "margin"]), default="ce", show_default=True, help="Of PGD or APGD.")
 @click.option("--last", is_flag=True, help="Only PGD's last iterate counts.  [default: any, but in libraries]")
-@click.option("--no-ladder", is_flag=True, help="Attack afresh at each ε images that fell to a smaller one.")
+@click.option("--no-ladder", is_flag=True, help="Attack afresh at each ε, whatever happened at a smaller one.")
 @click.option("--queries", type=int, default=1000, show_default=True, metavar="N", help="Queries of Square, an image.")
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
 @click.option(

@@ -146,12 +146,12 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         ladders = [p for s, p in task.items if s == split and searches(p) and wanted in p.rungs]
         longest = max(ladders, key=lambda p: len(p.rungs), default=wanted)
         keys = [ResultKey.of(subject.digest, data.digest, split, rung, len(data)) for rung in longest.rungs]
-        known, skip = outcomes(split, None), 0
-        while longest.rungs[skip] != wanted and (there := recalled(split, longest.rungs[skip], keys[skip])):
-            known, skip = there, skip + 1
+        before, known = outcomes(split, None), 0
+        while longest.rungs[known] != wanted and (there := recalled(split, longest.rungs[known], keys[known])):
+            before, known = there, known + 1
         start = time.perf_counter()
-        made = measure_rungs(network(), data, longest, device=device, batch_size=task.batch_size, start=known, skip=skip)
-        for key, (rung, found) in zip(keys[skip:], made.items(), strict=True):
+        made = measure_rungs(network(), data, longest, device=device, batch_size=task.batch_size, start=before, known=known)
+        for key, (rung, found) in zip(keys[known:], made.items(), strict=True):
             results[split, rung] = found
             if store:
                 store.put(key, found, (time.perf_counter() - start) / len(made))

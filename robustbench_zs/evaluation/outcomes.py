@@ -137,22 +137,23 @@ def measure_rungs(
     device: torch.device,
     batch_size: int,
     start: Outcomes,
-    skip: int = 0,
+    known: int = 0,
 ) -> dict[GradientAttack, Outcomes]:
     """Every rung of an attack's ladder in one pass.
 
     Args:
-        start: outcomes on clean images, or those of rung `skip` − 1.
-        skip: so many of the lowest rungs are known already.
+        start: outcomes on clean images, or those of the highest rung that is known: what fell there is not attacked again,
+            what stands climbs the ladder from its foot.
+        known: so many of the lowest rungs are left out of the result.
 
     Raises:
         UnfinishedError: out of memory.
     """
     chosen = np.flatnonzero(start.correct)
     with _memory(batch_size), evaluation_mode(network):
-        found = attack.search(network, data, chosen.tolist(), device=device, batch_size=batch_size, skip=skip)
+        found = attack.search(network, data, chosen.tolist(), device=device, batch_size=batch_size)
     made: dict[GradientAttack, Outcomes] = {}
-    for rung in attack.rungs[skip:]:
+    for rung in attack.rungs[known:]:
         # An image that is not attacked keeps the decision, and the near tie, that it had before.
         correct, near_ties = start.correct.copy(), start.near_ties.copy()
         correct[chosen] = found.fooled_at > rung.eps

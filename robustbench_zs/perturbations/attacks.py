@@ -25,6 +25,9 @@ DEFAULT_APGD_STEPS = 100
 STEP_SIZE_PART = 4
 """By default a step of PGD is ε/4, torchattacks' choice at ε = 8/255."""
 
+CLIMBING_TENTHS = 3
+"""Tenths of its steps that PGD takes on a further rung of a ladder; `benchmarks/speed` has how much it finds with them."""
+
 BALL_TOLERANCE = 1e-6
 """How far rounding may carry an example out of the ε-ball before it counts as an error of the engine."""
 
@@ -106,6 +109,11 @@ class GradientAttack(Attack):
         """The attacks of the ladder up to this one: an image that one of them fools is not attacked by the next."""
         return [self]
 
+    @property
+    def steps_on(self) -> int | None:
+        """Steps on every rung but the lowest, where an image goes on from its last iterate; None begins afresh."""
+        return None
+
     def search(
         self,
         network: nn.Module,
@@ -115,13 +123,9 @@ class GradientAttack(Attack):
         device: torch.device,
         batch_size: int,
         numbers: Sequence[int] | None = None,
-        skip: int = 0,
         examples: bool = False,
     ) -> Found:
         """Attack images with our own engine, see `native.search`.
-
-        Args:
-            skip: so many of the lowest rungs are left out; `chosen` are images that stand there.
 
         Raises:
             RequestError: the loss needs more classes.
@@ -131,7 +135,7 @@ class GradientAttack(Attack):
             data,
             chosen,
             self.method,
-            Ladder(tuple(rung.eps for rung in self.rungs[skip:])),
+            Ladder(tuple(rung.eps for rung in self.rungs), self.steps_on),
             numbers=numbers,
             device=device,
             batch_size=batch_size,
@@ -189,7 +193,10 @@ class IterativeAttack(GradientAttack):
         seed: of the random starts, which belong to the image.
         norm: `"linf"` or `"l2"`, the norm of the ball.
         loss: `"ce"` (cross-entropy), `"dlr"` (Croce and Hein 2020) or `"margin"` (Carlini and Wagner 2017).
-        ladder: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here.
+        ladder: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here. On the
+            lowest one PGD takes all steps; on every further one it goes on from the last iterate, the change enlarged with
+            ε, for ⌈0.3·steps⌉ steps of twice the length (further restarts have their own start, and all steps). APGD begins
+            afresh.
     """
 
     steps: int = DEFAULT_STEPS
@@ -275,6 +282,10 @@ class PGD(IterativeAttack):
             )
 
     @property
+    def steps_on(self) -> int:
+        return -(-self.steps * CLIMBING_TENTHS // 10)
+
+    @property
     def method(self) -> Method:
         assert self.step_size is not None
         return self._method(PGDRule(self.steps, self.step_size / self.eps), bool(self.last))
@@ -285,7 +296,8 @@ class PGD(IterativeAttack):
     def key(self) -> dict[str, Any]:
         values = asdict(self)
         usual = {"norm": "linf", "loss": "ce", "ladder": (), "last": self.engine != "native"}
-        return {"kind": self.kind, **{k: v for k, v in values.items() if k not in usual or v != usual[k]}}
+        said = {k: v for k, v in values.items() if k not in usual or v != usual[k]}
+        return {"kind": self.kind, **said, **({"steps_on": self.steps_on} if self.ladder else {})}
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         assert self.step_size is not None

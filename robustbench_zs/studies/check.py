@@ -104,8 +104,8 @@ def measure_study(
         before: the baseline to compare with; it gives the precision where the study leaves it open.
 
     Raises:
-        RequestError: the study trains nothing, or consists of several parts; the baseline was made with other settings, which
-            is said before anything is trained.
+        RequestError: the study trains nothing, or consists of several parts; the baseline was made with other settings: said
+            before anything is trained.
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):

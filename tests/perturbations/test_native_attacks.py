@@ -114,12 +114,13 @@ def test_outcomes_do_not_depend_on_the_batch_size(
         assert all(int((a != b).sum()) <= 1 for a, b in pairwise(found))
 
 
+@pytest.mark.parametrize("ladder", [(), (0.01,), (0.01, 0.015)], ids=["alone", "a rung", "two rungs"])
 @pytest.mark.parametrize("eps", [0.02, 0.05, 0.1])
 @pytest.mark.parametrize("name", ["trained", "scaled", "untrained"])
 def test_pgd_is_at_least_as_strong_as_the_libraries(
-    networks: dict[str, nn.Module], digits: LabelledImages, name: str, eps: float
+    networks: dict[str, nn.Module], digits: LabelledImages, name: str, eps: float, ladder: tuple[float, ...]
 ) -> None:
-    """Called as their own documentation has it, and from their own random starts."""
+    """Called as their own documentation has it, and from their own random starts; on a ladder with steps near and far."""
     import foolbox
     import torchattacks
 
@@ -131,7 +132,7 @@ def test_pgd_is_at_least_as_strong_as_the_libraries(
     theirs = torchattacks.PGD(network, eps=eps, alpha=eps / 4, steps=10)(digits.images(), digits.labels)
     with torch.no_grad():
         standing = {"foolbox": ~fooled, "torchattacks": network(theirs).argmax(1) == digits.labels}
-    ours = outcomes(PGD(eps), network, digits).correct
+    ours = outcomes(PGD(eps, ladder=ladder), network, digits).correct
     for name, them in standing.items():
         only_ours, only_theirs = int((ours & ~them.numpy()).sum()), int((them.numpy() & ~ours).sum())
         # Starts differ, so images near the edge of what an attack can do fall to one or the other: McNemar's exact test
@@ -214,12 +215,31 @@ def test_on_a_ladder_robust_accuracy_cannot_grow(
         assert all(made[rung].accuracy <= alone[rung.eps].accuracy + 0.5 for rung in made)
 
 
+def test_on_a_ladder_pgd_takes_few_steps_with_what_stands(network: nn.Module, digits: LabelledImages) -> None:
+    class Counted(nn.Module):
+        images = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.images += len(images) * images.requires_grad
+            logits: Tensor = network(images)
+            return logits
+
+    data, budgets = digits.first(100), (0.001, 0.002)  # at which hardly an image falls
+    counted = Counted()
+    found = searched(PGD(budgets[1], ladder=budgets[:1]), counted, data)
+    standing = int(np.isinf(found.fooled_at).sum())
+    assert standing > 85
+    assert 13 * standing <= counted.images <= 13 * len(data)  # ten steps, and three more
+
+
 def test_a_rung_is_known_by_the_ladder_below_it() -> None:
     low, middle, high = make_attacks("pgd", ["1/255", "2/255", "8/255"])
     assert isinstance(high, PGD)
     assert high.rungs == [low, middle, high]
     assert low == PGD(1 / 255)
     assert high.key() != PGD(8 / 255).key()
+    assert high.key()["steps_on"] == 3  # whoever changes how a ladder climbs changes the key
+    assert "steps_on" not in low.key()
     assert high.label == "pgd(eps=8/255, steps=10, ladder)"
     assert high.request == "attack --pgd --eps 1/255,2/255,8/255 --steps 10"
     assert make_attacks("pgd", ["8/255", "2/255"])[0] == PGD(8 / 255, ladder=(2 / 255,))

@@ -7,6 +7,9 @@ from typing import Protocol
 
 
 class Budgets(Protocol):
+    steps_on: int | None
+    """Steps at every ε but the first, where an image goes on from its last iterate; None begins afresh with all steps."""
+
     def first(self) -> float: ...
 
     def after(self, image: int, eps: float, fooled_at: float) -> float | None:
@@ -27,8 +30,8 @@ class Budgets(Protocol):
 class Ladder:
     """ε upwards until one fools the image, so that robust accuracy cannot grow with ε; one ε is the shortest ladder."""
 
-    def __init__(self, rungs: tuple[float, ...]) -> None:
-        self.rungs = tuple(sorted(rungs))
+    def __init__(self, rungs: tuple[float, ...], steps_on: int | None = None) -> None:
+        self.rungs, self.steps_on = tuple(sorted(rungs)), steps_on
 
     def first(self) -> float:
         return self.rungs[0]
@@ -46,6 +49,8 @@ class Bisection:
 
     What it finds is an upper bound: a stronger attack may succeed below, and success need not grow with ε.
     """
+
+    steps_on: int | None = None
 
     def __init__(self, largest: float, halvings: int) -> None:
         self.largest, self.halvings = largest, halvings

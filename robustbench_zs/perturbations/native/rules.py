@@ -13,7 +13,11 @@ from torch import Tensor
 from robustbench_zs.perturbations.native.norms import Norm
 
 Rows = dict[str, Tensor]
-"""One row an image under attack: `x0`, `eps`, the iterate `x`, its number `step`, and what a rule keeps besides."""
+"""One row an image under attack: `x0`, `eps`, the iterate `x`, its number `step`, whether it goes on from a smaller ε
+(`goes_on`), and what a rule keeps besides."""
+
+PACE_ON = 2.0
+"""How much longer steps are where an image goes on from a smaller ε: it has few, and starts at the edge of the ball."""
 
 
 class Rule(Protocol):
@@ -46,7 +50,8 @@ class PGDRule:
         pass
 
     def move(self, rows: Rows, loss: Tensor, gradient: Tensor, norm: Norm) -> None:
-        length = (self.step * rows["eps"]).view(-1, 1, 1, 1)
+        pace = torch.where(rows["goes_on"], PACE_ON, 1.0)
+        length = _wide(self.step * pace * rows["eps"])
         rows["x"] = norm.project(rows["x"] + length * norm.ascent(gradient), rows["x0"], rows["eps"])
 
 

@@ -58,6 +58,20 @@ class Found:
 
 
 @dataclass(frozen=True)
+class _Try:
+    """An image that is to be attacked at an ε.
+
+    Args:
+        change: C×H×W, what the iterate that it goes on from is ahead of the image; None begins at a random start.
+    """
+
+    place: int
+    eps: float
+    restart: int = 0
+    change: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Method:
     """How iterates move, in which ball, to make what larger.
 
@@ -127,7 +141,7 @@ class _Search:
         self.fooled_at, self.close_at = np.full(n, np.inf), np.full(n, np.inf)
         self.keep_examples = examples
         self.examples: Tensor | None = None
-        self.queue = deque((place, budgets.first(), 0) for place in range(n))  # image, ε, restart
+        self.queue = deque(_Try(place, budgets.first()) for place in range(n))
         self.steps = method.rule.steps
         self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them fooled
         self.fell = np.zeros(self.steps + 1)
@@ -155,19 +169,25 @@ class _Search:
 
     def _begin(self, count: int) -> Rows:
         tries = [self.queue.popleft() for _ in range(count)]
-        places = torch.tensor([place for place, _, _ in tries])
+        places = torch.tensor([t.place for t in tries])
         x0 = self.data.images(self.chosen[places]).to(self.device)
-        eps = torch.tensor([e for _, e, _ in tries], dtype=x0.dtype, device=self.device)
+        eps = torch.tensor([t.eps for t in tries], dtype=x0.dtype, device=self.device)
         rows: Rows = {
             "place": places,
-            "budget": torch.tensor([e for _, e, _ in tries], dtype=torch.float64),
-            "restart": torch.tensor([r for _, _, r in tries]),
+            "budget": torch.tensor([t.eps for t in tries], dtype=torch.float64),
+            "restart": torch.tensor([t.restart for t in tries]),
             "x0": x0,
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
             "step": torch.zeros(count, dtype=torch.int64, device=self.device),
+            "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
-        rows["x"] = x0 if self.method.seed is None else self._starts(rows)
+        rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
+        if changes := [t.change for t in tries if t.change is not None]:
+            assert self.budgets.steps_on is not None
+            on = rows["goes_on"]
+            rows["x"][on] = self.method.norm.project(x0[on] + torch.stack(changes), x0[on], eps[on])
+            rows["step"][on] = self.steps - self.budgets.steps_on
         self.method.rule.begin(rows)
         return rows
 
@@ -236,16 +256,23 @@ class _Search:
             self.examples[rows["place"][new].to(self.device)] = rows["x"][new.to(self.device)]
         distances = self.method.norm.distance(rows["x"], rows["x0"]).double().cpu() if fooled else [np.inf] * _count(rows)
         tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), distances, strict=True)
-        for place, eps, restart, distance in tries:
+        for row, (place, eps, restart, distance) in enumerate(tries):
             if not fooled and restart + 1 < self.method.restarts:
-                self.queue.append((place, eps, restart + 1))
+                self.queue.append(_Try(place, eps, restart + 1))
                 continue
             at = min(eps, float(distance))
             following = self.budgets.after(place, eps, at if fooled else np.inf)
             if fooled:
                 self.fooled_at[place] = min(self.fooled_at[place], self.budgets.noted(eps, at))
-            if following is not None:
-                self.queue.append((place, following, 0))
+            if following is None:
+                continue
+            if self.budgets.steps_on is None:
+                self.queue.append(_Try(place, following))
+            else:
+                # As large a part of the next ball, which is where most images fall. Next in the queue, so that there are
+                # never more iterates than rows.
+                change = (rows["x"][row] - rows["x0"][row]) * (following / eps)
+                self.queue.appendleft(_Try(place, following, change=change))
 
 
 def _count(rows: Rows) -> int:
