@@ -1,8 +1,8 @@
 """Seconds of a sweep, four ε of PGD and seven noises of one network: in one call of `evaluate`, and in a call each.
 
 `python benchmarks/speed/sweep.py CHECKPOINT --data-dir DIR` takes both in turn, round after round, and prints medians
-with the range over rounds as a Markdown table. Nothing is taken from a store. With `--commands` each call is a process
-of its own, as when `zsbench evaluate` and `zsbench attack` are typed eleven times.
+with the range over rounds as a Markdown table, and the accuracies under attack. Nothing is taken from a store. With
+`--commands` each call is a process of its own, as when `zsbench evaluate` and `zsbench attack` are typed eleven times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ NOISES: list[Perturbation] = [
     *(GaussianNoise(delta) for delta in (0.01, 0.02, 0.04, 0.08)),
     ConstantNoise(0.3),
 ]
-BUDGETS = ["1/255", "2/255", "4/255", "8/255"]
 
 
 def main() -> None:
@@ -40,12 +39,21 @@ def main() -> None:
     parser.add_argument("--only-together", action="store_true", help="one call and nothing else, as --commands makes it")
     parser.add_argument("--commands", action="store_true")
     parser.add_argument("--attacks", type=lambda text: text.split(","), default=["pgd", "fgsm"])
+    parser.add_argument("--eps", type=lambda text: text.split(","), default=["1/255", "2/255", "4/255", "8/255"])
+    parser.add_argument("--norm", choices=("linf", "l2"), default="linf")
+    parser.add_argument("--attack-seed", type=int, default=1)
     given = parser.parse_args()
+
+    found: dict[str, float] = {}  # accuracy by the label of the attack
 
     def seconds(perturbations: list[Perturbation]) -> float:
         start = time.perf_counter()
-        evaluate([given.checkpoint], perturbations, data_dir=given.data_dir, examples=given.examples, store=None)
+        frame = evaluate([given.checkpoint], perturbations, data_dir=given.data_dir, examples=given.examples, store=None)
+        found.update(zip(frame["perturbation"], frame["accuracy"], strict=True))
         return time.perf_counter() - start
+
+    def attacks(kind: str, ladder: bool = True) -> list[Perturbation]:
+        return make_attacks(kind, given.eps, norm=given.norm, seed=given.attack_seed, ladder=ladder)
 
     def seconds_as_command(*arguments: str) -> float:
         given_here = [str(Path(given.checkpoint).resolve()), "--examples", str(given.examples)]
@@ -57,26 +65,30 @@ def main() -> None:
             return time.perf_counter() - start
 
     if given.only_together:
-        seconds([*NOISES, *make_attacks(given.attacks[0], BUDGETS)])
+        seconds([*NOISES, *attacks(given.attacks[0])])
         return
     seconds([])  # imports, and the images of the dataset
     for attack in given.attacks:
-        sweep = [*NOISES, *make_attacks(attack, BUDGETS)]
-        alone = [*NOISES, *make_attacks(attack, BUDGETS, ladder=False)]
+        sweep, alone = ([*NOISES, *attacks(attack, ladder)] for ladder in (True, False))
         together, apart = [], []
         for _ in range(given.rounds):
             if given.commands:
-                together.append(seconds_as_command(str(Path(__file__).resolve()), "--only-together", f"--attacks={attack}"))
+                sweep_here = ["--only-together", f"--attacks={attack}", f"--eps={','.join(given.eps)}"]
+                more = [f"--norm={given.norm}", f"--attack-seed={given.attack_seed}"]
+                together.append(seconds_as_command(str(Path(__file__).resolve()), *sweep_here, *more))
                 requests = [str(perturbation.request).split() for perturbation in alone]
                 apart.append(sum(seconds_as_command("-m", "robustbench_zs.cli", *request) for request in requests))
             else:
                 together.append(seconds(sweep))
                 apart.append(sum(seconds([perturbation]) for perturbation in alone))
-        print(f"\nseven noises, {attack.upper()} at {len(BUDGETS)} ε, {given.examples} images, {platform.platform()}")
+        print(f"\nseven noises, {attack.upper()} at {len(given.eps)} ε, {given.examples} images, {platform.platform()}")
         print(f"{torch.get_num_threads()} threads\n\n| way | seconds, median | range |\n|---|--:|--:|")
         for way, times in (("one call", together), ("a call each", apart)):
             print(f"| {way} | {statistics.median(times):.1f} | {min(times):.1f} to {max(times):.1f} |")
-        print(f"\none call takes {statistics.median(together) / statistics.median(apart):.0%}")
+        for way, perturbations in (("one call", sweep), ("a call each", alone)) if found else ():
+            standing = [f"{found[p.label]:.1f}" for p in perturbations if p.attacks and p.label in found]
+            print(f"\n{way}: {', '.join(standing)}% stand at {', '.join(given.eps)}", end="")
+        print(f"\n\none call takes {statistics.median(together) / statistics.median(apart):.0%}")
 
 
 if __name__ == "__main__":

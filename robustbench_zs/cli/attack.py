@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.evaluate import emit_results
 from robustbench_zs.errors import RequestError
 
@@ -43,16 +43,7 @@ from robustbench_zs.errors import RequestError
 )
 @output_options
 def attack(
-    checkpoints: tuple[Path, ...],
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    examples: int | None,
-    batch_size: int,
-    device: str | None,
-    threads: int | None,
+    chosen: Chosen,
     from_: tuple[Path, ...],
     fgsm: bool,
     pgd: bool,
@@ -86,31 +77,24 @@ def attack(
         raise RequestError("give one of --fgsm, --pgd or --attack NAME, for example `zsbench attack --pgd`")
     from robustbench_zs.evaluation import attack as attack_checkpoints
     from robustbench_zs.evaluation import transfer_attack
-    from robustbench_zs.workers import available_cores
 
     if from_:
         if len(eps or ()) > 1 or step_size or restarts != 1 or loss != "ce" or engine not in (None, "native"):
             raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
         frame = transfer_attack(
             from_,
-            sources(checkpoints, model, weights, classes),
+            chosen.sources,
             kinds[0],
             eps=eps[0] if eps else None,
             steps=steps,
             norm=norm,
             seed=attack_seed,
-            dataset=dataset,
-            data_dir=data_dir,
-            examples=examples,
-            batch_size=batch_size,
-            device=device,
-            threads=threads,
-            workers=available_cores(),
+            **chosen.options,
         )
         emit_results(frame, format_, output)
         return
     frame = attack_checkpoints(
-        sources(checkpoints, model, weights, classes),
+        chosen.sources,
         kinds[0],
         eps=eps,
         steps=steps,
@@ -123,12 +107,6 @@ def attack(
         loss=loss,
         last=last or None,
         ladder=not no_ladder,
-        dataset=dataset,
-        data_dir=data_dir,
-        examples=examples,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        workers=available_cores(),
+        **chosen.options,
     )
     emit_results(frame, format_, output)

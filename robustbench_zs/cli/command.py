@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,7 +124,7 @@ model_options = stacked(
     click.option("--classes", type=int, metavar="K", help="Passed to the factory of --model as num_classes."),
 )
 
-checkpoint_arguments = stacked(
+_checkpoint_arguments = stacked(
     click.argument("checkpoints", nargs=-1, type=click.Path(path_type=Path), metavar="[CHECKPOINT]..."),
     model_options,
     data_options,
@@ -131,15 +133,39 @@ checkpoint_arguments = stacked(
     execution_options,
 )
 
+_EVALUATION_OPTIONS = ("dataset", "data_dir", "examples", "batch_size", "device", "threads")
 
-def sources(
-    checkpoints: tuple[Path, ...], model: str | None, weights: str | None, classes: int | None
-) -> Sequence[Path | Model] | None:
-    """What is to be evaluated; None for all checkpoints below checkpoints/."""
-    own = own_model(model, weights, classes)
-    if own and checkpoints:
-        raise RequestError("give checkpoints or --model, not both")
-    return own or checkpoints or None
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is to be evaluated, and how.
+
+    Args:
+        sources: checkpoints or a model of the user's own; None for all checkpoints below checkpoints/.
+        options: what every function that evaluates takes: dataset, data_dir, examples, batch_size, device, threads, workers.
+    """
+
+    sources: Sequence[Path | Model] | None
+    options: dict[str, Any]
+
+
+def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options of a command that evaluates networks, which it gets as its first argument, a `Chosen`."""
+
+    @_checkpoint_arguments
+    @wraps(function)
+    def gathered(
+        checkpoints: tuple[Path, ...], model: str | None, weights: str | None, classes: int | None, **given: Any
+    ) -> None:
+        own = own_model(model, weights, classes)
+        if own and checkpoints:
+            raise RequestError("give checkpoints or --model, not both")
+        from robustbench_zs.workers import available_cores
+
+        options = {name: given.pop(name) for name in _EVALUATION_OPTIONS}
+        function(Chosen(own or checkpoints or None, options | {"workers": available_cores()}), **given)
+
+    return gathered
 
 
 def own_model(model: str | None, weights: str | None, classes: int | None) -> list[Model] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
 
 
@@ -20,16 +20,7 @@ from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S", help="Of generated corruptions.")
 @output_options
 def corruptions(
-    checkpoints: tuple[Path, ...],
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    examples: int | None,
-    batch_size: int,
-    device: str | None,
-    threads: int | None,
+    chosen: Chosen,
     generated: bool,
     types: tuple[str, ...] | None,
     severities: tuple[int, ...] | None,
@@ -46,20 +37,13 @@ def corruptions(
     from robustbench_zs.cli.evaluate import emit_results
     from robustbench_zs.evaluation import corruptions as on_corruptions
     from robustbench_zs.evaluation import mean_corruption_error
-    from robustbench_zs.workers import available_cores
 
     limits: dict[str, Any] = {"types": types, "severities": severities}
     frame = on_corruptions(
-        sources(checkpoints, model, weights, classes),
+        chosen.sources,
         generated=generated,
         seed=noise_seed,
-        dataset=dataset,
-        data_dir=data_dir,
-        examples=examples,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        workers=available_cores(),
+        **chosen.options,
         **{name: value for name, value in limits.items() if value is not None},
     )
     if cells:

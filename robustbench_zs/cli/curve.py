@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
@@ -24,16 +24,7 @@ from robustbench_zs.files import write_atomically
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves as PNG.")
 @output_options
 def curve(
-    checkpoints: tuple[Path, ...],
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    examples: int | None,
-    batch_size: int,
-    device: str | None,
-    threads: int | None,
+    chosen: Chosen,
     eps: str | None,
     steps: int,
     restarts: int,
@@ -53,10 +44,9 @@ def curve(
     if plot is not None and plot.suffix.lower() != ".png":
         raise RequestError(f"--plot writes PNG: {plot} should end in .png")
     from robustbench_zs.evaluation import robustness_curve
-    from robustbench_zs.workers import available_cores
 
     frame = robustness_curve(
-        sources(checkpoints, model, weights, classes),
+        chosen.sources,
         eps=eps,
         steps=steps,
         restarts=restarts,
@@ -64,13 +54,7 @@ def curve(
         loss=loss,
         halvings=halvings,
         seed=attack_seed,
-        dataset=dataset,
-        data_dir=data_dir,
-        examples=examples,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        workers=available_cores(),
+        **chosen.options,
     )
     if plot is not None:
         from robustbench_zs.reporting.figures import png, robustness_curves

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import NUMBERS, Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.errors import RequestError
 
@@ -27,16 +27,7 @@ if TYPE_CHECKING:
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
 @output_options
 def evaluate(
-    checkpoints: tuple[Path, ...],
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    examples: int | None,
-    batch_size: int,
-    device: str | None,
-    threads: int | None,
+    chosen: Chosen,
     noise: str | None,
     delta: tuple[str, ...] | None,
     low: str | None,
@@ -59,18 +50,11 @@ def evaluate(
     given = {"delta": delta, "low": low, "high": high, "mu": mu}
     perturbations = _noise(noise, given, noise_seed)
     from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
-    from robustbench_zs.workers import available_cores
 
     frame = evaluate_checkpoints(
-        sources(checkpoints, model, weights, classes),
+        chosen.sources,
         perturbations,
-        dataset=dataset,
-        data_dir=data_dir,
-        examples=examples,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        workers=available_cores(),
+        **chosen.options,
     )
     emit_results(frame, format_, output)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
 
 
@@ -14,16 +14,7 @@ from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
 @checkpoint_arguments
 @output_options
 def gap(
-    checkpoints: tuple[Path, ...],
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    examples: int | None,
-    batch_size: int,
-    device: str | None,
-    threads: int | None,
+    chosen: Chosen,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -32,17 +23,10 @@ def gap(
     Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo.
     """
     from robustbench_zs.evaluation import gap as gap_of_checkpoints
-    from robustbench_zs.workers import available_cores
 
     frame = gap_of_checkpoints(
-        sources(checkpoints, model, weights, classes),
-        dataset=dataset,
-        data_dir=data_dir,
-        examples=examples,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        workers=available_cores(),
+        chosen.sources,
+        **chosen.options,
     )
     emit(
         frame,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import Command, checkpoint_arguments, output_options, sources
+from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, text
 
 FLAGS = {True: "FLAG", False: "ok", None: "–"}
@@ -21,16 +21,7 @@ FLAGS = {True: "FLAG", False: "ok", None: "–"}
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
 @output_options
 def masking(
-    checkpoints: tuple[Path, ...],
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    examples: int | None,
-    batch_size: int,
-    device: str | None,
-    threads: int | None,
+    chosen: Chosen,
     eps: str | None,
     images: int,
     steps: int,
@@ -52,22 +43,15 @@ def masking(
     Each needs 50 images that are classified rightly, and significance at 0.01.
     """
     from robustbench_zs.analysis.check_masking import masking as check_masking
-    from robustbench_zs.workers import available_cores
 
     frame = check_masking(
-        sources(checkpoints, model, weights, classes),
+        chosen.sources,
         eps=eps,
         images=images,
         steps=steps,
         queries=queries,
         seed=attack_seed,
-        dataset=dataset,
-        data_dir=data_dir,
-        examples=examples,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        workers=available_cores(),
+        **chosen.options,
     )
     emit(
         frame,
