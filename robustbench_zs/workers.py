@@ -21,6 +21,9 @@ from robustbench_zs.errors import UnfinishedError
 Result = TypeVar("Result")
 Send = Callable[[Any], None]
 
+SECONDS_TO_END = 5.0
+"""How long a worker process that has no job left may take to end by itself."""
+
 _events: Any = None
 
 
@@ -58,6 +61,7 @@ def run_jobs(
         return
     context = multiprocessing.get_context("spawn")  # fork would copy torch's thread pools in an unusable state
     events = context.SimpleQueue()  # its put is synchronous: what a job sent has arrived when its result has
+    finished = False
     executor = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (events,))
     try:
         waiting: dict[Future[Result], int] = {
@@ -71,6 +75,7 @@ def run_jobs(
                 raise BrokenProcessPool
             for future in done:
                 yield waiting.pop(future), future.result()
+        finished = True
     except BrokenProcessPool as error:
         raise UnfinishedError(
             "a worker process ended before its job, perhaps for want of memory: run again (a Python script that uses "
@@ -80,6 +85,8 @@ def run_jobs(
         processes = list((executor._processes or {}).values())
         executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
+            if finished:
+                process.join(SECONDS_TO_END)  # it gives back semaphores, which would be reported as leaked
             process.terminate()  # an interrupted run does not wait for the networks in training
         for process in processes:
             process.join()

@@ -14,6 +14,8 @@ import pytest
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.workers import Job, Send, available_cores, run_jobs
 
+held: Any = None
+
 NAP = 8.0
 """Seconds of a job that is to be ended before it ends by itself."""
 
@@ -56,14 +58,24 @@ def note_pid_and_sleep(folder: str, send: Send) -> int:
     return 0
 
 
+def hold_a_semaphore(folder: str, send: Send) -> int:
+    global held
+    held = multiprocessing.get_context("spawn").Semaphore()  # as compiled code does
+    return 0
+
+
 RUN_TWO = """
 import sys
 sys.path.insert(0, {tests!r})
 from robustbench_zs.workers import Job, run_jobs
-from test_workers import note_pid_and_sleep
+from test_workers import hold_a_semaphore, note_pid_and_sleep
 if __name__ == "__main__":
-    list(run_jobs([Job(note_pid_and_sleep, ({folder!r},))] * 2, 2))
+    list(run_jobs([Job({job}, ({folder!r},))] * 2, 2))
 """
+
+
+def run_two(job: str, folder: Path) -> str:
+    return RUN_TWO.format(tests=str(Path(__file__).parent), folder=str(folder), job=job)
 
 
 def alive(pid: int) -> bool:
@@ -143,7 +155,7 @@ def test_available_cores_are_those_this_process_may_use() -> None:
 
 
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", RUN_TWO.format(tests=str(Path(__file__).parent), folder=str(tmp_path))]
+    command = [sys.executable, "-c", run_two("note_pid_and_sleep", tmp_path)]
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
@@ -153,3 +165,9 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     start = time.monotonic()
     assert none_left(tmp_path)
     assert time.monotonic() - start < NAP / 2
+
+
+def test_workers_that_are_done_leave_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", run_two("hold_a_semaphore", tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
