@@ -141,9 +141,11 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
                 store.put(keys[attack], found, (time.perf_counter() - start) / len(made))
 
     def climb(split: str, wanted: GradientAttack) -> None:
-        """Measure the rest of the longest ladder of the task that holds the attack, in one pass from what is known."""
+        """Measure what is not known of the longest ladder of the task that holds the attack, in one pass."""
         data = dataset.split(split)
-        ladders = [p for s, p in task.items if s == split and searches(p) and wanted in p.rungs]
+        asked = [p for s, p in task.items if s == split]
+        asked += [prior for p in asked if isinstance(p, Attack) for prior in p.prior]
+        ladders = [p for p in asked if searches(p) and wanted in p.rungs]
         longest = max(ladders, key=lambda p: len(p.rungs), default=wanted)
         keys = [ResultKey.of(subject.digest, data.digest, split, rung, len(data)) for rung in longest.rungs]
         before, known = outcomes(split, None), 0

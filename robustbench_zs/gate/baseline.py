@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,7 +53,14 @@ class Baseline:
     def check_settings(self, now: Baseline) -> None:
         """Raises: RequestError: a setting, a network or a perturbation is not the same now; the sentence names the first."""
         before, after = (
-            {"study": b.study, **b.settings, "networks": _names(b), "images": b.images, "outcomes": [*b.entries[0].correct]}
+            {
+                "study": b.study,
+                **b.settings,
+                "perturbations": _read(b.settings.get("perturbations")),
+                "networks": _names(b),
+                "images": b.images,
+                "outcomes": sorted(b.entries[0].correct),
+            }
             for b in (self, now)
         )
         for place, was, is_ in _differences(before, after):
@@ -60,6 +68,17 @@ class Baseline:
                 f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; "
                 "make a new one with `zsbench baseline`"
             )
+
+
+def _read(perturbations: Any) -> Any:
+    """The settings of perturbations as values, so that the one that differs can be named."""
+    if not isinstance(perturbations, dict):
+        return perturbations
+    read = dict(perturbations)
+    for label, key in perturbations.items():
+        with suppress(ValueError, TypeError, RecursionError):  # "clean", and what a stranger's file may have
+            read[label] = json.loads(key)
+    return read
 
 
 def _names(baseline: Baseline) -> Any:

@@ -15,7 +15,20 @@ from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.engines import ENGINES, engine
-from robustbench_zs.perturbations.native import LOSSES, NORMS, APGDRule, Found, Images, Ladder, Method, PGDRule, Rule, search
+from robustbench_zs.perturbations.native import (
+    LOSSES,
+    NORMS,
+    PACE_ON,
+    WIDEST_RUNG,
+    APGDRule,
+    Found,
+    Images,
+    Ladder,
+    Method,
+    PGDRule,
+    Rule,
+    search,
+)
 from robustbench_zs.perturbations.numbers import format_number, parse_number
 
 DEFAULT_ENGINE = "native"
@@ -25,8 +38,8 @@ DEFAULT_APGD_STEPS = 100
 STEP_SIZE_PART = 4
 """By default a step of PGD is ε/4, torchattacks' choice at ε = 8/255."""
 
-CLIMBING_TENTHS = 3
-"""Tenths of its steps that PGD takes on a further rung of a ladder; `benchmarks/speed` has how much it finds with them."""
+CLIMBING_TENTHS = 4
+"""Tenths of its steps with which PGD goes on to the next rung of a ladder; `benchmarks/speed` has what they find."""
 
 BALL_TOLERANCE = 1e-6
 """How far rounding may carry an example out of the ε-ball before it counts as an error of the engine."""
@@ -111,7 +124,7 @@ class GradientAttack(Attack):
 
     @property
     def steps_on(self) -> int | None:
-        """Steps on every rung but the lowest, where an image goes on from its last iterate; None begins afresh."""
+        """Steps with which an image goes on to the next rung from its last iterate; None always begins afresh."""
         return None
 
     def search(
@@ -193,10 +206,9 @@ class IterativeAttack(GradientAttack):
         seed: of the random starts, which belong to the image.
         norm: `"linf"` or `"l2"`, the norm of the ball.
         loss: `"ce"` (cross-entropy), `"dlr"` (Croce and Hein 2020) or `"margin"` (Carlini and Wagner 2017).
-        ladder: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here. On the
-            lowest one PGD takes all steps; on every further one it goes on from the last iterate, the change enlarged with
-            ε, for ⌈0.3·steps⌉ steps of twice the length (further restarts have their own start, and all steps). APGD begins
-            afresh.
+        ladder: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here. Where ε
+            at most doubles, PGD goes on from the last iterate, the change enlarged with ε, for ⌈0.4·steps⌉ steps of twice
+            the length (further restarts have their own start, and all steps); else it begins afresh, as APGD always does.
     """
 
     steps: int = DEFAULT_STEPS
@@ -297,7 +309,7 @@ class PGD(IterativeAttack):
         values = asdict(self)
         usual = {"norm": "linf", "loss": "ce", "ladder": (), "last": self.engine != "native"}
         said = {k: v for k, v in values.items() if k not in usual or v != usual[k]}
-        return {"kind": self.kind, **said, **({"steps_on": self.steps_on} if self.ladder else {})}
+        return {"kind": self.kind, **said, **({"climb": [self.steps_on, PACE_ON, WIDEST_RUNG]} if self.ladder else {})}
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         assert self.step_size is not None

@@ -107,6 +107,8 @@ def measure_study(
         RequestError: the study trains nothing, or consists of several parts; the baseline was made with other settings: said
             before anything is trained.
     """
+    if models is not None and not models:
+        raise RequestError("there is no model to check")
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")

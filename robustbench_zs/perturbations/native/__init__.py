@@ -1,14 +1,16 @@
 """Our own engine: gradient attacks that spend steps only on images that are still classified rightly."""
 
-from robustbench_zs.perturbations.native.budgets import Bisection, Budgets, Ladder
+from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, Budgets, Ladder
 from robustbench_zs.perturbations.native.losses import LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
-from robustbench_zs.perturbations.native.rules import APGDRule, PGDRule, Rule
+from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import Found, Images, Method, fooled_or_close, search
 
 __all__ = [
     "LOSSES",
     "NORMS",
+    "PACE_ON",
+    "WIDEST_RUNG",
     "APGDRule",
     "Bisection",
     "Budgets",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+WIDEST_RUNG = 2.0
+"""How much larger the next ε of a ladder may be for an image to go on from its last iterate: from further below, a few steps
+find less than all of them from a random start."""
+
 
 class Budgets(Protocol):
-    steps_on: int | None
-    """Steps at every ε but the first, where an image goes on from its last iterate; None begins afresh with all steps."""
-
     def first(self) -> float: ...
 
     def after(self, image: int, eps: float, fooled_at: float) -> float | None:
@@ -22,16 +23,24 @@ class Budgets(Protocol):
         """
         ...
 
+    def steps_on(self, eps: float, following: float) -> int | None:
+        """Steps at the next ε if the image goes on there from its last iterate; None begins afresh with all steps."""
+        ...
+
     def noted(self, eps: float, fooled_at: float) -> float:
         """At which ε an example counts that was found at `eps` and lies at the distance `fooled_at`."""
         ...
 
 
 class Ladder:
-    """ε upwards until one fools the image, so that robust accuracy cannot grow with ε; one ε is the shortest ladder."""
+    """ε upwards until one fools the image, so that robust accuracy cannot grow with ε; one ε is the shortest ladder.
+
+    Args:
+        steps_on: where ε at most doubles, an image goes on from its last iterate with so many steps; None for never.
+    """
 
     def __init__(self, rungs: tuple[float, ...], steps_on: int | None = None) -> None:
-        self.rungs, self.steps_on = tuple(sorted(rungs)), steps_on
+        self.rungs, self._steps_on = tuple(sorted(rungs)), steps_on
 
     def first(self) -> float:
         return self.rungs[0]
@@ -39,6 +48,9 @@ class Ladder:
     def after(self, image: int, eps: float, fooled_at: float) -> float | None:
         place = self.rungs.index(eps) + 1
         return self.rungs[place] if math.isinf(fooled_at) and place < len(self.rungs) else None
+
+    def steps_on(self, eps: float, following: float) -> int | None:
+        return self._steps_on if following <= WIDEST_RUNG * eps * (1 + 1e-9) else None
 
     def noted(self, eps: float, fooled_at: float) -> float:
         return eps
@@ -49,8 +61,6 @@ class Bisection:
 
     What it finds is an upper bound: a stronger attack may succeed below, and success need not grow with ε.
     """
-
-    steps_on: int | None = None
 
     def __init__(self, largest: float, halvings: int) -> None:
         self.largest, self.halvings = largest, halvings
@@ -67,6 +77,9 @@ class Bisection:
             high = min(high, fooled_at)
         self.between[image] = (low, high, left - 1)
         return None if math.isinf(high) or left == 0 or high <= low else (low + high) / 2
+
+    def steps_on(self, eps: float, following: float) -> int | None:
+        return None
 
     def noted(self, eps: float, fooled_at: float) -> float:
         return fooled_at

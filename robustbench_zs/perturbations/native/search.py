@@ -62,13 +62,15 @@ class _Try:
     """An image that is to be attacked at an ε.
 
     Args:
-        change: C×H×W, what the iterate that it goes on from is ahead of the image; None begins at a random start.
+        change: C×H×W, of the image, where it goes on from an iterate; None begins as `Method.seed` says.
+        steps_on: with how many steps it goes on.
     """
 
     place: int
     eps: float
     restart: int = 0
     change: Tensor | None = None
+    steps_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Method:
     """How iterates move, in which ball, to make what larger.
 
     Args:
-        restarts: random starts an ε.
+        restarts: starts an ε, random but for the first where an image goes on from a smaller ε.
         seed: of the random starts; None starts at the image itself.
         only_last: only the iterate after the last step counts, as in the libraries.
     """
@@ -179,15 +181,13 @@ class _Search:
             "x0": x0,
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
-            "step": torch.zeros(count, dtype=torch.int64, device=self.device),
+            "step": torch.tensor([0 if t.change is None else self.steps - t.steps_on for t in tries], device=self.device),
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
         if changes := [t.change for t in tries if t.change is not None]:
-            assert self.budgets.steps_on is not None
             on = rows["goes_on"]
             rows["x"][on] = self.method.norm.project(x0[on] + torch.stack(changes), x0[on], eps[on])
-            rows["step"][on] = self.steps - self.budgets.steps_on
         self.method.rule.begin(rows)
         return rows
 
@@ -266,13 +266,13 @@ class _Search:
                 self.fooled_at[place] = min(self.fooled_at[place], self.budgets.noted(eps, at))
             if following is None:
                 continue
-            if self.budgets.steps_on is None:
+            if (steps_on := self.budgets.steps_on(eps, following)) is None:
                 self.queue.append(_Try(place, following))
             else:
-                # As large a part of the next ball, which is where most images fall. Next in the queue, so that there are
-                # never more iterates than rows.
+                # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
+                # iterates wait there.
                 change = (rows["x"][row] - rows["x0"][row]) * (following / eps)
-                self.queue.appendleft(_Try(place, following, change=change))
+                self.queue.appendleft(_Try(place, following, 0, change, steps_on))
 
 
 def _count(rows: Rows) -> int:
