@@ -14,13 +14,18 @@ from robustbench_zs.locks import held
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, then rename it over `path`.
 
-    Of a process that is killed meanwhile the temporary file stays, under a name that the next one to write `path` takes up.
+    A link stays one, and a pipe or device is written to. Of a process that is killed meanwhile the temporary file stays,
+    under a name that the next one to write `path` takes up.
 
     Raises:
         UnfinishedError: the folder or file cannot be written (full disk, read-only, no permission).
     """
     data = memoryview(content.encode() if isinstance(content, str) else content)
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+        path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{path.name[:60]}.part"
         with held(temporary) as descriptor:

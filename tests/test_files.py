@@ -54,6 +54,28 @@ def test_a_path_without_a_name_is_no_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert [p.name for p in tmp_path.rglob("*")] == ["here"]
 
 
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "a.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, "rows")
+        assert os.read(reader, 100) == b"rows"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_where_a_parent_is_a_file_it_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "parent").write_text("text")
     with pytest.raises(UnfinishedError, match="could not be written"):

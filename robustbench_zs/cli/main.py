@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -98,7 +99,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return DONE
     except Exception as error:
         if "--debug" in arguments:
-            raise
+            traceback.print_exc()  # not raised: Python would exit with 1, which is a regression's
         return _failed(error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -23,12 +24,15 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
     import torchvision.datasets
 
     cls = getattr(torchvision.datasets, TORCHVISION_CLASSES[name])
-    existed = folder.exists()
+    made = [place for place in (folder, folder.parent) if not place.exists()]
     try:
         train, test = (cls(str(folder), train=train, download=True) for train in (True, False))
     except Exception as error:  # torchvision lets URLError, RuntimeError, OSError and EOFError through
-        if not existed:
+        if made:
             _remove_empty(folder)
+            for place in made:
+                with suppress(OSError):  # there is something in it
+                    place.rmdir()
         raise RequestError(
             f"the dataset {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}): either run "
             f"once where there is a network, or put the Hugging Face Parquet files (train-*.parquet, test-*.parquet) "
@@ -47,12 +51,7 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Take back the folders that a failed download made."""
-    if folder.exists():
-        for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
-            if not any(path.iterdir()):
-                path.rmdir()
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        if folder.parent.exists() and not any(folder.parent.iterdir()):
-            folder.parent.rmdir()
+    """Take back the folders that a failed download made in one of its own."""
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()

@@ -18,6 +18,7 @@ from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measur
 from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
+from robustbench_zs.perturbations.native import gradient_at
 
 PROBE_VERSION = 1
 """Raised when a change of the code changes evidence; stored evidence of another version is not reused."""
@@ -180,7 +181,7 @@ def _usable_gradients(
             images = data.images(indices).to(device).requires_grad_()
             with torch.enable_grad():
                 loss = F.cross_entropy(network(images), data.labels[indices].to(device), reduction="sum")
-                (gradient,) = torch.autograd.grad(loss, images)
+                gradient = gradient_at(images, loss)
             largest = gradient.flatten(1).abs().amax(1)
             usable[rows.numpy()] = (torch.isfinite(gradient).flatten(1).all(1) & (largest >= GRADIENT_FLOOR)).cpu().numpy()
     return usable

@@ -59,7 +59,7 @@ class Model:
                     found = getattr(found, part)
             except (ImportError, AttributeError) as error:
                 raise RequestError(f"the model {self.factory[:200]} was not found: {error}") from error
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise RequestError(f"importing {place[:80]} failed: {type(error).__name__}: {str(error)[:200]}") from error
         if not callable(found):
             raise RequestError(f"{self.factory[:200]} is not callable; it should return a torch.nn.Module")
@@ -80,7 +80,7 @@ class Model:
             options[name] = self.classes
         try:
             return factory(**options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RequestError(f"{self.factory[:200]} failed: {type(error).__name__}: {str(error)[:200]}") from error
 
     def _load_weights(self, module: nn.Module) -> None:

@@ -16,7 +16,7 @@ from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
-from robustbench_zs.perturbations.native import LOSSES, NORMS, fooled_or_close
+from robustbench_zs.perturbations.native import LOSSES, NORMS, fooled_or_close, gradient_at
 
 EVALUATION_VERSION = 1
 """Raised when a change of the code changes outcomes; results of another version are not reused."""
@@ -183,7 +183,7 @@ def measure_fgsm(
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
             x = images.clone().requires_grad_()
             with torch.enable_grad():
-                (gradient,) = torch.autograd.grad(loss(network(x), labels).sum(), x)
+                gradient = gradient_at(x, loss(network(x), labels).sum())
             ascent = norm.ascent(torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
             for attack, outcomes in made.items():
                 eps = torch.full((len(images),), attack.eps, device=device)

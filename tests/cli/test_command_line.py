@@ -216,7 +216,9 @@ def test_interruption_ends_with_130(tmp_path: Path, seconds: float) -> None:
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    assert "Traceback" in zsbench("roots", "x", "--debug", cwd=tmp_path).stderr
+    shown = zsbench("roots", "x", "--debug", cwd=tmp_path)
+    assert "Traceback" in shown.stderr
+    assert shown.returncode == 2  # 1 is a regression's
 
 
 @pytest.mark.parametrize(

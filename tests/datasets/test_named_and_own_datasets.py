@@ -131,10 +131,13 @@ def test_a_data_folder_that_is_not_there(tmp_path: Path) -> None:
         load_dataset("cifar10", tmp_path / "none")
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["no data folder", "an empty one"])
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_what_cannot_be_downloaded_says_both_ways_and_leaves_nothing(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+def test_what_cannot_be_downloaded_says_both_ways_and_leaves_what_was_there(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, there: bool
 ) -> None:
+    if there:
+        (working_folder / "data").mkdir()
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # the discard port: refused at once
     monkeypatch.delenv("no_proxy", raising=False)
@@ -143,7 +146,7 @@ def test_what_cannot_be_downloaded_says_both_ways_and_leaves_nothing(
         load_dataset(name)
     for words in ("network", "--data-dir", "Parquet", name):
         assert words in str(error.value)
-    assert not any(working_folder.iterdir())
+    assert [path.name for path in working_folder.rglob("*")] == (["data"] if there else [])
 
 
 def test_archives_of_torchvision_are_read_without_a_network(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

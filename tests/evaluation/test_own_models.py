@@ -16,6 +16,8 @@ from robustbench_zs.perturbations import PGD, GaussianNoise
 from robustbench_zs.training import Checkpoint
 
 OWN = """
+import sys
+
 import torch
 from torch import nn
 
@@ -27,6 +29,15 @@ def sized(num_classes):
 
 def failing():
     raise ValueError("no such thing")
+
+def leaving():
+    sys.exit(1)
+
+def rounding():
+    class Rounded(nn.Module):
+        def forward(self, images):
+            return nn.functional.one_hot((images.sum((1, 2, 3)) * 10).long() % 10, 10).float()
+    return Rounded()
 
 def text():
     return "text"
@@ -91,6 +102,7 @@ def test_a_module_stays_in_the_mode_it_was_in() -> None:
         (Model("own_models:number"), "not callable"),
         (Model("own_models:text"), "returned str, not a torch.nn.Module"),
         (Model("own_models:failing"), "failed: ValueError: no such thing"),
+        (Model("own_models:leaving"), "failed: SystemExit: 1"),
         (Model("own_models:linear", classes=10), "neither num_classes nor classes"),
         (Model("own_models:sized", classes=7), "should give 2×10 logits"),
         (Model("own_models:linear", "nowhere.safetensors"), "there are no weights"),
@@ -113,3 +125,9 @@ def test_weights_of_another_network(own: Path) -> None:
 def test_a_model_needs_a_dataset(own: Path) -> None:
     with pytest.raises(RequestError, match="needs the dataset"):
         evaluate([Model("own_models:linear")])
+
+
+@pytest.mark.parametrize("kind", ["pgd", "fgsm"])
+def test_a_network_without_gradients_is_told_what_needs_none(own: Path, kind: str) -> None:
+    with pytest.raises(RequestError, match="no gradient of this network reaches the image: `--attack square`"):
+        attack([Model("own_models:rounding")], kind, eps=[0.5], dataset="digits", store=None)

@@ -4,7 +4,14 @@ from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, 
 from robustbench_zs.perturbations.native.losses import LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
-from robustbench_zs.perturbations.native.search import Found, Images, Method, fooled_or_close, search
+from robustbench_zs.perturbations.native.search import (
+    Found,
+    Images,
+    Method,
+    fooled_or_close,
+    gradient_at,
+    search,
+)
 
 __all__ = [
     "LOSSES",
@@ -21,5 +28,6 @@ __all__ = [
     "PGDRule",
     "Rule",
     "fooled_or_close",
+    "gradient_at",
     "search",
 ]

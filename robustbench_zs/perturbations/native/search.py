@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.native.budgets import Budgets
 from robustbench_zs.perturbations.native.losses import Loss, margin
 from robustbench_zs.perturbations.native.norms import Norm
@@ -122,6 +123,18 @@ def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return fooled, ~fooled & (lead.abs() <= tie)
 
 
+def gradient_at(x: Tensor, loss: Tensor) -> Tensor:
+    """The gradient of a loss at images.
+
+    Raises:
+        RequestError: none reaches them, as behind a step that rounds.
+    """
+    gradient = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
+    if gradient is None:
+        raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
+    return gradient
+
+
 class _Search:
     def __init__(
         self,
@@ -207,7 +220,7 @@ class _Search:
         with torch.enable_grad():
             logits = self.network(x)
             losses = self.method.loss(logits, rows["y"])
-            (gradient,) = torch.autograd.grad(losses.sum(), x)
+            gradient = gradient_at(x, losses.sum())
         stands = self._judge(rows, logits.detach())
         rows = _select(rows, stands)
         gradient = torch.nan_to_num(gradient[stands], nan=0.0, posinf=0.0, neginf=0.0)
