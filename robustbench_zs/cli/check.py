@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from robustbench_zs.cli.command import Command, execution_options, model_options, output_options, own_model, stacked
+from robustbench_zs.cli.command import (
+    OUTPUT_FILE,
+    Command,
+    execution_options,
+    model_options,
+    output_options,
+    own_model,
+    stacked,
+)
 from robustbench_zs.cli.output import emit, number, text
 from robustbench_zs.cli.run import data_dir_option, scale_option
 from robustbench_zs.files import write_atomically
@@ -27,7 +35,7 @@ study_arguments = stacked(
 
 @click.command(cls=Command)
 @study_arguments
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Where the baseline goes.")
+@click.option("--out", type=OUTPUT_FILE, required=True, metavar="FILE", help="Where the baseline goes.")
 def baseline(study: str, out: Path, model: str | None, weights: str | None, classes: int | None, **options: Any) -> None:
     """Write what a study's networks get right now, to be compared with later.
 
@@ -44,7 +52,7 @@ def baseline(study: str, out: Path, model: str | None, weights: str | None, clas
 @click.option("--baseline", "baseline_file", type=click.Path(path_type=Path), required=True, metavar="FILE")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of all comparisons together.")
 @click.option("--min-drop", type=float, default=1.0, show_default=True, metavar="POINTS", help="Least drop that counts.")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="JUnit XML, a test case a comparison.")
+@click.option("--junit", type=OUTPUT_FILE, metavar="FILE", help="JUnit XML, a test case a comparison.")
 @output_options
 def check(
     study: str,

@@ -98,6 +98,20 @@ class _Split(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value[:80]!r} is not {self.name}, such as 0,1,2", param, ctx)
 
 
+class _OutputFile(click.Path):
+    """A file to write, refused before the work if it cannot be one."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("a file has a name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+OUTPUT_FILE = _OutputFile()
+
 NUMBERS = _Split("numbers apart by commas", str)
 WHOLE_NUMBERS = _Split("whole numbers apart by commas", int)
 
@@ -105,7 +119,7 @@ output_options = stacked(
     click.option(
         "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="By default from FILE, else a table."
     ),
-    click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to the screen."),
+    click.option("--output", type=OUTPUT_FILE, metavar="FILE", help="Write there instead of to the screen."),
 )
 
 data_options = stacked(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import OUTPUT_FILE, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
@@ -21,7 +21,7 @@ from robustbench_zs.files import write_atomically
 @click.option("--loss", type=click.Choice(["ce", "dlr", "margin"]), default="ce", show_default=True)
 @click.option("--halvings", type=int, default=7, show_default=True, metavar="N", help="Steps of bisection.")
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves as PNG.")
+@click.option("--plot", type=OUTPUT_FILE, metavar="FILE", help="Draw the curves as PNG.")
 @output_options
 def curve(
     chosen: Chosen,

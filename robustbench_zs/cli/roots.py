@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import Command, output_options
+from robustbench_zs.cli.command import OUTPUT_FILE, Command, output_options
 from robustbench_zs.cli.output import emit, moduli, text, yes_no
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--lambda", "lambda_", metavar="L", help="Eq. 10 with this λ.")
 @click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
 @click.option("--depth", type=int, metavar="D", help="Also the amplification over the blocks of a network of D layers.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the roots with the unit circle as PNG.")
+@click.option("--plot", type=OUTPUT_FILE, metavar="FILE", help="Draw the roots with the unit circle as PNG.")
 @output_options
 def roots(
     alphas: tuple[str, ...],

@@ -215,6 +215,17 @@ def test_interruption_ends_with_130(tmp_path: Path, seconds: float) -> None:
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize(
+    "command", ["baseline digits --out", "check digits --baseline x --junit", "evaluate --output", "curve --plot"]
+)
+@pytest.mark.parametrize("out", ["", "folder"])
+def test_what_is_no_file_to_write_is_refused_before_the_work(tmp_path: Path, command: str, out: str) -> None:
+    (tmp_path / "folder").mkdir()
+    ended = zsbench(*command.split(), out, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "Invalid value for '--" in ended.stderr
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     shown = zsbench("roots", "x", "--debug", cwd=tmp_path)
     assert "Traceback" in shown.stderr
