@@ -86,7 +86,7 @@ def main() -> None:
         for way, times in (("one call", together), ("a call each", apart)):
             print(f"| {way} | {statistics.median(times):.1f} | {min(times):.1f} to {max(times):.1f} |")
         for way, perturbations in (("one call", sweep), ("a call each", alone)) if not given.commands else ():
-            standing = [f"{found[p.label]:.1f}" for p in perturbations if p.attacks and p.label in found]
+            standing = [f"{found[p.label]:.1f}" for p in perturbations if p.attacks]
             print(f"\n{way}: {', '.join(standing)}% stand at {', '.join(given.eps)}", end="")
         print(f"\n\none call takes {statistics.median(together) / statistics.median(apart):.0%}")
 

@@ -28,11 +28,10 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
     try:
         train, test = (cls(str(folder), train=train, download=True) for train in (True, False))
     except Exception as error:  # torchvision lets URLError, RuntimeError, OSError and EOFError through
-        if made:
-            _remove_empty(folder)
-            for place in made:
-                with suppress(OSError):  # there is something in it
-                    place.rmdir()
+        inside = sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True) if made else []
+        for place in (*inside, *made):
+            with suppress(OSError):  # there is something in it
+                place.rmdir()
         raise RequestError(
             f"the dataset {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}): either run "
             f"once where there is a network, or put the Hugging Face Parquet files (train-*.parquet, test-*.parquet) "
@@ -48,10 +47,3 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
         return LabelledImages(pixels.contiguous(), torch.as_tensor(source.targets).long(), len(class_names))
 
     return Dataset(name, len(class_names), load_split, class_names)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Take back the folders that a failed download made in one of its own."""
-    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
-        if not any(path.iterdir()):
-            path.rmdir()

@@ -35,13 +35,13 @@ class Linf:
 
     def start(self, x0: Tensor, eps: Tensor, seed: int, restart: int, indices: Tensor) -> Tensor:
         unit = draws.uniform(seed, draws.RANDOM_START, indices, tuple(x0.shape[1:]), restart).to(x0.device)
-        return (x0 + (2 * unit - 1) * _wide(eps)).clamp(0, 1)
+        return (x0 + (2 * unit - 1) * wide(eps)).clamp(0, 1)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         return gradient.sign()
 
     def project(self, x: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-        eps = _wide(eps)
+        eps = wide(eps)
         return x.maximum(x0 - eps).minimum(x0 + eps).clamp_(0, 1)
 
     def distance(self, x: Tensor, x0: Tensor) -> Tensor:
@@ -56,24 +56,25 @@ class L2:
         direction = draws.standard_normal(seed, draws.RANDOM_START, indices, shape, restart).to(x0.device)
         part = draws.uniform(seed, draws.RANDOM_RADIUS, indices, (), restart).to(x0.device)
         radius = eps * part ** (1 / direction[0].numel())  # uniform in the ball
-        return (x0 + _wide(radius) * self.ascent(direction)).clamp(0, 1)
+        return (x0 + wide(radius) * self.ascent(direction)).clamp(0, 1)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         # the largest entry first: squares of small gradients underflow
-        scaled = gradient / _wide(gradient.abs().flatten(1).amax(1).clamp_min(torch.finfo(gradient.dtype).tiny))
-        return scaled / _wide(scaled.flatten(1).norm(dim=1).clamp_min(0.5))  # of a gradient that is not 0 it is at least 1
+        scaled = gradient / wide(gradient.abs().flatten(1).amax(1).clamp_min(torch.finfo(gradient.dtype).tiny))
+        return scaled / wide(scaled.flatten(1).norm(dim=1).clamp_min(0.5))  # of a gradient that is not 0 it is at least 1
 
     def project(self, x: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
         change = x - x0
         length = change.flatten(1).norm(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
-        return (x0 + change * _wide((eps / length).clamp_max(1))).clamp_(0, 1)
+        return (x0 + change * wide((eps / length).clamp_max(1))).clamp_(0, 1)
 
     def distance(self, x: Tensor, x0: Tensor) -> Tensor:
         length: Tensor = (x - x0).flatten(1).norm(dim=1)
         return length
 
 
-def _wide(values: Tensor) -> Tensor:
+def wide(values: Tensor) -> Tensor:
+    """N → N×1×1×1, a number an image."""
     return values.view(-1, 1, 1, 1)
 
 

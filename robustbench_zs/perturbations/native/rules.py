@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from robustbench_zs.perturbations.native.norms import Norm
+from robustbench_zs.perturbations.native.norms import Norm, wide
 
 Rows = dict[str, Tensor]
 """One row an image under attack: `x0`, `eps`, the iterate `x`, its number `step`, whether it goes on from a smaller ε
@@ -51,7 +51,7 @@ class PGDRule:
 
     def move(self, rows: Rows, loss: Tensor, gradient: Tensor, norm: Norm) -> None:
         pace = torch.where(rows["goes_on"], PACE_ON, 1.0)
-        length = _wide(self.step * pace * rows["eps"])
+        length = wide(self.step * pace * rows["eps"])
         rows["x"] = norm.project(rows["x"] + length * norm.ascent(gradient), rows["x0"], rows["eps"])
 
 
@@ -89,8 +89,8 @@ class APGDRule:
     def move(self, rows: Rows, loss: Tensor, gradient: Tensor, norm: Norm) -> None:
         x, step = rows["x"], rows["step"]
         better = loss > rows["best_loss"]
-        rows["best"] = torch.where(_wide(better), x, rows["best"])
-        rows["best_gradient"] = torch.where(_wide(better), gradient, rows["best_gradient"])
+        rows["best"] = torch.where(wide(better), x, rows["best"])
+        rows["best_gradient"] = torch.where(wide(better), gradient, rows["best_gradient"])
         rows["best_loss"] = torch.where(better, loss, rows["best_loss"])
         rows["gains"] = rows["gains"] + ((loss > rows["last_loss"]) & (step > 0))
         rows["last_loss"] = loss
@@ -105,14 +105,10 @@ class APGDRule:
             rows["checked_loss"] = torch.where(now, rows["best_loss"], rows["checked_loss"])
             rows["gains"] = torch.where(now, 0, rows["gains"])
             due |= halve
-        x = torch.where(_wide(due), rows["best"], x)
-        gradient = torch.where(_wide(due), rows["best_gradient"], gradient)
-        target = norm.project(x + _wide(rows["length"]) * norm.ascent(gradient), rows["x0"], rows["eps"])
-        weight = _wide(torch.where(step > 0, self.MOMENTUM, 1.0))
+        x = torch.where(wide(due), rows["best"], x)
+        gradient = torch.where(wide(due), rows["best_gradient"], gradient)
+        target = norm.project(x + wide(rows["length"]) * norm.ascent(gradient), rows["x0"], rows["eps"])
+        weight = wide(torch.where(step > 0, self.MOMENTUM, 1.0))
         mixed = x + weight * (target - x) + (1 - weight) * (x - rows["before"])
         rows["before"] = x
         rows["x"] = norm.project(mixed, rows["x0"], rows["eps"])
-
-
-def _wide(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)

@@ -64,14 +64,14 @@ class _Try:
 
     Args:
         change: C×H×W, of the image, where it goes on from an iterate; None begins as `Method.seed` says.
-        steps_on: with how many steps it goes on.
+        step: the number of the iterate that it begins with.
     """
 
     place: int
     eps: float
     restart: int = 0
     change: Tensor | None = None
-    steps_on: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Search:
             "x0": x0,
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
-            "step": torch.tensor([0 if t.change is None else self.steps - t.steps_on for t in tries], device=self.device),
+            "step": torch.tensor([t.step for t in tries], device=self.device),
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
@@ -285,7 +285,7 @@ class _Search:
                 # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
                 # iterates wait there.
                 change = (rows["x"][row] - rows["x0"][row]) * (following / eps)
-                self.queue.appendleft(_Try(place, following, 0, change, steps_on))
+                self.queue.appendleft(_Try(place, following, 0, change, self.steps - steps_on))
 
 
 def _count(rows: Rows) -> int:
