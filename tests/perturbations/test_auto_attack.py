@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -34,8 +37,18 @@ def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
     monkeypatch.setattr(torchattacks_engine, "AUTO_QUERIES", 200)  # each image that stands takes all of them
     monkeypatch.setattr(torchattacks_engine, "AUTO_STEPS", 20)
     attacks = make_attacks("autoattack", [0.08, 0.12], steps=3)
+    module = sys.modules["robustbench_zs.evaluation.evaluate"]
+    climbs: list[PGD] = []
+    measure_rungs = module.measure_rungs
+
+    def noted(network: nn.Module, data: LabelledImages, attack: PGD, **options: Any) -> Any:
+        climbs.append(attack)
+        return measure_rungs(network, data, attack, **options)
+
+    monkeypatch.setattr(module, "measure_rungs", noted)
     frame = evaluate([checkpoint], attacks, examples=EXAMPLES, store=store.path, threads=1)
     assert frame["perturbation"].tolist() == ["autoattack(eps=0.08, steps=3)", "autoattack(eps=0.12, steps=3, ladder)"]
+    assert climbs == [PGD(0.12, steps=3, ladder=(0.08,))]  # once for all ε
     before = [True] * EXAMPLES
     for attack in attacks:
         assert isinstance(attack, AutoAttack)
