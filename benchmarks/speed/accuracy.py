@@ -51,7 +51,7 @@ def plain_accuracy(question: Question, seed: int, threads: int, send: object) ->
     optimizer = torch.optim.SGD(
         network.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: recipe.learning_rate_at(e) / recipe.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: recipe.learning_rates(e, 1)[0] / recipe.learning_rate)
     loader = DataLoader(Pictures(data.train), recipe.batch_size, shuffle=True)
     for _ in range(recipe.epochs):
         network.train()

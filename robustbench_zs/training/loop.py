@@ -26,7 +26,7 @@ from robustbench_zs.training.streams import stream
 
 TEST_BATCH = 512
 
-TEST_SHARE = 0.1
+TEST_SHARE = 0.03
 """How much of a training's time testing may take as it goes: where test images are many beside the training images, it is
 left out after some of the epochs."""
 
@@ -34,6 +34,8 @@ left out after some of the epochs."""
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch gave: mean loss, running training accuracy and test accuracy in percent, seconds it took.
+
+    `learning_rate` is the highest of its steps.
 
     The test accuracy is NaN where it was not taken, see `tested_after`. `block_parameters` are the trainable parameters of
     the scheme at its end, None without any.
@@ -190,11 +192,13 @@ def fit(
     step = Step(network, training.optimizer, recipe, group, compiled)
     while not training.ended:
         start, number = time.perf_counter(), len(training.history)
-        set_rate(training.optimizer, rate := recipe.learning_rate_at(number))
         # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
         sums = torch.zeros(2, device=device)
         steps, used = step.batches(training.order())
-        for batch, shares in zip(steps, training.feed.shares(number, steps, step.shares, step.own), strict=True):
+        rates = recipe.learning_rates(number, len(steps))
+        feed = training.feed.shares(number, steps, step.shares, step.own)
+        for batch, rate, shares in zip(steps, rates, feed, strict=True):
+            set_rate(training.optimizer, rate)
             sums += step(shares, len(batch))
         loss_sum, correct = group.sum(sums).tolist()
         group.share_buffers(network)
@@ -202,7 +206,7 @@ def fit(
         training.add(
             Epoch(
                 epoch=number + 1,
-                learning_rate=rate,
+                learning_rate=max(rates),
                 loss=loss_sum / used,
                 train_accuracy=100 * correct / used,
                 test_accuracy=_accuracy(network, test, device, group) if tested else math.nan,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Augmentation = Literal["none", "crop-flip", "resized-crop-flip"]
-Schedule = Literal["step", "cosine"]
+Schedule = Literal["step", "cosine", "one-cycle"]
 Weights = Literal["last", "best"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -29,7 +29,8 @@ class Recipe:
         augmentation: `"crop-flip"` (crop after padding by 4 pixels, horizontal flip), `"resized-crop-flip"` (a random part
             of 8 to 100% of the area, brought to the image size, horizontal flip; ImageNet's) or `"none"`.
         schedule: `"step"` divides the rate by 10 at half and at three quarters of the epochs; `"cosine"` lets it fall along
-            half a cosine period towards 0.
+            half a cosine period towards 0, epoch by epoch; `"one-cycle"` does so step by step, its warm-up too, as short
+            trainings need it (after Smith & Topin 2019, without their cycle of the momentum).
         warmup_epochs: epochs in which the rate rises linearly to `learning_rate` first.
         weights: `"last"` keeps the weights of the last epoch; `"best"` those of the epoch with the best test accuracy, as
             the paper's published code reports it. That chooses on the test set, so such accuracies are too high.
@@ -76,8 +77,20 @@ class Recipe:
             if getattr(self, name) not in get_args(choices):
                 raise RequestError(f"{name} is one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Learning rate of epoch 0 … epochs − 1."""
+    def learning_rates(self, epoch: int, steps: int) -> list[float]:
+        """Learning rate of each of the `steps` steps of epoch 0 … epochs − 1."""
+        if self.schedule != "one-cycle":
+            return [self._rate_of_epoch(epoch)] * steps
+        return [self._one_cycle(epoch + (step + 0.5) / steps) for step in range(steps)]
+
+    def _one_cycle(self, time: float) -> float:
+        """The rate at a time in epochs: up along a line, down along half a cosine period to 0 at the end."""
+        if time < self.warmup_epochs:
+            return self.learning_rate * time / self.warmup_epochs
+        part = (time - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
+        return self.learning_rate * (1 + math.cos(math.pi * part)) / 2
+
+    def _rate_of_epoch(self, epoch: int) -> float:
         if epoch < self.warmup_epochs:
             return self.learning_rate * (epoch + 1) / self.warmup_epochs
         if self.schedule == "cosine":

@@ -99,11 +99,12 @@ def fit_together(trainings: Sequence[Training], places: int, test: Split, device
     first = len(trainings[0].history)
     for number in range(first, recipe.epochs):
         start = time.perf_counter()
-        set_rate(stack.optimizer, rate := recipe.learning_rate_at(number))
         sums = torch.zeros(len(stack.members), 2, device=device)
         orders = [t.order().split(recipe.batch_size) for t in trainings]
         feeds = [t.feed.shares(number, order, 1, range(1)) for t, order in zip(trainings, orders, strict=True)]
-        for shares in zip(*feeds, strict=True):
+        rates = recipe.learning_rates(number, len(orders[0]))
+        for rate, *shares in zip(rates, *feeds, strict=True):
+            set_rate(stack.optimizer, rate)
             batches = [share[0] for share in shares]
             batches += batches[:1] * (places - len(batches))
             sums += stack.step(*side_by_side(batches))
@@ -114,7 +115,7 @@ def fit_together(trainings: Sequence[Training], places: int, test: Split, device
             if training.ended:
                 continue
             used = training.images
-            epoch = Epoch(number + 1, rate, loss / used, 100 * correct / used, accuracies[index], seconds)
+            epoch = Epoch(number + 1, max(rates), loss / used, 100 * correct / used, accuracies[index], seconds)
             last = number + 1 == recipe.epochs or epoch.diverged
             due = training.state is not None and training.state.due
             if last or due or recipe.weights == "best":

@@ -76,7 +76,7 @@ def plain_data_parallel(recipe: Recipe) -> list[float]:
             with torch.no_grad():
                 for p, v, a, b in zip(network.parameters(), velocities, *gradients, strict=True):
                     v.mul_(recipe.momentum).add_((a + b) / 2 + recipe.weight_decay * p)
-                    p.sub_(recipe.learning_rate_at(epoch) * v)
+                    p.sub_(recipe.learning_rates(epoch, 1)[0] * v)
         losses.append(total / 48)
     return losses
 

@@ -15,13 +15,13 @@ from robustbench_zs.training import RECIPES, Recipe, recipe_for, recipe_from_nam
 @given(quarters=st.integers(1, 1000))
 def test_learning_rate_falls_tenfold_at_half_and_at_three_quarters(quarters: int) -> None:
     recipe = Recipe(epochs=4 * quarters)
-    rates = [recipe.learning_rate_at(epoch) for epoch in range(recipe.epochs)]
+    rates = [recipe.learning_rates(epoch, 1)[0] for epoch in range(recipe.epochs)]
     assert rates == pytest.approx([0.1] * 2 * quarters + [0.01] * quarters + [0.001] * quarters)
 
 
 @given(epochs=st.integers(1, 1000))
 def test_learning_rate_never_rises_and_changes_at_most_twice(epochs: int) -> None:
-    rates = [Recipe(epochs).learning_rate_at(epoch) for epoch in range(epochs)]
+    rates = [Recipe(epochs).learning_rates(epoch, 1)[0] for epoch in range(epochs)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 0.1
     assert len(set(rates)) <= 3
@@ -33,9 +33,9 @@ def test_cifar_recipes_are_the_papers(name: str, epochs: int) -> None:
     assert RECIPES[name] == Recipe(
         epochs, batch_size=128, learning_rate=0.1, momentum=0.9, weight_decay=1e-4, augmentation="crop-flip"
     )
-    assert RECIPES[name].learning_rate_at(epochs // 2 - 1) == pytest.approx(0.1)
-    assert RECIPES[name].learning_rate_at(epochs // 2) == pytest.approx(0.01)
-    assert RECIPES[name].learning_rate_at(epochs * 3 // 4) == pytest.approx(0.001)
+    assert RECIPES[name].learning_rates(epochs // 2 - 1, 1) == pytest.approx([0.1])
+    assert RECIPES[name].learning_rates(epochs // 2, 1) == pytest.approx([0.01])
+    assert RECIPES[name].learning_rates(epochs * 3 // 4, 1) == pytest.approx([0.001])
 
 
 def test_the_published_code_differs_in_two_ways() -> None:
@@ -62,12 +62,28 @@ def test_cosine_with_warm_up_is_that_of_torch() -> None:
         wanted.append(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
-    rates = [recipe.learning_rate_at(epoch) for epoch in range(150)]
+    rates = [recipe.learning_rates(epoch, 1)[0] for epoch in range(150)]
     assert rates == pytest.approx([0.04, 0.08, 0.12, 0.16, 0.2, *wanted])
 
 
+def test_one_cycle_is_torchs_line_and_cosine_taken_in_the_middle_of_each_step() -> None:
+    recipe, steps = Recipe(5, learning_rate=0.2, schedule="one-cycle", warmup_epochs=2), 7
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    halves = 2 * steps  # torch's schedulers go by whole numbers: two of them a step
+    up = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-9, 1.0, 2 * halves)
+    down = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3 * halves)
+    scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [up, down], [2 * halves])
+    wanted = []
+    for _ in range(5 * halves):
+        wanted.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    rates = [rate for epoch in range(5) for rate in recipe.learning_rates(epoch, steps)]
+    assert rates == pytest.approx(wanted[1::2], rel=1e-6)
+
+
 def test_a_warm_up_of_all_epochs() -> None:
-    assert [Recipe(2, schedule="cosine", warmup_epochs=2).learning_rate_at(e) for e in (0, 1)] == [0.05, 0.1]
+    assert [Recipe(2, schedule="cosine", warmup_epochs=2).learning_rates(e, 1)[0] for e in (0, 1)] == [0.05, 0.1]
 
 
 def test_digits_are_not_augmented() -> None:
