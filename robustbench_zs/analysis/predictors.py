@@ -30,7 +30,7 @@ SIGNIFICANT_DIGITS = 9
 
 @dataclass(frozen=True)
 class NetworkPredictors:
-    """The predictors of one network; `scheme` and `cell` (depth, block, widths, form) say what it shares with others."""
+    """The predictors of one network; `scheme` and `cell` (all else that its name says) are what it shares with others."""
 
     scheme: Hashable
     cell: Hashable
@@ -88,5 +88,5 @@ def _of_name(network: str) -> NetworkPredictors | None:
         return None
     if spec.fixed_scheme is None:
         return None
-    cell = (spec.depth, spec.block, spec.widths, spec.form)
+    cell = (spec.depth, spec.block, spec.widths, spec.form, spec.projection)
     return NetworkPredictors(spec.fixed_scheme, cell, scheme_predictors(spec.fixed_scheme, spec.blocks))

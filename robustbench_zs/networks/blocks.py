@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from robustbench_zs.networks.spec import Projection
+
 
 class BasicBlock(nn.Sequential):
     """BN-ReLU-conv3×3 twice; N×`channels`×H×W → N×`width`×⌈H/stride⌉×⌈W/stride⌉."""
@@ -71,9 +73,12 @@ def stem(channels: int, width: int, form: str) -> nn.Module:
     )
 
 
-def project(channels: int, out_channels: int, stride: int) -> nn.Module:
-    """What brings a state to the shape of a new stage: a 1×1 convolution of its own, as a PreResNet shortcut."""
-    return nn.Conv2d(channels, out_channels, 1, stride=stride, bias=False)
+def project(channels: int, out_channels: int, stride: int, projection: Projection) -> nn.Module:
+    """What brings a state to the shape of a new stage; see `NetworkSpec.projection`."""
+    convolution = nn.Conv2d(channels, out_channels, 1, stride=stride, bias=False)
+    if projection == "convolution":
+        return convolution
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), convolution)
 
 
 def he_normal_(network: nn.Module) -> None:

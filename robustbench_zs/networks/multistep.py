@@ -18,7 +18,7 @@ class MultistepResNet(nn.Module):
 
     The first d − 1 blocks are Euler steps y_{n+1} = y_n + f(y_n) (the paper's starter blocks), every later one computes
     y_{n+1} = Σ α_i y_{n−i} + β f(y_n). In front of a block that changes the shape each state of the history goes through
-    a 1×1 convolution of its own, and the projected states are the history from then on.
+    a projection of its own, and the projected states are the history from then on.
 
     With a `TrainableScheme` each of the later blocks has a parameter of its own in `parameters_of_blocks`. After
     `scalars_to_data` the fixed coefficients are a tensor, so that compiled code serves every scheme of the order.
@@ -62,7 +62,9 @@ class MultistepResNet(nn.Module):
                 if changes and not across:
                     history = 1  # older states stay behind, in their old shape
                 self.projections.append(
-                    nn.ModuleList(project(width_in, width_out, stride) for _ in range(history if changes else 0))
+                    nn.ModuleList(
+                        project(width_in, width_out, stride, spec.projection) for _ in range(history if changes else 0)
+                    )
                 )
                 self.blocks.append(block(width_in, width, stride))
                 self.euler.append(history < spec.order)

@@ -2,7 +2,8 @@
 
 Names put the depth in: `zerosnet56-opt`, `zerosnet20:lambda=10`, `zerosnet20-tra`, `preresnet32:alpha=0.7`,
 `lm-resnet44:k=-0.5`, `lm-resnet44` (the original with trainable k), `resnet20`, or a scheme with the option `depth`:
-`table10-1:depth=56`. The options `block=basic|bottleneck`, `widths=8-16-32` and `form=imagenet` go with each.
+`table10-1:depth=56`. The options `block=basic|bottleneck`, `widths=8-16-32`, `form=imagenet` and `projection=preactivation`
+go with each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.schemes import LM_ORIGINAL, ZEROSNET_TRA, MultistepScheme, TrainableScheme
@@ -34,6 +35,7 @@ _FORMS = (
 
 Scheme = MultistepScheme | TrainableScheme | None
 Form = Literal["cifar", "imagenet"]
+Projection = Literal["convolution", "preactivation"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class NetworkSpec:
         depth, block: 6n+2 layers with basic blocks or 9n+2 with bottlenecks; `"imagenet"` has 18, 34 or 50.
         widths: of the three (`"imagenet"`: four) stages; those of the form by default.
         form: `"cifar"` (3×3 stem) or `"imagenet"` (7×7 stem with stride 2, max-pool).
+        projection: what brings a state to a new shape, a 1×1 convolution alone (`"convolution"`, as in ZeroSNet's code) or
+            BN-ReLU-1×1 (`"preactivation"`, as in that of LM-ResNet).
 
     Raises:
         RequestError: a depth that the block does not allow, fewer blocks than the order of the scheme, a scheme without β,
@@ -57,6 +61,7 @@ class NetworkSpec:
     block: str
     widths: tuple[int, ...] = ()
     form: Form = "cifar"
+    projection: Projection = "convolution"
 
     def __post_init__(self) -> None:
         if self.form not in DEFAULT_WIDTHS:
@@ -66,6 +71,10 @@ class NetworkSpec:
         if not self.widths:
             object.__setattr__(self, "widths", DEFAULT_WIDTHS[self.form])
         stages_of(self.depth, self.block, self.form)
+        if self.projection not in get_args(Projection):
+            raise RequestError(f"the projection is 'convolution' or 'preactivation', not {self.projection[:40]!r}")
+        if self.projection != "convolution" and self.scheme is None:
+            raise RequestError("the post-activation ResNet has no projections: its shortcuts have no parameters")
         if self.form == "imagenet" and self.scheme is None:
             raise RequestError("the post-activation ResNet is there in its CIFAR form only: torchvision has the others")
         stages = len(DEFAULT_WIDTHS[self.form])
@@ -116,6 +125,8 @@ class NetworkSpec:
             options["widths"] = "-".join(map(str, self.widths))
         if self.form != "cifar":
             options["form"] = self.form
+        if self.projection != "convolution":
+            options["projection"] = self.projection
         tail = ",".join(f"{key}={value}" for key, value in options.items())
         return f"{base}:{tail}" if tail else base
 
@@ -190,6 +201,7 @@ def network_from_name(name: str) -> NetworkSpec:
     form: Any = options.pop("form", "cifar")  # `NetworkSpec` refuses any other
     block = options.pop("block", default_block(depth, form))
     widths = options.pop("widths", None)
+    projection: Any = options.pop("projection", "convolution")
     scheme: Scheme
     if kind == "resnet" or suffix == "-tra" or (kind == "lm-resnet" and "k" not in options):
         scheme = {"resnet": None, "zerosnet": ZEROSNET_TRA, "lm-resnet": LM_ORIGINAL}[kind]
@@ -202,7 +214,7 @@ def network_from_name(name: str) -> NetworkSpec:
             base = "zerosnet-opt" if suffix else kind.removesuffix("-resnet")
         scheme = scheme_from_parts(base, options)
     numbers = tuple(_whole_number(w, "widths") for w in widths.split("-")) if widths else ()
-    return NetworkSpec(scheme, depth, block, numbers, form)
+    return NetworkSpec(scheme, depth, block, numbers, form, projection)
 
 
 def _whole_number(text: str, what: str) -> int:

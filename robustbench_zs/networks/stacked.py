@@ -17,14 +17,14 @@ from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.spec import NetworkSpec
 from robustbench_zs.schemes import MultistepScheme
 
-Shape = tuple[int, int, str, tuple[int, ...], str]
+Shape = tuple[int, int, str, tuple[int, ...], str, str]
 
 
 def stack_shape(spec: NetworkSpec) -> Shape | None:
     """What networks have in common that can be stacked; None for those that cannot: trainable schemes and the ResNet."""
     if not isinstance(spec.scheme, MultistepScheme):
         return None
-    return spec.scheme.order, spec.depth, spec.block, tuple(spec.widths), spec.form
+    return spec.scheme.order, spec.depth, spec.block, tuple(spec.widths), spec.form, spec.projection
 
 
 class StackedLinear(nn.Module):

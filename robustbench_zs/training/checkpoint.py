@@ -19,7 +19,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.files import canonical_json, write_atomically
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import Network, build_network
-from robustbench_zs.networks.spec import Scheme
+from robustbench_zs.networks.spec import Form, Projection, Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
@@ -58,7 +58,8 @@ class NetworkHeader(Part):
     depth: int
     block: str
     widths: list[int] = Field(min_length=1, max_length=4)
-    form: Literal["cifar", "imagenet"] = "cifar"
+    form: Form = "cifar"
+    projection: Projection = "convolution"
     channels: int = Field(ge=1, le=4096)
     classes: int = Field(ge=1, le=100_000)
 
@@ -152,6 +153,7 @@ def network_header(spec: NetworkSpec, channels: int, classes: int) -> NetworkHea
         block=spec.block,
         widths=list(spec.widths),
         form=spec.form,
+        projection=spec.projection,
         channels=channels,
         classes=classes,
     )
@@ -172,6 +174,8 @@ def description(header: NetworkHeader) -> dict[str, Any]:
     """What a network is, without the names it goes by."""
     parts = header.model_dump(mode="json")
     del parts["name"]
+    if header.projection == "convolution":  # training keys from before there was another stay as they are
+        del parts["projection"]
     if isinstance(header.scheme, SchemeHeader):
         del parts["scheme"]["name"]
     return parts
@@ -184,7 +188,7 @@ def network_spec(header: NetworkHeader) -> NetworkSpec:
         scheme = MultistepScheme(header.scheme.alphas, header.scheme.beta, header.scheme.name)
     else:
         scheme = None if header.scheme is None else TRAINABLE[header.scheme]
-    return NetworkSpec(scheme, header.depth, header.block, tuple(header.widths), header.form)
+    return NetworkSpec(scheme, header.depth, header.block, tuple(header.widths), header.form, header.projection)
 
 
 @dataclass(frozen=True)

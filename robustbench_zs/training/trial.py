@@ -80,9 +80,12 @@ def choose_executions(
 def _shape(task: TrainingTask, execution: Execution) -> str:
     """What the speed of a step depends on."""
     network, recipe = task.network, task.recipe
-    scheme = stack_shape(network) or (network.scheme_name, network.depth, network.block, network.widths, network.form)
+    shape = stack_shape(network)
+    scheme = shape[:-1] if shape else (network.scheme_name, network.depth, network.block, network.widths, network.form)
     step = (recipe.batch_size, recipe.precision, recipe.replicas, task.dataset, task.image_size)
-    return canonical_json([*scheme, *step, execution.device, execution.threads, execution.layout])
+    # Choices that were written down before there were other projections stay known.
+    projection = [] if network.projection == "convolution" else [network.projection]
+    return canonical_json([*scheme, *step, *projection, execution.device, execution.threads, execution.layout])
 
 
 def _choose(

@@ -223,6 +223,7 @@ PAPERS = [
     *("zerosnet20-opt", "zerosnet20-tra", "zerosnet32-tra", "preresnet32:alpha=0.7", "lm-resnet44:k=-0.5"),
     *("lm-resnet44:k=0.5,beta=printed", "preresnet29:block=bottleneck", "resnet29:block=bottleneck"),
     *("lm-resnet29:block=bottleneck", "zerosnet29-tra:block=bottleneck", *(f"table10-{i}:depth=20" for i in range(1, 11))),
+    *("lm-resnet20:projection=preactivation", "table10-1:depth=20,projection=preactivation"),
     *(f"{kind}:form=imagenet,widths=4-8-16-32" for kind in ("preresnet18", "zerosnet34-opt", "zerosnet50-opt")),
 ]
 
@@ -288,6 +289,25 @@ def test_the_original_lm_resnet_is_lus() -> None:
             old, now = now, kn * now + (1 - kn) * old + residual
     torch.testing.assert_close(network(images), network.head(now), rtol=1e-10, atol=1e-10)
     assert networks_table(["lm-resnet20"])["parameters"][0] == networks_table(["preresnet20"])["parameters"][0] + 6
+
+
+def test_preactivation_projections_are_lus() -> None:
+    """Their code's Downsample is BN-ReLU-1×1 with parameters of its own; the convolution alone is ours by default."""
+    name = "lm-resnet20:projection=preactivation"
+    network = build(name).double()
+    for step, (channels, width) in {3: (16, 32), 6: (32, 64)}.items():
+        (projection,) = network.projections[step].children()
+        reference = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, width, 1, 2, bias=False)).double()
+        reference.load_state_dict(projection.state_dict())
+        state = torch.randn(4, channels, 8, 8, dtype=torch.float64)
+        torch.testing.assert_close(projection(state), reference(state), rtol=0, atol=0)
+    sizes = networks_table([name, "lm-resnet20"])["parameters"]
+    assert sizes[0] - sizes[1] == 2 * (16 + 32)
+    assert network.spec.name == name
+    with pytest.raises(RequestError, match="'convolution' or 'preactivation'"):
+        network_from_name("lm-resnet20:projection=none")
+    with pytest.raises(RequestError, match="no projections"):
+        network_from_name("resnet20:projection=preactivation")
 
 
 def test_networks_without_a_single_scheme_have_no_verdict() -> None:
