@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,7 @@ scale_option = click.option(
 @click.argument("study")
 @scale_option
 @data_dir_option
+@click.option("--train-only", is_flag=True, help="Train what is missing, as for a machine that evaluates nothing, and stop.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done and what waits for what; do nothing.")
 @click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations.")
 @execution_options
@@ -41,6 +42,7 @@ def run(
     study: str,
     scale: str | None,
     data_dir: Path | None,
+    train_only: bool,
     plan_only: bool,
     batch_size: int,
     device: str | None,
@@ -52,7 +54,7 @@ def run(
 
     Does only what is not in the store (reports/results.sqlite) yet, and writes reports/NAME/.
     """
-    from robustbench_zs.studies import load_study, make_plan, run_study
+    from robustbench_zs.studies import load_study, make_plan, run_study, train_study
     from robustbench_zs.workers import available_cores
 
     loaded = load_study(study, scale)
@@ -82,17 +84,19 @@ def run(
             else:
                 shown.evaluated(f"{task.network.name} seed {task.seed}", what)
 
-        result = run_study(
-            loaded,
-            data_dir=data_dir,
-            device=device,
-            threads=threads,
-            workers=available_cores(),
-            batch_size=batch_size,
-            on_start=started,
-            on_event=event,
-            say=say,
-        )
+        how: dict[str, Any] = {
+            "data_dir": data_dir,
+            "device": device,
+            "threads": threads,
+            "workers": available_cores(),
+            "on_start": started,
+            "on_event": event,
+            "say": say,
+        }
+        if train_only:
+            train_study(loaded, **how)
+            return
+        result = run_study(loaded, batch_size=batch_size, **how)
     if is_first():
         print_findings(result.folder)
 

@@ -5,7 +5,7 @@ from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
-from robustbench_zs.studies.run import StudyResult, report, run_study
+from robustbench_zs.studies.run import StudyResult, report, run_study, train_study
 from robustbench_zs.studies.study import Study
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "make_plan",
     "report",
     "run_study",
+    "train_study",
 ]

@@ -35,7 +35,7 @@ from robustbench_zs.studies.study import (
 from robustbench_zs.studies.toml import read_toml
 
 MOST_PARTS = 100
-HIDDEN = {"scaled", "paper_depths", "request"}
+HIDDEN = {"scaled", "request"}
 """Keys that no file sets."""
 
 AnyStudy = Study | Collection | Measurement
@@ -141,11 +141,15 @@ def _scaled_down(data: dict[str, Any], full: Study | Measurement, scale: str) ->
             result[key] = value
         now, was = (
             " ".join(map(str, v)) if isinstance(v, list) else v
-            for v in (len(value) if key == "schemes" else value, before[key])
+            for v in (len(value) if key in ("schemes", "networks") else value, before[key])
         )
         if now != was:
             texts.append(f"{key.replace('_', ' ')} {now} instead of {was}")
-    return {**result, "scaled": f"`{scale}`: {', '.join(texts) or 'no different'}", "paper_depths": full.depths}
+    return {
+        **result,
+        "scaled": f"`{scale}`: {', '.join(texts) or 'no different'}",
+        "paper_depths": full.paper_depths or full.depths,
+    }
 
 
 def _sentence(error: ValidationError) -> str:

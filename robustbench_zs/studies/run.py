@@ -55,6 +55,7 @@ from robustbench_zs.training.train import (
     remove_states,
     train_all,
     train_some,
+    train_tasks,
 )
 from robustbench_zs.training.trial import choose_executions
 from robustbench_zs.workers import Job, run_jobs
@@ -142,6 +143,40 @@ def run_study(
         for part in loaded.parts
     ]
     return _together(loaded, [_report(part, known) for part in done])
+
+
+def train_study(
+    study: str | Path | AnyStudy,
+    *,
+    scale: str | None = None,
+    data_dir: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: int = 1,
+    on_start: Callable[[Study, Status], None] = lambda study, status: None,
+    on_event: OnEvent = lambda task, event: None,
+    say: Callable[[str], None] = lambda words: None,
+) -> list[Checkpoint]:
+    """Train the networks of a study that have no checkpoint yet and evaluate nothing: `zsbench run --train-only`.
+
+    `run_study` goes on from there, later or elsewhere. Arguments and errors as of `run_study`.
+
+    Returns:
+        The checkpoints in the order of the plan.
+    """
+    loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
+    if isinstance(loaded, Measurement):
+        raise RequestError(f"the study {loaded.name!r} trains nothing: run it without --train-only")
+    known, device, made = ResultsStore(store), device_of_this_process(device), []
+    for part in loaded.parts:
+        plan = make_plan(settled(part, device, data_dir, known), data_dir)
+        on_start(plan.study, plan_status(plan, known))
+        tasks = [step.task for step in plan.evaluations]
+        missing = sum(task.existing() is None for task in tasks)
+        same = _execution(plan, max(1, missing), device, threads, workers).threads
+        made += train_tasks(tasks, device, same, workers, on_event, say)
+    return made
 
 
 def _measured(

@@ -256,15 +256,16 @@ class ScaleTable(StudyTable):
     depths: list[int] | None = None
     seeds: list[int] | None = None
     schemes: list[str] | None = None
+    networks: list[str] | None = None
 
 
 class Study(StudyTable):
     """A study as its file states it; every value has been checked, down to each network and perturbation.
 
-    `note` is shown in the report; `paper` is the table whose numbers stand beside ours there. `scaled` says how a
-    scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order, `request` what
-    `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first seed of
-    each network are checked where the study attacks it, 0 for none. `checkpoints` is another study whose folder of
+    `note` is shown in the report; `paper` is the table whose numbers stand beside ours there, `paper_depths` which depths of
+    it the study's depths stand for, in order (the same by default). `scaled` says how a scaled-down form differs, `request`
+    what `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first
+    seed of each network are checked where the study attacks it, 0 for none. `checkpoints` is another study whose folder of
     checkpoints it uses, so that both evaluate the same networks.
     """
 
@@ -340,6 +341,7 @@ class Study(StudyTable):
             "depths": self.depths,
             "seeds": self.seeds,
             "schemes": len(self.schemes),
+            "networks": len(self.networks),
         }
 
     def full_recipe(self) -> Recipe:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from robustbench_zs import RequestError, Study, load_study, make_plan, report, run_study
+from robustbench_zs import RequestError, Study, load_study, make_plan, report, run_study, train_study
 from robustbench_zs.studies.load import find_study
 from robustbench_zs.training import read_checkpoint
 from robustbench_zs.training.checkpoint import save_checkpoint
@@ -152,6 +152,20 @@ def test_processes_give_the_same_as_one(tmp_path: Path, monkeypatch: pytest.Monk
     wanted, found = results
     assert list(found["digest"]) == list(wanted["digest"])
     assert list(found["accuracy"]) == list(wanted["accuracy"])
+
+
+def test_training_only_leaves_the_rest_to_a_later_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(STUDY)
+    made = train_study("tiny.toml", device="cpu", threads=1)
+    assert [c.header.seed for c in made] == [0, 0, 1, 1]
+    assert not stored_rows()
+    assert not Path("reports/tiny").exists()
+    later = run_study("tiny.toml", device="cpu", threads=1)
+    assert later.trained == 0
+    assert set(later.results["digest"]) == {c.digest for c in made}
+    with pytest.raises(RequestError, match="trains nothing"):
+        train_study("table10")
 
 
 def test_a_diverged_study_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
