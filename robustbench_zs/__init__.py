@@ -43,7 +43,18 @@ if TYPE_CHECKING:
     )
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
     from robustbench_zs.schemes.table import roots_table
-    from robustbench_zs.studies import Study, check, load_study, make_baseline, make_plan, report, run_study, train_study
+    from robustbench_zs.studies import (
+        Study,
+        check,
+        load_study,
+        make_baseline,
+        make_plan,
+        pack,
+        report,
+        run_study,
+        train_study,
+        unpack,
+    )
     from robustbench_zs.training import Checkpoint, Recipe, load_model, read_checkpoint, recipe_from_name, train
 
 __version__ = "0.1.0"
@@ -82,7 +93,18 @@ _HOMES = {
     ),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
     "schemes.table": ("roots_table",),
-    "studies": ("Study", "check", "load_study", "make_baseline", "make_plan", "report", "run_study", "train_study"),
+    "studies": (
+        "Study",
+        "check",
+        "load_study",
+        "make_baseline",
+        "make_plan",
+        "pack",
+        "report",
+        "run_study",
+        "train_study",
+        "unpack",
+    ),
     "training": ("Checkpoint", "Recipe", "load_model", "read_checkpoint", "recipe_from_name", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -129,6 +151,7 @@ __all__ = [
     "measure",
     "network_from_name",
     "one_step",
+    "pack",
     "predictor_comparison",
     "rank_correlation",
     "read_baseline",
@@ -144,6 +167,7 @@ __all__ = [
     "train_study",
     "transfer_attack",
     "two_step",
+    "unpack",
     "wilson_interval",
 ]
 

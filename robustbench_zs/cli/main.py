@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 import robustbench_zs
+from robustbench_zs.cli.archive import pack, unpack
 from robustbench_zs.cli.attack import attack
 from robustbench_zs.cli.check import baseline, check
 from robustbench_zs.cli.command import fail_to_standard_error
@@ -46,7 +47,23 @@ def cli() -> None:
     """
 
 
-for command in (roots, networks, train, evaluate, attack, curve, corruptions, masking, gap, run, report, baseline, check):
+for command in (
+    roots,
+    networks,
+    train,
+    evaluate,
+    attack,
+    curve,
+    corruptions,
+    masking,
+    gap,
+    run,
+    report,
+    pack,
+    unpack,
+    baseline,
+    check,
+):
     cli.add_command(command)
 
 

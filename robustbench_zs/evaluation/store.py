@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -210,6 +210,33 @@ class ResultsStore:
                 "SELECT weights_digest, path, header FROM checkpoints WHERE training_key = ?", (training_key,)
             ).fetchone()
         return None if row is None else (row[0], row[1], row[2])
+
+    def take_over(self, other: Path, digests: Iterable[str] | None = None) -> int:
+        """Copy what another store knows of networks (None: of all) into this one; rows that are here already stay.
+
+        Returns:
+            How many rows are new.
+        """
+        ResultsStore(other)  # raises where it is none
+        with self._connection() as connection:
+            connection.execute("ATTACH ? AS other", (str(other),))
+            connection.execute("CREATE TEMP TABLE wanted AS SELECT DISTINCT weights_digest FROM other.checkpoints")
+            if digests is not None:
+                connection.execute("DELETE FROM wanted")
+                connection.executemany("INSERT INTO wanted VALUES (?)", [(digest,) for digest in digests])
+            before = connection.total_changes
+            for table, condition in _OF_A_NETWORK.items():
+                connection.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM other.{table} WHERE {condition}")
+            return connection.total_changes - before
+
+
+_OF_A_NETWORK = {
+    "outcomes": "weights_digest IN wanted",
+    "checkpoints": "weights_digest IN wanted",
+    "evidence": "EXISTS (SELECT 1 FROM wanted WHERE instr(key, weights_digest))",
+    "distances": "EXISTS (SELECT 1 FROM wanted WHERE instr(key, weights_digest))",
+}
+"""Table → the condition on a row of it that is about a network in `wanted`; keys of the last two hold the digest."""
 
 
 def _origin(seconds: float) -> tuple[float, str, str]:

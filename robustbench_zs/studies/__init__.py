@@ -1,5 +1,6 @@
 """Studies: the file, its plan, its execution on this machine."""
 
+from robustbench_zs.studies.archive import pack, unpack
 from robustbench_zs.studies.check import CheckResult, check, make_baseline
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.load import AnyStudy, load_study
@@ -20,7 +21,9 @@ __all__ = [
     "load_study",
     "make_baseline",
     "make_plan",
+    "pack",
     "report",
     "run_study",
     "train_study",
+    "unpack",
 ]

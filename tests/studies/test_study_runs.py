@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import re
 import sqlite3
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from robustbench_zs import RequestError, Study, load_study, make_plan, report, run_study, train_study
+from robustbench_zs import RequestError, Study, load_study, make_plan, pack, report, run_study, train_study, unpack
 from robustbench_zs.studies.load import find_study
 from robustbench_zs.training import read_checkpoint
 from robustbench_zs.training.checkpoint import save_checkpoint
@@ -135,6 +136,32 @@ def test_report_needs_no_weights() -> None:
         pd.testing.assert_frame_equal(report("tiny.toml").results, wanted)
     finally:
         moved.rename("checkpoints")
+
+
+def test_a_report_from_packed_results_is_the_same_without_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_study("tiny.toml", device="cpu", threads=1)
+    wanted = (folder / "reports/tiny/results.csv").read_bytes()
+    rows = pack("tiny.toml", tmp_path / "tiny.xz")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(STUDY)
+    with pytest.raises(RequestError, match="no results store"):
+        pack("tiny.toml", tmp_path / "other.xz")
+    assert unpack("tiny.xz") == rows > 4
+    assert unpack("tiny.xz") == 0
+    report("tiny.toml")
+    assert (tmp_path / "reports/tiny/results.csv").read_bytes() == wanted
+    packed = (tmp_path / "tiny.xz").read_bytes()
+    for name, content in {
+        "cut.xz": packed[:-9],
+        "none.xz": b"",
+        "text.xz": lzma.compress(b"text"),
+        "flip.xz": b"x" + packed,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(RequestError):
+            unpack(name)
 
 
 def test_report_without_results_says_what_to_do(tmp_path: Path) -> None:
