@@ -31,9 +31,9 @@ FULL = {
     "figure4": [(10, 3, 300)],
     "fgsm-mnist": [(10, 3, 20)],
     "pgd-cifar10": [(10, 3, 160)],
-    "zoo-cifar10": [(14, 3, 16)],
-    "zoo-cifar10-attacks": [(14, 3, 16)],
-    "zoo-cifar10-autoattack": [(14, 1, 16)],
+    "zoo-cifar10": [(14, 3, 18)],
+    "zoo-cifar10-attacks": [(14, 3, 18)],
+    "zoo-cifar10-autoattack": [(14, 1, 18)],
     "zoo-cifar10-56": [(10, 3, 160)],
     "zoo-cifar10-56-autoattack": [(10, 1, 160)],
 }
