@@ -145,12 +145,12 @@ RECIPES: dict[str, Recipe] = {
     "imagenet34": replace(_IMAGENET, batch_size=512, learning_rate=0.1),
     "imagenet50": replace(_IMAGENET, batch_size=256, learning_rate=0.05),
 }
-"""By name. `cifar10`, `cifar100` and `cifar-gap` (Table 7) are as the paper states (§5.4, §5.6); the `-code` ones are as its
-published code does it: weight decay 5e-4, and the best test accuracy over epochs. `cifar10-short` is for CPUs: optimizer,
-augmentation and batch of `cifar10`, but 18 epochs of one cycle in bfloat16 (`benchmarks/zoo/README.md` says how it was chosen).
-The ImageNet ones are for 18, 34 and 50
-layers (§5.6): the paper's batches of 128, 64 and 32 are taken as those of each of its 8 GPUs, since it chose them by the
-memory of a GPU; where it trained in float16 with NVIDIA's apex, they use bfloat16, which needs no loss scaling."""
+"""By name. `cifar10`, `cifar100` and `cifar-gap` (Table 7) are as the paper states (§5.4, §5.6); the `-code` ones are as
+its published code does it: weight decay 5e-4, and the best test accuracy over epochs. `cifar10-short` is for CPUs:
+optimizer, augmentation and batch of `cifar10`, but 18 epochs of one cycle in bfloat16 (benchmarks/zoo/README.md says how
+it was chosen). The ImageNet ones are for 18, 34 and 50 layers (§5.6): the paper's batches of 128, 64 and 32 are taken as
+those of each of its 8 GPUs, since it chose them by the memory of a GPU; where it trained in float16 with NVIDIA's apex,
+they use bfloat16, which needs no loss scaling."""
 
 
 def recipe_for(dataset: str) -> Recipe:
