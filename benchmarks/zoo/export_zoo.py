@@ -30,8 +30,8 @@ from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.files import write_atomically
 from robustbench_zs.gate.baseline import write_baseline_file
 from robustbench_zs.reporting.tables import markdown
+from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.half_precision import save_in_half
-from robustbench_zs.training.train import choose_execution
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER, SHIPPED
 
 LARGEST_FILE = 5 * 10**6

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from robustbench_zs.training.loop import Epoch
-    from robustbench_zs.training.train import TrainingTask
+    from robustbench_zs.training.task import TrainingTask
 
 MOST_LINES = 8
 """Networks with a bar of their own at a time; more are only counted, and finished ones leave the screen."""

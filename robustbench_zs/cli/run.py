@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from robustbench_zs.studies import Study
     from robustbench_zs.studies.run import Status
     from robustbench_zs.training.loop import Epoch
-    from robustbench_zs.training.train import TrainingTask
+    from robustbench_zs.training.task import TrainingTask
 
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"

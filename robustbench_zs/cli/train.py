@@ -67,7 +67,7 @@ def train(
     from robustbench_zs.schemes import scheme_from_name
     from robustbench_zs.training import DEFAULT_NETWORKS, recipe_for, recipe_from_name, recipe_table, training_table
     from robustbench_zs.training import train as train_networks
-    from robustbench_zs.training.train import choose_device
+    from robustbench_zs.training.execution import choose_device
     from robustbench_zs.workers import available_cores
 
     layers = 20 if depth is None else depth

@@ -29,7 +29,7 @@ from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
-from robustbench_zs.training.train import choose_execution
+from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
 from robustbench_zs.workers import Job, run_jobs
 

@@ -14,9 +14,9 @@ from robustbench_zs.memory import is_out_of_memory
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.training.distributed import ALONE
+from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Step, parameter_groups
 from robustbench_zs.training.recipe import Recipe
-from robustbench_zs.training.train import Execution
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -37,7 +37,7 @@ from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.transfer import Transfer, transferable
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.training.checkpoint import Checkpoint
-from robustbench_zs.training.train import choose_execution
+from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.workers import Job, run_jobs
 
 if TYPE_CHECKING:

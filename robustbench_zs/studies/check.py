@@ -22,8 +22,8 @@ from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.studies.run import OnEvent, Status, complete, settled, stored_outcomes
 from robustbench_zs.studies.study import Study
+from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.recipe import Precision
-from robustbench_zs.training.train import choose_execution
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from robustbench_zs.reporting.tables import flat_cell
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.table import roots_table
 from robustbench_zs.studies.measurement import Measurement
-from robustbench_zs.training.train import choose_execution
+from robustbench_zs.training.execution import choose_execution
 
 PASSES = "passes.csv"
 TOLERANCES = {"parameters": 0.015, "roots": 0.005, "runtime": None}

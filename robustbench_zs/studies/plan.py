@@ -10,7 +10,8 @@ from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.evaluation.smallest_eps import EpsSearch
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation
 from robustbench_zs.studies.study import Study
-from robustbench_zs.training.train import TrainingTask, choose_device
+from robustbench_zs.training.execution import choose_device
+from robustbench_zs.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import pandas as pd

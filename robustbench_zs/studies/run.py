@@ -44,20 +44,12 @@ from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep, make_p
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.checkpoint import Checkpoint, Header, first_problem
 from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
+from robustbench_zs.training.execution import Execution, choose_device, choose_execution
 from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.recipe import Precision
-from robustbench_zs.training.train import (
-    Execution,
-    TrainingTask,
-    choose_device,
-    choose_execution,
-    deal,
-    remove_states,
-    train_all,
-    train_some,
-    train_tasks,
-)
-from robustbench_zs.training.trial import choose_executions
+from robustbench_zs.training.task import TrainingTask
+from robustbench_zs.training.train import remove_states, train_all, train_some, train_tasks
+from robustbench_zs.training.trial import choose_executions, deal
 from robustbench_zs.workers import Job, run_jobs
 
 OnEvent = Callable[[TrainingTask, Epoch | str], None]

@@ -2,7 +2,8 @@
 
 from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints, read_checkpoint
 from robustbench_zs.training.recipe import RECIPES, Recipe, recipe_for, recipe_from_name, recipe_table
-from robustbench_zs.training.train import DEFAULT_NETWORKS, train, training_table
+from robustbench_zs.training.table import training_table
+from robustbench_zs.training.train import DEFAULT_NETWORKS, train
 from robustbench_zs.training.zoo import load_model
 
 __all__ = [

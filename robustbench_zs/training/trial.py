@@ -9,22 +9,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.files import canonical_json, write_atomically
-from robustbench_zs.memory import is_out_of_memory, keep_freed_memory
+from robustbench_zs.memory import is_out_of_memory
 from robustbench_zs.networks.stacked import stack_shape
+from robustbench_zs.threads import torch_threads
 from robustbench_zs.training.checkpoint import Part
 from robustbench_zs.training.distributed import ALONE
+from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Step, Training
+from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import Stack
-
-if TYPE_CHECKING:
-    from robustbench_zs.training.train import Execution, TrainingTask
 
 CHOICES = "execution.json"
 """Beside the checkpoints: what was chosen for networks of each shape."""
@@ -160,12 +160,27 @@ def _largest_stack(task: TrainingTask, execution: Execution, places: int) -> tup
     return None
 
 
+def deal(tasks: Sequence[TrainingTask], executions: Sequence[Execution], workers: int) -> list[tuple[list[int], Execution]]:
+    """Which networks (by index) are trained by one job, and how: stacks as full as leaves no worker idle."""
+    alike: dict[Any, list[int]] = {}
+    for index, (task, execution) in enumerate(zip(tasks, executions, strict=True)):
+        alone = index if execution.places == 1 else None
+        alike.setdefault((alone, execution, stack_shape(task.network), task.recipe, task.train_examples), []).append(index)
+    dealt = []
+    for (_, execution, *_rest), indices in alike.items():
+        stacks = max(-(-len(indices) // execution.places), min(workers, len(indices)))
+        each, more = divmod(len(indices), stacks)
+        start = 0
+        for number in range(stacks):
+            end = start + each + (number < more)
+            dealt.append((indices[start:end], execution))
+            start = end
+    return dealt
+
+
 def rate(task: TrainingTask, execution: Execution) -> Rate:
     """The speed of a few steps of a training, in this process; nothing of it is kept."""
-    keep_freed_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(execution.threads)
-    try:
+    with torch_threads(execution.threads):
         data, device = task.load_dataset().train, torch.device(execution.device)
         training = Training(task.network_to_train(execution), data, task.recipe, task.seed, device)
         batch = torch.arange(min(task.recipe.batch_size, len(data)))
@@ -183,5 +198,3 @@ def rate(task: TrainingTask, execution: Execution) -> Rate:
             times.append(time.perf_counter())
         best = min(b - a for a, b in pairwise(times[1:]))
         return Rate(execution.places * len(batch) / best, times[1] - times[0])
-    finally:
-        torch.set_num_threads(threads)

@@ -19,11 +19,13 @@ from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import part_of, stack, stack_shape
 from robustbench_zs.training import Checkpoint, Recipe
 from robustbench_zs.training import trial as trial_module
+from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Step
 from robustbench_zs.training.state import StateFile
+from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import Stack
-from robustbench_zs.training.train import Execution, TrainingTask, deal, train_some
-from robustbench_zs.training.trial import CHOICES, Rate, choose_executions
+from robustbench_zs.training.train import train_some
+from robustbench_zs.training.trial import CHOICES, Rate, choose_executions, deal
 
 WIDTHS = "depth=8,widths=4-4-8"
 NAMES = [f"table10-{i}:{WIDTHS}" for i in (1, 5, 9, 10)]

@@ -15,7 +15,7 @@ from robustbench_zs.schemes import third_order
 from robustbench_zs.studies import run_study
 from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, train
 from robustbench_zs.training.loop import parameter_groups
-from robustbench_zs.training.train import training_table
+from robustbench_zs.training.table import training_table
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,60 @@
+"""How a training runs on a machine, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.workers import available_cores
+
+MOST_LOADERS = 16
+"""Worker processes that decode images from files, a network."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the training runs on a machine; decides the time and the rounding, not what is trained.
+
+    On a CPU the same execution choice gives the same weights, bit for bit. `compiled` is whether steps run compiled code,
+    `places` of how many networks a stack consists (see `together`), `processes` how many train one network together.
+    """
+
+    device: str
+    threads: int
+    layout: str = "channels_last"
+    processes: int = 1
+    compiled: bool = False
+    places: int = 1
+
+    @property
+    def loaders(self) -> int:
+        """Worker processes that decode images from files, a network."""
+        return 0 if self.device == "cpu" else min(MOST_LOADERS, self.threads)
+
+
+def choose_device(device: str | None) -> torch.device:
+    """The named device, else CUDA if there is one, else the CPU.
+
+    Raises:
+        RequestError: torch knows no such device, or it is not there.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen).item()  # a device without memory, such as meta, has no numbers
+    # whatever torch raises for a device it lacks: an unknown name, no driver, a backend that it was not built with
+    except Exception as error:
+        raise RequestError(f"the device {device[:40]!r} is not available here: try --device cpu") from error
+    return chosen
+
+
+def choose_execution(networks: int, device: str | None, threads: int | None, workers: int, processes: int = 1) -> Execution:
+    """Device and threads a network; several networks or processes on a CPU share its cores."""
+    if threads is not None and not 1 <= threads <= 1024:
+        raise RequestError(f"the number of threads must lie between 1 and 1024, not {threads}")
+    chosen = choose_device(device)
+    at_a_time = processes if processes > 1 else max(1, min(workers, networks)) if chosen.type == "cpu" else 1
+    return Execution(str(chosen), threads or max(1, available_cores() // at_a_time), processes=processes)
