@@ -30,9 +30,9 @@ def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult |
     """A function that fails the test if a module got worse than its baseline says.
 
     `zsbench_check(module, study, baseline, rule=None, **options)`: any `torch.nn.Module` on images in [0, 1]; the study's
-    test images and perturbations; the baseline's file; options as for `robustbench_zs.check` (`data_dir`, `device`, …). What
-    counts are the module's weights; with `about="recipe"` a module that was trained again has no verdict, which is a warning,
-    or with `strict=True` a failure. It returns the `CheckResult`, None where the baseline was written.
+    test images and perturbations; the baseline's file; options as for `robustbench_zs.check` (`data_dir`, `device`, …). The
+    question is whether these weights got worse; with `about="recipe"` a module that was trained again has no verdict, which
+    is a warning, or with `strict=True` a failure. It returns the `CheckResult`, None where the baseline was written.
     """
 
     def check_module(module: nn.Module, study: str | Path, baseline: str | Path, **options: Any) -> CheckResult | None:

@@ -108,8 +108,8 @@ def compare(
     Networks with the weights they had, and all of them if the question is about weights, are compared image by image: by
     McNemar's exact one-sided test, and all together by the exact test that flips the signs of an image's changes jointly.
     Where two seeds or more of a network were trained again, their accuracies are compared by moderated one-sided t-tests.
-    A single one that was trained again gets no verdict. A network that gets not one clean image right any more has collapsed,
-    which is no matter of seeds: it is compared image by image.
+    A single one that was trained again gets no verdict. One that gets no clean image right any more has collapsed, which is
+    no matter of seeds: it is compared image by image.
 
     Regression: adjusted p below alpha and at least the minimal drop; improved mirrors it; worse within noise: any other
     drop; else unchanged. Holm's correction runs over all tests of a check, those of all together among them.

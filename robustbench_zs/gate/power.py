@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 POWER = 0.8
-NODES = 100
+NODES = 50
 """Quantiles that stand for a distribution of variances."""
 
 
@@ -84,9 +85,23 @@ def power_by_seeds(error: float, freedom: float, drop: float, alpha: float, min_
     the chance is the mean over both.
     """
     from scipy.special import ndtr
-    from scipy.stats import chi2, t
 
-    ratio = np.sqrt(chi2.ppf((np.arange(NODES) + 0.5) / NODES, freedom) / freedom)
-    true = error / ratio[:, None]
-    threshold = np.maximum(float(t.isf(alpha, freedom)) * true * ratio, min_drop)
+    ratios, quantile = _ratios(freedom), _quantile(alpha, freedom)
+    true = error / ratios[:, None]
+    threshold = np.maximum(quantile * true * ratios, min_drop)
     return float(ndtr((drop - threshold) / true).mean())
+
+
+@lru_cache(maxsize=256)
+def _ratios(freedom: float) -> npt.NDArray[np.float64]:
+    """Estimated by true standard errors, at equally likely quantiles."""
+    from scipy.stats import chi2
+
+    return np.sqrt(np.asarray(chi2.ppf((np.arange(NODES) + 0.5) / NODES, freedom)) / freedom)
+
+
+@lru_cache(maxsize=256)
+def _quantile(alpha: float, freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.isf(alpha, freedom))

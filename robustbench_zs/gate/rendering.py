@@ -61,9 +61,9 @@ def no_verdict(comparisons: Sequence[Comparison]) -> str | None:
     if not single:
         return None
     return (
-        f"No verdict on {len(single)} of {len(every)} networks: each was trained again with a single seed, which differs from "
-        "the seed before as two seeds of one recipe do; compare several seeds with a baseline of as many, or ask about "
-        'these very weights with about="weights" (`--about weights`).'
+        f"No verdict on {len(single)} of {len(every)} networks: each was trained again with a single seed, and two seeds of "
+        "one recipe differ too; compare several seeds with a baseline of as many, or ask about these very weights with "
+        'about="weights" (`--about weights`).'
     )
 
 
