@@ -86,8 +86,8 @@ def check(
     from robustbench_zs.cli.progress import say
     from robustbench_zs.gate import Rule
     from robustbench_zs.gate import rendering as render
+    from robustbench_zs.studies import NoVerdictWarning
     from robustbench_zs.studies import check as check_study
-    from robustbench_zs.studies.check import NoVerdictWarning
 
     rule = Rule(alpha, min_drop)
     with warnings.catch_warnings():
