@@ -104,9 +104,8 @@ def _same_weights(
 
 def _uniform(setting: Setting, kinds: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
     """Kinds × images, correlated between kinds."""
-    common = generator.standard_normal((1, setting.images), np.float32)
-    own = generator.standard_normal((kinds, setting.images), np.float32)
-    return np.asarray(ndtr(np.sqrt(np.float32(setting.shared)) * common + np.sqrt(np.float32(1 - setting.shared)) * own))
+    common, own = (generator.standard_normal((n, setting.images), np.float32) for n in (1, kinds))
+    return np.asarray(ndtr(np.float32(setting.shared**0.5) * common + np.float32((1 - setting.shared) ** 0.5) * own))
 
 
 def checks(setting: Setting, rule: Rule, drop: Drop, count: int, seed: int) -> list[list[Comparison]]:
@@ -154,14 +153,14 @@ SETTINGS = (
     Setting(images=360, churn=0.02),
     Setting(),
     Setting(networks=1, churn=0.1),
-    Setting(networks=2, perturbations=3, images=10_000, churn=0.01),
+    Setting(networks=2, perturbations=3, images=2500, churn=0.01),
     Setting(networks=1, again=True),
     Setting(again=True),
     Setting(networks=1, perturbations=1, seeds=5, again=True),
     Setting(networks=2, perturbations=3, seeds=3, again=True),
     Setting(seeds=2, again=True),
     Setting(seeds=2, again=True, unlike=8),
-    Setting(seeds=5, again=True, unlike=8),
+    Setting(networks=5, perturbations=3, seeds=5, again=True, unlike=8),
 )
 
 EVERYWHERE = (

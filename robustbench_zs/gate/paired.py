@@ -20,9 +20,9 @@ def discordant(before: npt.NDArray[np.bool_], now: npt.NDArray[np.bool_]) -> tup
 
 def mcnemar(worse: int, better: int) -> float:
     """Exact one-sided p: the chance of so many or more of the discordant images having got worse if both are as likely."""
-    from scipy.stats import binom
+    from scipy.special import betainc
 
-    return float(binom.sf(worse - 1, worse + better, 0.5)) if worse + better else 1.0
+    return float(betainc(worse, better + 1, 0.5)) if worse else 1.0  # the tail of the binomial distribution
 
 
 def sign_flips(losses: npt.NDArray[np.int64]) -> float:

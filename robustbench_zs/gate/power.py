@@ -71,11 +71,19 @@ def detectable_by_seeds(error: float, freedom: float, alpha: float, min_drop: fl
     Returns:
         Points; None if it would be more than 100.
     """
+    drop = error * _detectable_errors(freedom, alpha, min_drop / error)
+    return drop if drop <= 100 else None
+
+
+@lru_cache(maxsize=4096)
+def _detectable_errors(freedom: float, alpha: float, min_drop: float) -> float:
+    """The same in standard errors, which most comparisons of a check have in common."""
     from scipy.optimize import brentq
 
-    if power_by_seeds(error, freedom, 100.0, alpha, min_drop) < POWER:
-        return None
-    return float(brentq(lambda drop: power_by_seeds(error, freedom, drop, alpha, min_drop) - POWER, 0.0, 100.0, xtol=1e-3))
+    high = 1.0
+    while power_by_seeds(1.0, freedom, high, alpha, min_drop) < POWER:
+        high *= 2
+    return float(brentq(lambda drop: power_by_seeds(1.0, freedom, drop, alpha, min_drop) - POWER, 0.0, high, xtol=1e-4))
 
 
 def power_by_seeds(error: float, freedom: float, drop: float, alpha: float, min_drop: float) -> float:

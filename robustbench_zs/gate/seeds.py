@@ -43,15 +43,15 @@ class SeedTest:
 
     @property
     def p_worse(self) -> float:
-        from scipy.stats import t
+        from scipy.special import stdtr
 
-        return float(t.sf(self.drop / self.error, self.freedom))
+        return float(stdtr(self.freedom, -self.drop / self.error))
 
     @property
     def p_better(self) -> float:
-        from scipy.stats import t
+        from scipy.special import stdtr
 
-        return float(t.cdf(self.drop / self.error, self.freedom))
+        return float(stdtr(self.freedom, self.drop / self.error))
 
 
 def scatter(before: Sequence[float], now: Sequence[float], images: int) -> Scatter:
