@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 from scipy.stats import binomtest
 
 from robustbench_zs.gate import Comparison, Entry, Rule, compare
@@ -102,10 +101,10 @@ def _same_weights(
     return first, (first & ~lost) | won
 
 
-def _uniform(setting: Setting, kinds: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Kinds × images, correlated between kinds."""
-    common, own = (generator.standard_normal((n, setting.images), np.float32) for n in (1, kinds))
-    return np.asarray(ndtr(np.float32(setting.shared**0.5) * common + np.float32((1 - setting.shared) ** 0.5) * own))
+def _uniform(setting: Setting, kinds: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Kinds × images; between kinds so many are the same that their correlation is `shared`."""
+    common, own, which = (generator.random((n, setting.images), np.float32) for n in (1, kinds, kinds))
+    return np.where(which < setting.shared**0.5, common, own)
 
 
 def checks(setting: Setting, rule: Rule, drop: Drop, count: int, seed: int) -> list[list[Comparison]]:

@@ -169,7 +169,7 @@ def _of_one_training(group: _Group) -> list[_Test]:
     if group.level == "images" and len(tests) > 1:
         losses = np.sum([then[label].astype(np.int64) - here[label] for label in then], axis=0)
         before, now = (float(np.mean([getattr(t, side) for t in tests])) for side in ("before", "now"))
-        tests.append(_Test(group, TOGETHER, before, now, sign_flips(losses), sign_flips(-losses)))
+        tests.append(_Test(group, TOGETHER, before, now, *sign_flips(losses)))
     return tests
 
 

@@ -25,8 +25,8 @@ def mcnemar(worse: int, better: int) -> float:
     return float(betainc(worse, better + 1, 0.5)) if worse else 1.0  # the tail of the binomial distribution
 
 
-def sign_flips(losses: npt.NDArray[np.int64]) -> float:
-    """Exact one-sided p that the sum over images is so large if each image's sign is as likely either way.
+def sign_flips(losses: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Exact one-sided p that the sum over images is so large, and so small, if each image's sign is as likely either way.
 
     With one kind of images this is McNemar's test. No sign is drawn: the sum of ±1 times the sizes of N images has
     the characteristic function ∏ cos(size·θ), which one Fourier transform turns into its distribution.
@@ -40,14 +40,18 @@ def sign_flips(losses: npt.NDArray[np.int64]) -> float:
     sizes, counts = np.unique(np.abs(losses[losses != 0]), return_counts=True)
     total, observed = int(sizes @ counts), int(losses.sum())
     if total == 0:
-        return 1.0
+        return 1.0, 1.0
     if total > MAX_SUPPORT:
-        return float(ndtr(-observed / np.sqrt(sizes**2 @ counts)))
+        z = observed / np.sqrt(sizes**2 @ counts)
+        return float(ndtr(-z)), float(ndtr(z))
     # (sum + total) / 2 has steps of one, from 0 to total: it is the sum of the sizes whose sign is positive.
     length = next_fast_len(total + 1, real=True)
     half = np.pi * np.arange(length // 2 + 1) / length
     transform = np.exp(-1j * half * total)
     for size, count in zip(sizes, counts, strict=True):
         transform *= np.cos(half * size) ** count
-    chances = irfft(transform, length)
-    return min(1.0, max(float(chances[(observed + total) // 2 : total + 1].sum()), 0.5 ** int(counts.sum()), ROUNDING))
+    chances = irfft(transform, length)[: total + 1]
+    place = (observed + total) // 2
+    least = max(0.5 ** int(counts.sum()), ROUNDING)
+    upper, lower = (min(1.0, max(float(tail.sum()), least)) for tail in (chances[place:], chances[: place + 1]))
+    return upper, lower

@@ -47,10 +47,13 @@ def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str
         )
         said.append(
             f"With 80% power this check sees a drop of {min(known):.1f} to {max(known):.1f} points, {where} "
-            f"({tested} tests, α = {rule.alpha:g} for all together, at least {rule.min_drop:g} points)."
+            f"({tested} tests, α = {rule.alpha:g} for all together, drops under {rule.min_drop:g} points do not count)."
         )
     elif stated:
-        said.append("With 80% power this check sees no drop: it needs more images, more seeds or fewer comparisons.")
+        said.append(
+            "With 80% power this check sees no drop: it needs more images, more seeds, fewer comparisons, or networks that "
+            "get more images right."
+        )
     return said
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, evaluate_one
+from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, check_batch_size, evaluate_one
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
@@ -132,6 +132,7 @@ def measure_study(
     """
     if models is not None and not models:
         raise RequestError("there is no model to check")
+    check_batch_size(batch_size)
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")

@@ -56,18 +56,22 @@ def test_what_is_not_tested_is_no_member_of_the_family() -> None:
 @given(worse=st.integers(0, 300), better=st.integers(0, 300))
 def test_sign_flips_with_one_kind_of_images_is_mcnemar(worse: int, better: int) -> None:
     losses = np.array([1] * worse + [-1] * better + [0] * 9)
-    assert sign_flips(losses) == pytest.approx(mcnemar(worse, better), rel=1e-9, abs=1e-14)
+    expected = mcnemar(worse, better), mcnemar(better, worse)
+    assert sign_flips(losses) == pytest.approx(expected, rel=1e-9, abs=1e-14)
 
 
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=10))
 def test_sign_flips_is_scipys_exact_permutation_test(losses: list[int]) -> None:
-    expected = stats.permutation_test((np.array(losses),), np.sum, permutation_type="samples", alternative="greater").pvalue
+    expected = [
+        stats.permutation_test((np.array(losses),), np.sum, permutation_type="samples", alternative=side).pvalue
+        for side in ("greater", "less")
+    ]
     assert sign_flips(np.array(losses)) == pytest.approx(expected)
 
 
 def test_sign_flips_of_very_many_images_is_normal() -> None:
     losses = np.random.default_rng(0).integers(-9, 10, 9_000)
-    exact, many = sign_flips(losses), sign_flips(np.tile(losses, 4))
+    (exact, _), (many, _) = sign_flips(losses), sign_flips(np.tile(losses, 4))
     assert exact == pytest.approx(stats.norm.sf(losses.sum() / np.sqrt((losses**2).sum())), rel=0.01)
     assert many == pytest.approx(stats.norm.sf(2 * losses.sum() / np.sqrt((losses**2).sum())))
 
@@ -269,9 +273,9 @@ def test_false_alarms_are_rare(simulate: ModuleType, options: dict[str, float]) 
 @pytest.mark.parametrize("options", [{"churn": 0.04}, {"churn": 0.15}, {"seeds": 4, "again": True}], ids=str)
 def test_the_detectable_drop_has_the_power_that_is_stated(simulate: ModuleType, options: dict[str, float]) -> None:
     setting = simulate.Setting(networks=1, perturbations=2, images=500, **options)
-    drops = simulate.stated(setting, Rule(min_drop=0.0), 400, 2)
+    drops = simulate.stated(setting, Rule(min_drop=0.0), 300, 2)
     power = simulate.power_at_stated(setting, Rule(min_drop=0.0), drops, 3)
-    assert 0.75 <= power <= 0.87  # .85 and the noise of 400 checks
+    assert 0.75 <= power <= 0.87  # .85 and the noise of 300 checks
 
 
 def test_two_points_everywhere_are_found_by_the_joint_test(simulate: ModuleType) -> None:
