@@ -30,8 +30,9 @@ def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult |
     """A function that fails the test if a module got worse than its baseline says.
 
     `zsbench_check(module, study, baseline, rule=None, **options)`: any `torch.nn.Module` on images in [0, 1]; the study's
-    test images and perturbations; the baseline's file; options as for `robustbench_zs.check` (`data_dir`, `device`, …). It
-    returns the `CheckResult`, None where the baseline was written.
+    test images and perturbations; the baseline's file; options as for `robustbench_zs.check` (`data_dir`, `device`, …). The
+    question is whether these weights got worse; with `about="recipe"` a module that was trained again has no verdict, which
+    is a warning, or with `strict=True` a failure. It returns the `CheckResult`, None where the baseline was written.
     """
 
     def check_module(module: nn.Module, study: str | Path, baseline: str | Path, **options: Any) -> CheckResult | None:
@@ -43,7 +44,8 @@ def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult |
 
         try:
             if request.config.getoption("--zsbench-update"):
-                options.pop("rule", None)
+                for name in ("rule", "about", "strict"):
+                    options.pop(name, None)
                 make_baseline(study, baseline, models=[module], **options)
                 return None
             found = check(study, baseline, models=[module], **options)

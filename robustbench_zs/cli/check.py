@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -19,6 +20,7 @@ from robustbench_zs.cli.command import (
 )
 from robustbench_zs.cli.output import emit, number, text
 from robustbench_zs.cli.run import data_dir_option, scale_option
+from robustbench_zs.errors import RequestError
 from robustbench_zs.files import write_atomically
 
 REGRESSION = 1
@@ -52,13 +54,21 @@ def baseline(study: str, out: Path, model: str | None, weights: str | None, clas
 @click.option("--baseline", "baseline_file", type=click.Path(path_type=Path), required=True, metavar="FILE")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of all comparisons together.")
 @click.option("--min-drop", type=float, default=1.0, show_default=True, metavar="POINTS", help="Least drop that counts.")
-@click.option("--junit", type=OUTPUT_FILE, metavar="FILE", help="JUnit XML, a test case a comparison.")
+@click.option(
+    "--about",
+    type=click.Choice(["recipe", "weights"]),
+    help="Whose regression counts; by default the recipe's, with --model that of these weights.",
+)
+@click.option("--strict", is_flag=True, help="Exit 2 where a single retrained seed gives no verdict and nothing got worse.")
+@click.option("--junit", type=OUTPUT_FILE, metavar="FILE", help="JUnit XML, one test case per comparison.")
 @output_options
 def check(
     study: str,
     baseline_file: Path,
     alpha: float,
     min_drop: float,
+    about: Literal["recipe", "weights"] | None,
+    strict: bool,
     junit: Path | None,
     model: str | None,
     weights: str | None,
@@ -76,10 +86,15 @@ def check(
     from robustbench_zs.cli.progress import say
     from robustbench_zs.gate import Rule
     from robustbench_zs.gate import rendering as render
+    from robustbench_zs.studies import NoVerdictWarning
     from robustbench_zs.studies import check as check_study
 
     rule = Rule(alpha, min_drop)
-    found = check_study(study, baseline_file, models=own_model(model, weights, classes), rule=rule, **_options(options))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoVerdictWarning)  # it is said below
+        found = check_study(
+            study, baseline_file, models=own_model(model, weights, classes), rule=rule, about=about, **_options(options)
+        )
     if junit is not None:
         write_atomically(junit, render.junit_xml(found.study, found.comparisons))
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -97,7 +112,7 @@ def check(
             "Baseline %": number("before"),
             "Now %": number("now"),
             "Change": lambda row: f"{row['change']:+.1f}",
-            "p (Holm)": lambda row: f"{row['adjusted_p']:.2g}",
+            "p (Holm)": lambda row: "–" if row["adjusted_p"] is None else f"{row['adjusted_p']:.2g}",
             "Finding": text("verdict"),
             "Detectable": number("detectable"),
         },
@@ -111,6 +126,8 @@ def check(
         say(f"regression: {render.sentence(comparison)}")
     if regressions:
         raise click.exceptions.Exit(REGRESSION)
+    if strict and found.no_verdict:
+        raise RequestError("with --strict every network needs a verdict, see above")
 
 
 def _options(options: dict[str, Any]) -> dict[str, Any]:

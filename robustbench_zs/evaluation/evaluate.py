@@ -390,6 +390,12 @@ def dataset_label(dataset: str) -> str:
     return Path(dataset).resolve().name if os.path.isdir(dataset) else dataset
 
 
+def check_batch_size(batch_size: int) -> None:
+    """Raises: RequestError: no batch can have this size."""
+    if not 1 <= batch_size <= 1_000_000:
+        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
+
+
 def run_sources(
     sources: Sequence[Source],
     dataset: str | None,
@@ -405,8 +411,7 @@ def run_sources(
     curves: Sequence[EpsSearch | None] = (),
 ) -> list[Evaluated]:
     """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe and curve."""
-    if not 1 <= batch_size <= 1_000_000:
-        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
+    check_batch_size(batch_size)
     execution = choose_execution(len(sources), device, threads, workers)
     jobs = [
         Job(

@@ -178,6 +178,8 @@ def measure_fgsm(
     """
     made = {attack: Outcomes(clean.correct.copy(), clean.near_ties.copy(), data.digest) for attack in attacks}
     norm, loss = NORMS["linf"], LOSSES["ce"]
+    if not clean.correct.any():
+        return made
     with _memory(batch_size), evaluation_mode(network):
         for indices in torch.from_numpy(np.flatnonzero(clean.correct)).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)

@@ -1,10 +1,9 @@
-"""Whether networks got worse: exact tests on the same images, corrected for their number."""
+"""Whether networks got worse: tests on the same images or over seeds, corrected for their number."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,10 +11,16 @@ import numpy.typing as npt
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate.baseline import Entry
+from robustbench_zs.gate.paired import discordant, mcnemar, sign_flips
 from robustbench_zs.gate.power import detectable_by_images, detectable_by_seeds
+from robustbench_zs.gate.seeds import SeedTest, moderated, scatter
 
-Verdict = Literal["regression", "worse within noise", "unchanged", "improved"]
-Level = Literal["images", "seeds"]
+Verdict = Literal["regression", "worse within noise", "unchanged", "improved", "no verdict"]
+Level = Literal["images", "seeds", "single seed"]
+About = Literal["recipe", "weights"]
+
+TOGETHER = "all together"
+"""Stands for the perturbation where the mean over all kinds of images is compared."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One network, or the seeds of one recipe, under one perturbation, then and now.
+    """One network, or the seeds of one recipe, under one perturbation or all together, then and now.
 
     `before`, `now` are accuracies in percent, `change` = now − before in points; `worse` and `better` count the images that
     were right then and are wrong now, and the reverse; `p` is one-sided for having got worse, `adjusted_p` after Holm's
-    correction; `detectable` is the smallest drop in points that this rule finds with 80% power, None if it finds none.
+    correction, both None where there is no verdict; `detectable` is the smallest drop in points that this rule finds with
+    80% power, None if it finds none, and for the images of all perturbations together, where it depends on how a drop is
+    spread over them.
     """
 
     network: str
@@ -58,8 +65,8 @@ class Comparison:
     now: float
     worse: int | None
     better: int | None
-    p: float
-    adjusted_p: float
+    p: float | None
+    adjusted_p: float | None
     verdict: Verdict
     detectable: float | None
 
@@ -70,149 +77,179 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Test:
-    """A comparison before the correction."""
+class _Group:
+    """Trainings of one network that are compared as one; `before` and `now` are as long as each other."""
 
-    network: str
-    seed: int | None
-    perturbation: str
     level: Level
-    before: list[npt.NDArray[np.bool_]]
-    now: list[npt.NDArray[np.bool_]]
-    p_worse: float
-    p_better: float
+    before: list[Entry]
+    now: list[Entry]
 
 
-def compare(before: Sequence[Entry], now: Sequence[Entry], rule: Rule, power: bool = True) -> list[Comparison]:
-    """Compare networks pair by pair, clean images and every perturbation.
+@dataclass(frozen=True)
+class _Test:
+    """A comparison before the correction; accuracies in percent. `over_seeds` is what its p stands on at that level."""
 
-    Where a recipe was trained again (several seeds on both sides, none with the weights it had), its seeds are compared by
-    Welch's one-sided t-test over accuracies; otherwise these very weights are, image by image, by McNemar's exact one-sided
-    test. Regression: adjusted p below alpha and at least the minimal drop; improved mirrors it; worse within noise: any
-    other drop; else unchanged. Holm's correction runs over all comparisons.
+    group: _Group
+    perturbation: str
+    before: float
+    now: float
+    p_worse: float | None = None
+    p_better: float | None = None
+    worse: int | None = None
+    better: int | None = None
+    over_seeds: SeedTest | None = None
+
+
+def compare(
+    before: Sequence[Entry], now: Sequence[Entry], rule: Rule, about: About = "recipe", power: bool = True
+) -> list[Comparison]:
+    """Compare networks pair by pair: clean images, every perturbation, and all of these together.
+
+    Networks with the weights they had, and all of them if the question is about weights, are compared image by image: by
+    McNemar's exact one-sided test, and all together by the exact test that flips the signs of an image's changes jointly.
+    Where two seeds or more of a network were trained again, their accuracies are compared by moderated one-sided t-tests.
+    A single one that was trained again gets no verdict. One that gets no clean image right any more has collapsed, which is
+    no matter of seeds: it is compared image by image.
+
+    Regression: adjusted p below alpha and at least the minimal drop; improved mirrors it; worse within noise: any other
+    drop; else unchanged. Holm's correction runs over all tests of a check, those of all together among them.
 
     Args:
         before, now: as many networks in the same order.
+        about: whether a new training of a network stands for its recipe, or for nothing but its weights.
         power: whether to compute what could have been detected, which takes longer than the rest.
     """
-    tests = [test for pair in _groups(before, now) for test in _tests(*pair)]
-    worse, better = (holm([getattr(t, name) for t in tests]) for name in ("p_worse", "p_better"))
+    tests = _tests(_groups(before, now, about))
+    worse, better = holm([t.p_worse for t in tests]), holm([t.p_better for t in tests])
+    family = sum(p is not None for p in worse) if power else None
+    return [_comparison(t, p, mirrored, rule, family) for t, p, mirrored in zip(tests, worse, better, strict=True)]
+
+
+def _groups(before: Sequence[Entry], now: Sequence[Entry], about: About) -> list[_Group]:
+    """Seeds of a network that were trained again together, every other training on its own."""
+    by_network: dict[str, list[tuple[Entry, Entry]]] = {}
+    for then, here in zip(before, now, strict=True):
+        by_network.setdefault(then.network, []).append((then, here))
+    return [group for pairs in by_network.values() for group in _groups_of_one(pairs, about)]
+
+
+def _groups_of_one(pairs: list[tuple[Entry, Entry]], about: About) -> Iterator[_Group]:
+    again = [pair for pair in pairs if about == "recipe" and _stands_for_its_recipe(*pair)]
+    if len(again) > 1:
+        yield _Group("seeds", [then for then, _ in again], [here for _, here in again])
+    for then, here in pairs:
+        if about == "weights" or not _stands_for_its_recipe(then, here):
+            yield _Group("images", [then], [here])
+        elif len(again) == 1:
+            yield _Group("single seed", [then], [here])
+
+
+def _stands_for_its_recipe(before: Entry, now: Entry) -> bool:
+    """Whether it was trained again and did not collapse."""
+    clean = "clean"
+    collapsed = clean in now.correct and bool(before.correct[clean].any()) and not now.correct[clean].any()
+    return before.digest != now.digest and not collapsed
+
+
+def _tests(groups: Sequence[_Group]) -> list[_Test]:
+    """All tests, group by group: each kind of images, then all together."""
+    over_seeds = iter(_over_seeds([group for group in groups if group.level == "seeds"]))
+    return [test for group in groups for test in (next(over_seeds) if group.level == "seeds" else _of_one_training(group))]
+
+
+def _of_one_training(group: _Group) -> list[_Test]:
+    then, here = group.before[0].correct, group.now[0].correct
+    tests = []
+    for label in then:
+        worse, better = discordant(then[label], here[label])
+        test = _Test(group, label, _percent(then[label]), _percent(here[label]), worse=worse, better=better)
+        if group.level == "images":
+            test = replace(test, p_worse=mcnemar(worse, better), p_better=mcnemar(better, worse))
+        tests.append(test)
+    if group.level == "images" and len(tests) > 1:
+        losses = np.sum([then[label].astype(np.int64) - here[label] for label in then], axis=0)
+        before, now = (float(np.mean([getattr(t, side) for t in tests])) for side in ("before", "now"))
+        tests.append(_Test(group, TOGETHER, before, now, *sign_flips(losses)))
+    return tests
+
+
+def _over_seeds(groups: Sequence[_Group]) -> list[list[_Test]]:
+    if not groups:
+        return []
+    labels = list(groups[0].before[0].correct)
+    names = [*labels, TOGETHER] if len(labels) > 1 else labels
+    images = len(groups[0].before[0].correct[labels[0]])
+    tables = [[_accuracies(side, labels)[:, : len(names)] for side in (group.before, group.now)] for group in groups]
+    rows = [[scatter(then, here, images) for then, here in zip(before.T, now.T, strict=True)] for before, now in tables]
     return [
-        _comparison(t, adjusted, mirrored, rule, len(tests) if power else None)
-        for t, adjusted, mirrored in zip(tests, worse, better, strict=True)
+        [
+            _Test(group, name, 100 * then, 100 * here, test.p_worse, test.p_better, over_seeds=test)
+            for name, then, here, test in zip(names, before.mean(0), now.mean(0), tests, strict=True)
+        ]
+        for group, (before, now), tests in zip(groups, tables, moderated(rows), strict=True)
     ]
 
 
-def _groups(before: Sequence[Entry], now: Sequence[Entry]) -> list[tuple[list[Entry], list[Entry]]]:
-    """Seeds of one network together where it was trained again, each on its own otherwise."""
-    pairs = list(zip(before, now, strict=True))
-    groups: list[tuple[list[Entry], list[Entry]]] = []
-    for name in dict.fromkeys(entry.network for entry in before):
-        own = [(b, n) for b, n in pairs if b.network == name]
-        trained_again = len(own) > 1 and all(b.digest != n.digest for b, n in own)
-        groups += [([b for b, _ in own], [n for _, n in own])] if trained_again else [([b], [n]) for b, n in own]
-    return groups
+def _accuracies(entries: Sequence[Entry], labels: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Seeds × kinds of images, and their mean in a last column; fractions."""
+    table = np.array([[entry.correct[label].mean() for label in labels] for entry in entries])
+    return np.column_stack([table, table.mean(1)])
 
 
-def _tests(before: list[Entry], now: list[Entry]) -> list[_Test]:
-    level: Level = "images" if len(before) == 1 else "seeds"
-    made = []
-    for label in before[0].correct:
-        then, here = ([entry.correct[label] for entry in side] for side in (before, now))
-        if level == "images":
-            lost, won = discordant(then[0], here[0])
-            p_worse, p_better = mcnemar(lost, won), mcnemar(won, lost)
-        else:
-            p_worse, p_better = welch(then, here), welch(here, then)
-        seed = before[0].seed if level == "images" else None
-        made.append(_Test(before[0].network, seed, label, level, then, here, p_worse, p_better))
-    return made
+def _percent(correct: npt.NDArray[np.bool_]) -> float:
+    return 100 * float(correct.mean())
 
 
-def _comparison(test: _Test, adjusted: float, mirrored: float, rule: Rule, family: int | None) -> Comparison:
-    then, here = (100 * float(np.mean([c.mean() for c in side])) for side in (test.before, test.now))
-    drop = then - here
-    enough = rule.min_drop - 1e-9  # an accuracy is a quotient: 1.0 points may be 0.9999… in floating point
-    verdict: Verdict = "unchanged"
-    if adjusted < rule.alpha and drop >= enough and drop > 0:
-        verdict = "regression"
-    elif mirrored < rule.alpha and -drop >= enough and drop < 0:
-        verdict = "improved"
-    elif drop > 0:
-        verdict = "worse within noise"
-    images = len(test.before[0])
-    lost, won = discordant(test.before[0], test.now[0]) if test.level == "images" else (None, None)
-    detectable = None
-    if family and lost is not None and won is not None:
-        detectable = detectable_by_images(images, (lost + won) / images, rule.alpha / family, rule.min_drop)
-    elif family:
-        deviation, freedom = standard_error(test.before, test.now)
-        detectable = detectable_by_seeds(100 * deviation, freedom, rule.alpha / family, rule.min_drop)
+def _comparison(test: _Test, p: float | None, mirrored: float | None, rule: Rule, family: int | None) -> Comparison:
+    entry = test.group.before[0]
     return Comparison(
-        network=test.network,
-        seed=test.seed,
+        network=entry.network,
+        seed=None if test.group.level == "seeds" else entry.seed,
         perturbation=test.perturbation,
-        level=test.level,
-        images=images,
-        before=then,
-        now=here,
-        worse=lost,
-        better=won,
+        level=test.group.level,
+        images=len(next(iter(entry.correct.values()))),
+        before=test.before,
+        now=test.now,
+        worse=test.worse,
+        better=test.better,
         p=test.p_worse,
-        adjusted_p=adjusted,
-        verdict=verdict,
-        detectable=detectable,
+        adjusted_p=p,
+        verdict=_verdict(test, p, mirrored, rule),
+        detectable=_detectable(test, rule, family) if family else None,
     )
 
 
-def discordant(before: npt.NDArray[np.bool_], now: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Numbers of images that were right and are wrong now, and that were wrong and are right now."""
-    return int((before & ~now).sum()), int((~before & now).sum())
+def _verdict(test: _Test, p: float | None, mirrored: float | None, rule: Rule) -> Verdict:
+    if p is None or mirrored is None:
+        return "no verdict"
+    drop = test.before - test.now
+    enough = rule.min_drop - 1e-9  # an accuracy is a quotient: 1.0 points may be 0.9999… in floating point
+    if p < rule.alpha and drop >= enough and drop > 0:
+        return "regression"
+    if mirrored < rule.alpha and -drop >= enough and drop < 0:
+        return "improved"
+    return "worse within noise" if drop > 0 else "unchanged"
 
 
-def mcnemar(worse: int, better: int) -> float:
-    """Exact one-sided p: the chance of so many or more of the discordant images having got worse if both are as likely."""
-    from scipy.stats import binom
-
-    return float(binom.sf(worse - 1, worse + better, 0.5)) if worse + better else 1.0
-
-
-def welch(before: Sequence[npt.NDArray[np.bool_]], now: Sequence[npt.NDArray[np.bool_]]) -> float:
-    """One-sided p of Welch's t-test that accuracies over seeds are lower now; see `standard_error`."""
-    from scipy.stats import t
-
-    deviation, freedom = standard_error(before, now)
-    drop = float(np.mean([c.mean() for c in before]) - np.mean([c.mean() for c in now]))
-    if deviation == 0:
-        return 1.0 if drop <= 0 else 0.0
-    return float(t.sf(drop / deviation, freedom))
+def _detectable(test: _Test, rule: Rule, family: int) -> float | None:
+    """Points; None too where more would have to be lost than there is."""
+    points = None
+    if test.over_seeds is not None:
+        points = detectable_by_seeds(
+            100 * test.over_seeds.error, test.over_seeds.freedom, rule.alpha / family, rule.min_drop
+        )
+    elif test.better is not None and test.p_worse is not None:
+        images = len(test.group.before[0].correct[test.perturbation])
+        points = detectable_by_images(images, test.better, rule.alpha / family, rule.min_drop)
+    return points if points is not None and points <= test.before else None
 
 
-def standard_error(before: Sequence[npt.NDArray[np.bool_]], now: Sequence[npt.NDArray[np.bool_]]) -> tuple[float, float]:
-    """Standard error of the difference of mean accuracies (fractions) and its degrees of freedom (Welch–Satterthwaite).
-
-    The variance over seeds is taken as at least the binomial one of a single accuracy: two seeds that happen to agree do
-    not make a test that is sure of itself.
-    """
-    parts, weights = [], []
-    for side in (before, now):
-        accuracies = np.array([c.mean() for c in side])
-        p = float(accuracies.mean())
-        variance = max(float(accuracies.var(ddof=1)), p * (1 - p) / len(side[0]))
-        parts.append(variance / len(side))
-        weights.append(len(side) - 1)
-    total = sum(parts)
-    if total == 0:
-        return 0.0, float(sum(weights))
-    return math.sqrt(total), total**2 / sum(v**2 / w for v, w in zip(parts, weights, strict=True))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p values by Holm's step-down method (Holm 1979)."""
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    adjusted = [0.0] * len(p)
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p values by Holm's step-down method (Holm 1979); None is no test and stays None."""
+    order = sorted((value, i) for i, value in enumerate(p) if value is not None)
+    adjusted: list[float | None] = [None] * len(p)
     largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+    for rank, (value, index) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * value))
         adjusted[index] = largest
     return adjusted

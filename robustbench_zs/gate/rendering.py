@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from robustbench_zs.gate.decision import Comparison, Rule
+from robustbench_zs.gate.decision import TOGETHER, Comparison, Rule
 from robustbench_zs.reporting import tables
 
 
@@ -15,10 +15,8 @@ def sentence(comparison: Comparison) -> str:
     """Network, perturbation, change, p and verdict in one line."""
     c = comparison
     images = f", {c.worse} images got worse and {c.better} better" if c.worse is not None else ""
-    return (
-        f"{title(c)}: {c.before:.2f}% → {c.now:.2f}% ({c.change:+.2f} points{images}; p = {c.p:.2g}, "
-        f"adjusted {c.adjusted_p:.2g}): {c.verdict}"
-    )
+    chance = f"; p = {c.p:.2g}, adjusted {c.adjusted_p:.2g}" if c.p is not None else ""
+    return f"{title(c)}: {c.before:.2f}% → {c.now:.2f}% ({c.change:+.2f} points{images}{chance}): {c.verdict}"
 
 
 def title(comparison: Comparison) -> str:
@@ -38,17 +36,38 @@ def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str
         )
     if any(c.level == "seeds" for c in comparisons):
         said.append("Recipes that were trained again are compared over their seeds; with few seeds only large drops show.")
-    found = [c.detectable for c in comparisons]
-    known = [d for d in found if d is not None]
+    if missing := no_verdict(comparisons):
+        said.append(missing)
+    tested = sum(c.p is not None for c in comparisons)
+    stated = [c.detectable for c in comparisons if c.p is not None and c.perturbation != TOGETHER]
+    known = [d for d in stated if d is not None]
     if known:
-        largest = f"{max(known):.1f}" if len(known) == len(found) else "more than any"
-        said.append(
-            f"With 80% power this check sees a drop of {min(known):.1f} to {largest} points, depending on the comparison "
-            f"({len(comparisons)} of them, α = {rule.alpha:g} for all together, at least {rule.min_drop:g} points)."
+        where = (
+            "depending on the comparison" if len(known) == len(stated) else f"in {len(known)} of {len(stated)} comparisons"
         )
-    else:
-        said.append("With 80% power this check sees no drop: it needs more images, more seeds or fewer comparisons.")
+        said.append(
+            f"With 80% power this check sees a drop of {min(known):.1f} to {max(known):.1f} points, {where} "
+            f"({tested} tests, α = {rule.alpha:g} for all together, drops under {rule.min_drop:g} points do not count)."
+        )
+    elif stated:
+        said.append(
+            "With 80% power this check sees no drop: it needs more images, more seeds, fewer comparisons, or networks that "
+            "get more images right."
+        )
     return said
+
+
+def no_verdict(comparisons: Sequence[Comparison]) -> str | None:
+    """Why there are networks without a verdict, and what to do; None if there are none."""
+    every = {(c.network, c.seed) for c in comparisons}
+    single = {(c.network, c.seed) for c in comparisons if c.verdict == "no verdict"}
+    if not single:
+        return None
+    return (
+        f"No verdict on {len(single)} of {len(every)} networks: each was trained again with a single seed, and two seeds of "
+        "one recipe differ too; compare several seeds with a baseline of as many, or ask about these very weights with "
+        'about="weights" (`--about weights`).'
+    )
 
 
 def check_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
@@ -61,7 +80,7 @@ def check_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
             "Baseline %": [f"{c.before:.1f}" for c in comparisons],
             "Now %": [f"{c.now:.1f}" for c in comparisons],
             "Change": [f"{c.change:+.1f}" for c in comparisons],
-            "p (Holm)": [f"{c.adjusted_p:.2g}" for c in comparisons],
+            "p (Holm)": ["–" if c.adjusted_p is None else f"{c.adjusted_p:.2g}" for c in comparisons],
             "Finding": [c.verdict for c in comparisons],
             "Detectable": ["–" if c.detectable is None else f"{c.detectable:.1f}" for c in comparisons],
         }
@@ -72,18 +91,21 @@ def markdown_summary(study: str, comparisons: Sequence[Comparison], rule: Rule) 
     """A section for a step summary: regressions first."""
     ordered = sorted(comparisons, key=lambda c: (c.verdict != "regression", c.verdict != "worse within noise"))
     failed = sum(c.verdict == "regression" for c in comparisons)
-    head = f"## zsbench check {study}: {f'{failed} regressions' if failed else 'no regression'}"
+    found = "no regression" if any(c.p is not None for c in comparisons) else "no verdict"
+    head = f"## zsbench check {study}: {f'{failed} regressions' if failed else found}"
     return "\n\n".join([head, tables.markdown(check_table(ordered)), *what_was_compared(comparisons, rule)]) + "\n"
 
 
 def junit_xml(study: str, comparisons: Sequence[Comparison]) -> str:
-    """One test case a comparison; a regression is a failure that names perturbation, drop and p."""
+    """One test case per comparison: a regression is a failure that names perturbation, drop and p; no verdict is skipped."""
     failures = [c for c in comparisons if c.verdict == "regression"]
+    skipped = [c for c in comparisons if c.verdict == "no verdict"]
     suite = ElementTree.Element(
         "testsuite",
         name=f"zsbench {study}",
         tests=str(len(comparisons)),
         failures=str(len(failures)),
+        skipped=str(len(skipped)),
         errors="0",
     )
     for c in comparisons:
@@ -91,6 +113,8 @@ def junit_xml(study: str, comparisons: Sequence[Comparison]) -> str:
         if c.verdict == "regression":
             message = f"{c.perturbation}: drop of {-c.change:.2f} points, adjusted p = {c.adjusted_p:.2g}"
             ElementTree.SubElement(case, "failure", message=message, type="regression").text = sentence(c)
+        elif c.verdict == "no verdict":
+            ElementTree.SubElement(case, "skipped", message=f"a single seed that was trained again: {sentence(c)}")
         else:
             ElementTree.SubElement(case, "system-out").text = sentence(c)
     ElementTree.indent(suite)
@@ -98,9 +122,11 @@ def junit_xml(study: str, comparisons: Sequence[Comparison]) -> str:
 
 
 def github_annotations(comparisons: Sequence[Comparison]) -> list[str]:
-    """Workflow commands: an error for a regression, a notice for an improvement."""
+    """Workflow commands: an error for a regression, a notice for an improvement, one warning where there is no verdict."""
     kinds = {"regression": "error", "improved": "notice"}
-    return [
+    missing = no_verdict(comparisons)
+    warning = [f"::warning title={_escaped('zsbench: no verdict', True)}::{_escaped(missing)}"] if missing else []
+    return warning + [
         f"::{kinds[c.verdict]} title={_escaped(f'zsbench: {c.verdict}', True)}::{_escaped(sentence(c))}"
         for c in comparisons
         if c.verdict in kinds

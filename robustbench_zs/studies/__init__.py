@@ -1,7 +1,7 @@
 """Studies: the file, its plan, its execution on this machine."""
 
 from robustbench_zs.studies.archive import pack, unpack
-from robustbench_zs.studies.check import CheckResult, check, make_baseline
+from robustbench_zs.studies.check import CheckResult, NoVerdictWarning, check, make_baseline
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measurement import Measurement
@@ -14,6 +14,7 @@ __all__ = [
     "CheckResult",
     "Collection",
     "Measurement",
+    "NoVerdictWarning",
     "Plan",
     "Study",
     "StudyResult",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, evaluate_one
+from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, check_batch_size, evaluate_one
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
 from robustbench_zs.files import canonical_json
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
-from robustbench_zs.gate.decision import Comparison, Rule, compare
+from robustbench_zs.gate.decision import About, Comparison, Rule, compare
+from robustbench_zs.gate.rendering import no_verdict
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.studies.run import OnEvent, Status, complete, settled, stored_outcomes
@@ -26,9 +28,13 @@ from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.recipe import Precision
 
 
+class NoVerdictWarning(UserWarning):
+    """A check has no verdict on some networks."""
+
+
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found; `passed` is whether no comparison is a regression."""
+    """What a check found; `passed` is whether no comparison is a regression, `no_verdict` says why some have no verdict."""
 
     study: str
     rule: Rule
@@ -38,8 +44,12 @@ class CheckResult:
     def passed(self) -> bool:
         return not any(c.verdict == "regression" for c in self.comparisons)
 
+    @property
+    def no_verdict(self) -> str | None:
+        return no_verdict(self.comparisons)
+
     def table(self) -> pd.DataFrame:
-        """One row a comparison with the fields of `Comparison` and `change` (now − baseline, points)."""
+        """One row per comparison with the fields of `Comparison` and `change` (now − baseline, points)."""
         rows = [{"schema_version": 1, **asdict(c), "change": c.change} for c in self.comparisons]
         return pd.DataFrame(rows).astype({"seed": "Int64", "worse": "Int64", "better": "Int64"})
 
@@ -50,25 +60,38 @@ def check(
     *,
     models: Sequence[Source] | None = None,
     rule: Rule | None = None,
+    about: About | None = None,
+    strict: bool = False,
     **options: Any,
 ) -> CheckResult:
-    """Compare the networks of a study with a baseline, image by image; the function behind `zsbench check`.
+    """Compare the networks of a study with a baseline; the function behind `zsbench check`.
 
     Args:
         study: a study, a TOML file, or the name of one.
         baseline: a file that `make_baseline` wrote.
         models: networks of the user's own in place of the study's, always evaluated afresh.
         rule: level and minimal drop; 0.05 and 1 point by default.
+        about: "recipe" asks whether a recipe got worse, for which a network that was trained again needs several seeds;
+            "weights" whether these networks did, however they were made. By default weights for `models`, else recipe.
+        strict: whether a network without a verdict is an error where there is no regression, instead of a warning.
         options: scale, data_dir, store, device, threads, workers, batch_size, on_start, on_event, as for `run_study`.
 
     Raises:
-        RequestError: no such study or baseline, or the baseline was made with other settings.
+        RequestError: no such study or baseline, the baseline was made with other settings, or `strict` and no verdict.
         UnfinishedError: as `run_study`.
     """
+    if about not in (None, *get_args(About)):
+        raise RequestError(f"a check is about {' or '.join(get_args(About))}, not {str(about)[:40]!r}")
     before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
     now = measure_study(study, models=models, before=before, **options)
     chosen = rule or Rule()
-    return CheckResult(now.study, chosen, tuple(compare(before.entries, now.entries, chosen)))
+    asked = about or ("weights" if models is not None else "recipe")
+    found = CheckResult(now.study, chosen, tuple(compare(before.entries, now.entries, chosen, asked)))
+    if found.no_verdict and strict and found.passed:
+        raise RequestError(found.no_verdict)
+    if found.no_verdict:
+        warnings.warn(found.no_verdict, NoVerdictWarning, stacklevel=2)
+    return found
 
 
 def make_baseline(
@@ -109,6 +132,7 @@ def measure_study(
     """
     if models is not None and not models:
         raise RequestError("there is no model to check")
+    check_batch_size(batch_size)
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")

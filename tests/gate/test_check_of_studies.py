@@ -17,6 +17,7 @@ from torch import nn
 
 from robustbench_zs import RequestError, Rule, check, make_baseline, read_baseline
 from robustbench_zs.cli.main import main
+from robustbench_zs.studies import NoVerdictWarning
 from robustbench_zs.training import read_checkpoint
 from robustbench_zs.training.checkpoint import save_checkpoint
 
@@ -90,7 +91,8 @@ def degrade(folder: Path, scale: float = 0.3) -> None:
 def test_the_same_weights_stay_green(folder: Path, run: Run) -> None:
     code, out, err = run("check", "small.toml", "--baseline", "baseline.json")
     assert code == 0
-    assert out.count("unchanged") == 6
+    assert out.count("unchanged") == 8
+    assert out.count("all together") == 2
     assert "about these weights, not about the recipe" in err
     assert "With 80% power this check sees a drop of" in err
 
@@ -99,7 +101,8 @@ def test_degraded_weights_turn_red_and_are_named(folder: Path, run: Run, monkeyp
     degrade(folder)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
-    code, out, err = run("check", "small.toml", "--baseline", "baseline.json", "--junit", "junit.xml", "--format", "json")
+    weights = ["check", "small.toml", "--baseline", "baseline.json", "--about", "weights"]
+    code, out, err = run(*weights, "--strict", "--junit", "junit.xml", "--format", "json")
     assert code == 1
     rows = {(r["network"], r["perturbation"]): r for r in json.loads(out)}
     row = rows["zerosnet20-opt:widths=4-8-16", "clean"]
@@ -108,7 +111,7 @@ def test_degraded_weights_turn_red_and_are_named(folder: Path, run: Run, monkeyp
     suite = ElementTree.parse(folder / "junit.xml").getroot()
     cases = suite.findall("testcase")
     failed = [case for case in cases if case.find("failure") is not None]
-    assert (suite.get("tests"), suite.get("failures")) == ("6", str(len(failed)))
+    assert (suite.get("tests"), suite.get("failures")) == ("8", str(len(failed)))
     failure = failed[0].find("failure")
     assert failure is not None
     assert failure.get("message") == f"clean: drop of {-row['change']:.2f} points, adjusted p = {row['adjusted_p']:.2g}"
@@ -120,7 +123,49 @@ def test_degraded_weights_turn_red_and_are_named(folder: Path, run: Run, monkeyp
 
 def test_a_larger_minimum_lets_it_pass(folder: Path, run: Run) -> None:
     degrade(folder)
-    assert run("check", "small.toml", "--baseline", "baseline.json", "--min-drop", "100")[0] == 0
+    check_weights = ["check", "small.toml", "--baseline", "baseline.json", "--about", "weights"]
+    assert run(*check_weights, "--min-drop", "100")[0] == 0
+
+
+def test_a_single_seed_that_was_trained_again_gives_no_verdict(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    degrade(folder)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    asked = ["check", "small.toml", "--baseline", "baseline.json"]
+    code, out, err = run(*asked, "--junit", "junit.xml", "--format", "json")
+    assert code == 0
+    assert err.count("No verdict on 1 of 2 networks") == 2  # said, and as an annotation
+    assert "::warning title=zsbench%3A no verdict::" in err
+    (row,) = [r for r in json.loads(out) if r["verdict"] == "no verdict" and r["perturbation"] == "clean"]
+    assert (row["level"], row["p"], row["adjusted_p"], row["detectable"]) == ("single seed", None, None, None)
+    assert row["change"] < 0
+    suite = ElementTree.parse(folder / "junit.xml").getroot()
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "3")
+    code, _, err = run(*asked, "--strict")
+    assert code == 2
+    assert err.strip().splitlines()[-1] == "Error: with --strict every network needs a verdict, see above"
+    with pytest.warns(NoVerdictWarning, match="about these very weights"):
+        found = check("small.toml", "baseline.json", device="cpu", threads=1)
+    assert found.passed
+    assert found.no_verdict
+    with pytest.raises(RequestError, match="No verdict on 1 of 2 networks"):
+        check("small.toml", "baseline.json", strict=True, device="cpu", threads=1)
+    with pytest.raises(RequestError, match="recipe or weights, not 'seeds'"):
+        check("small.toml", "baseline.json", about="seeds", device="cpu", threads=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.0], ids=["no answers", "one answer"])
+def test_a_network_that_collapsed_turns_red(folder: Path, run: Run, value: float) -> None:
+    (path,) = folder.glob("checkpoints/small/zerosnet20*.safetensors")
+    checkpoint = read_checkpoint(path)
+    network = checkpoint.network()
+    network.load_state_dict({name: torch.full_like(t, value) if t.ndim else t for name, t in checkpoint.tensors.items()})
+    save_checkpoint(path, network, checkpoint.header)
+    # All answers are 0 now: about a tenth of them is right, which --about weights must be asked for.
+    code, out, err = run("check", "small.toml", "--baseline", "baseline.json", *["--about", "weights"][: 2 * (value == 0)])
+    assert code == 1, err
+    assert "regression" in out
 
 
 def test_the_baseline_is_small_and_tells_every_setting(made: Path) -> None:
@@ -189,7 +234,7 @@ def test_a_model_of_the_users_own_is_always_evaluated_afresh(folder: Path) -> No
     make_baseline("small.toml", "own.json", models=[model])
     found = check("small.toml", "own.json", models=[model])
     assert {c.verdict for c in found.comparisons} == {"unchanged"}
-    assert len(found.comparisons) == 3
+    assert len(found.comparisons) == 4
     with pytest.raises(RequestError, match="models was true and is false now"):
         check("small.toml", "own.json", device="cpu", threads=1)
 
@@ -207,7 +252,7 @@ def test_torchvisions_resnet18_passes_through_model(folder: Path, run: Run) -> N
     assert run("baseline", "small.toml", *options, "--out", "wide.json")[0] == 0
     code, out, err = run("check", "small.toml", *options, "--baseline", "wide.json", "--format", "csv")
     assert code == 0, err
-    assert out.count("wide:Wide") == 3
+    assert out.count("wide:Wide") == 4
 
 
 TEST = """
@@ -234,6 +279,12 @@ def test_good(zsbench_check):
 
 def test_bad(zsbench_check):
     zsbench_check(model(False), "small.toml", "plugin.json")
+
+def test_recipe(zsbench_check):
+    assert zsbench_check(model(False), "small.toml", "plugin.json", about="recipe").passed
+
+def test_strict_recipe(zsbench_check):
+    zsbench_check(model(False), "small.toml", "plugin.json", about="recipe", strict=True)
 """
 
 
@@ -248,7 +299,8 @@ def test_the_pytest_plugin(folder: Path) -> None:
     assert written.returncode == 0, written.stdout
     done = pytest_run()
     assert done.returncode == 1
-    assert "1 failed, 1 passed" in done.stdout
+    assert "2 failed, 2 passed, 1 warning" in done.stdout
+    assert "NoVerdictWarning: No verdict on 1 of 1 networks" in done.stdout
     assert "Sequential got worse" in done.stdout
     assert "| regression |" in done.stdout
     (folder / "plugin.json").unlink()
@@ -257,9 +309,9 @@ def test_the_pytest_plugin(folder: Path) -> None:
 
 def test_rules_reach_the_decision(folder: Path) -> None:
     degrade(folder)
-    lenient = check("small.toml", "baseline.json", rule=Rule(min_drop=99.0), device="cpu", threads=1)
+    lenient = check("small.toml", "baseline.json", rule=Rule(min_drop=99.0), about="weights", device="cpu", threads=1)
     assert lenient.passed
-    assert not check("small.toml", "baseline.json", device="cpu", threads=1).passed
+    assert not check("small.toml", "baseline.json", about="weights", device="cpu", threads=1).passed
     table = lenient.table()
     assert list(table["network"].unique()) == ["zerosnet20-opt:widths=4-8-16", "table10-1:depth=20,widths=4-8-16"]
     assert np.allclose(table["now"] - table["before"], table["change"])
