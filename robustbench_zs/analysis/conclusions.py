@@ -1,0 +1,220 @@
+"""What a study allows to conclude: which outcome goes with which quantity of the scheme, tested all together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robustbench_zs.analysis.correlation import (
+    FEWEST_FOR_A_STATEMENT,
+    correlation_interval,
+    partial_spearman,
+    spearman,
+)
+from robustbench_zs.analysis.effect_size import effect_size
+from robustbench_zs.analysis.leads import FEWEST_TO_SEPARATE, critical_of_leads, lead_interval
+from robustbench_zs.analysis.network_outcomes import ON_CLEAN_IMAGES, ROBUSTNESS
+from robustbench_zs.analysis.permutation import DRAWS, LEVEL, JointTest, joint_test
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
+from robustbench_zs.analysis.reliability import LEAST_RELIABILITY
+from robustbench_zs.analysis.resampling import Floats
+from robustbench_zs.analysis.scheme_means import SchemeMeans, scheme_means
+
+ZERO_STABLE = "zero_stable"
+NOTHING = "nothing to predict: the schemes do not differ in this"
+ESTABLISHED = "established"
+
+RELATION_COLUMNS = [
+    *("outcome", "kind", "family", "predictor", "rho", "rho_low", "rho_high", "shared_rho", "partial_rho"),
+    *("p", "adjusted", "adjusted_of", "reliability", "networks", "schemes", "finding"),
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Conclusions:
+    """The relations of a study, one joint permutation of its schemes behind all p-values.
+
+    Args:
+        modulus: the largest modulus with every outcome; one row an outcome with `RELATION_COLUMNS`: Spearman's `rho` over
+            scheme means with its 95% interval, the same on images that nearly all networks have right (`shared_rho`) and
+            given the clean accuracy (`partial_rho`), the p-value of it alone and adjusted for the `adjusted_of` members of
+            its family, the outcome's `reliability`, and what may be said.
+        predictors: every predictor with every outcome, likewise; the families are outcomes × predictors.
+        best: one row an outcome: its `best` predictor with the columns above, and the `other` that it is compared with, the
+            largest modulus or else the next best: `other_rho`, `between` (their correlation), `lead` in |ρ| with `lead_low`
+            and `lead_high`, which hold together for all pairs of predictors; null below `FEWEST_TO_SEPARATE` schemes.
+        effects: one row an outcome: the fields of `EffectSize`, `p`, `adjusted`, `adjusted_of`, `finding`.
+        together: p-value of all families together. Nothing is stated in a report where it exceeds `LEVEL`.
+        critical: for each family of the largest modulus the least |ρ| of its largest that is significant.
+        schemes: how many there are.
+    """
+
+    modulus: pd.DataFrame
+    predictors: pd.DataFrame
+    best: pd.DataFrame
+    effects: pd.DataFrame
+    together: float
+    critical: Mapping[str, float | None]
+    schemes: int
+
+
+def conclude(outcomes: pd.DataFrame, draws: int = DRAWS) -> Conclusions:
+    """Relate every outcome of a family to the largest modulus, to the best of all predictors and to zero-stability.
+
+    Args:
+        outcomes: see `network_outcomes`.
+        draws: permutations beyond eight schemes.
+    """
+    means = scheme_means(outcomes)
+    x = np.column_stack([means.predictors, means.zero_stable])
+    families, names = _families(means)
+    test = joint_test(x, means.values, families, means.strata, draws)
+    adjusted = dict(zip(names, test.adjusted, strict=True))
+    rows = _relations(means, x, test)
+
+    def relations(what: str, chosen: list[str]) -> pd.DataFrame:
+        made = [
+            row | _verdict(row, adjusted[what, row["family"]], test.together)
+            for row in rows
+            if row["predictor"] in chosen
+        ]
+        columns = [*RELATION_COLUMNS, "row", "column"]
+        return pd.DataFrame(made, columns=columns).drop(columns=["row", "column"])
+
+    predictors = relations("best", list(PREDICTORS))
+    critical = dict(zip(names, test.critical, strict=True))
+    return Conclusions(
+        modulus=relations("modulus", [LARGEST_MODULUS]),
+        predictors=predictors,
+        best=_best(means, predictors),
+        effects=_effects(means, relations("stability", [ZERO_STABLE])),
+        together=test.together,
+        critical={family: critical.get(("modulus", family)) for family in (ON_CLEAN_IMAGES, ROBUSTNESS)},
+        schemes=len(means),
+    )
+
+
+def _families(means: SchemeMeans) -> tuple[list[Any], list[tuple[str, str]]]:
+    """Outcomes on clean images and of robustness, each with the largest modulus, with all predictors, with zero-stability."""
+    columns = [*PREDICTORS, ZERO_STABLE]
+    members = {
+        "modulus": [c == LARGEST_MODULUS for c in columns],
+        "best": [c != ZERO_STABLE for c in columns],
+        "stability": [c == ZERO_STABLE for c in columns],
+    }
+    families, names = [], []
+    for family in (ON_CLEAN_IMAGES, ROBUSTNESS):
+        for what, chosen in members.items():
+            families.append(np.outer(chosen, means.outcomes["family"] == family))
+            names.append((what, family))
+    return families, names
+
+
+def _relations(means: SchemeMeans, x: Floats, test: JointTest) -> list[dict[str, Any]]:
+    """Each predictor, zero-stability last, with each outcome; without adjusted p-values."""
+    rows = []
+    for j, (outcome, facts) in enumerate(means.outcomes.to_dict("index").items()):
+        y, shared = means.values[:, j], means.shared[:, j]
+        for i, predictor in enumerate([*PREDICTORS, ZERO_STABLE]):
+            rho = spearman(x[:, i], y)
+            schemes = int((np.isfinite(x[:, i]) & np.isfinite(y)).sum())
+            low, high = correlation_interval(rho, schemes)
+            robust = facts["family"] == ROBUSTNESS
+            rows.append(
+                {
+                    "outcome": outcome,
+                    **facts,
+                    "predictor": predictor,
+                    "rho": rho,
+                    "rho_low": low,
+                    "rho_high": high,
+                    "shared_rho": spearman(x[:, i], shared) if robust else np.nan,
+                    "partial_rho": partial_spearman(x[:, i], y, means.clean) if robust else np.nan,
+                    "p": test.p[i, j] if np.isfinite(rho) else np.nan,
+                    "schemes": schemes,
+                    "differ": bool(np.ptp(y[np.isfinite(y)], axis=0) > 0) if np.isfinite(y).any() else False,
+                    "row": i,
+                    "column": j,
+                }
+            )
+    return rows
+
+
+def _verdict(row: dict[str, Any], adjusted: Floats, together: float) -> dict[str, Any]:
+    """The p-value adjusted for the family, and what may be said of the relation."""
+    here = adjusted[row["row"], row["column"]] if np.isfinite(row["rho"]) else np.nan
+    return {
+        "adjusted": here,
+        "adjusted_of": int(np.isfinite(adjusted).sum()),
+        "finding": _finding(row, here, together),
+    }
+
+
+def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
+    if not row["differ"] or row["reliability"] < LEAST_RELIABILITY:
+        return NOTHING
+    if np.isnan(row["rho"]):
+        return "cannot be computed: too few schemes, or all alike"
+    if row["schemes"] < FEWEST_FOR_A_STATEMENT:
+        return f"not established: fewer than {FEWEST_FOR_A_STATEMENT} schemes"
+    if adjusted > LEVEL:
+        return "not established"
+    if together > LEVEL:
+        return "not established: all relations taken together could be chance"
+    if row["family"] == ROBUSTNESS:
+        for column, where in (("shared_rho", "on images that nearly all networks have right"), ("partial_rho", "given the clean accuracy")):
+            if np.isnan(row[column]):
+                return f"no direction: not known {where}"
+            if row[column] * row["rho"] <= 0:
+                return f"no direction: the sign is another {where}"
+    return f"{ESTABLISHED}: it {'rises' if row['rho'] > 0 else 'falls'}"
+
+
+def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    places = {name: i for i, name in enumerate(PREDICTORS)}
+    columns = ["outcome", "best", *RELATION_COLUMNS[4:], "other", "other_rho", "between", "lead", "lead_low", "lead_high"]
+    for outcome, group in predictors.groupby("outcome", sort=False):
+        whole = group[(group["schemes"] == len(means)) & group["rho"].notna()].set_index("predictor")
+        if whole.empty:
+            rows.append(group.iloc[0].to_dict() | {"outcome": outcome, "rho": np.nan})
+            continue
+        strengths = whole["rho"].abs().round(9)
+        best = str(strengths.idxmax())
+        row = whole.loc[best].to_dict() | {"outcome": outcome, "best": best}
+        rows.append(row)
+        others = strengths.drop(best)
+        if others.empty:
+            continue
+        other = LARGEST_MODULUS if LARGEST_MODULUS in others else str(others.idxmax())
+        row |= {"other": other, "other_rho": whole.loc[other, "rho"]}
+        row["between"] = spearman(means.predictors[:, places[best]], means.predictors[:, places[other]])
+        if len(means) >= FEWEST_TO_SEPARATE:
+            row |= _lead(means, whole["rho"], best, other, places)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _lead(means: SchemeMeans, rhos: pd.Series, best: str, other: str, places: dict[str, int]) -> dict[str, float]:
+    names = list(rhos.index)
+    signs = np.sign(rhos.to_numpy(float))
+    x = means.predictors[:, [places[name] for name in names]]
+    between = np.array([[spearman(a, b) for b in x.T] for a in x.T]) * np.outer(signs, signs)
+    strengths = np.abs(rhos.to_numpy(float))
+    i, j = names.index(best), names.index(other)
+    critical = critical_of_leads(strengths, between)
+    low, high = lead_interval(strengths[i], strengths[j], between[i, j], len(means), critical)
+    return {"lead": strengths[i] - strengths[j], "lead_low": low, "lead_high": high}
+
+
+def _effects(means: SchemeMeans, stability: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for j, row in enumerate(stability.to_dict("records")):
+        known = np.isfinite(means.values[:, j])
+        sides = [means.values[known & (means.zero_stable == side), j] for side in (0, 1)]
+        columns = ("outcome", "kind", "family", "p", "adjusted", "adjusted_of", "finding")
+        rows.append(effect_size(*sides).__dict__ | {name: row[name] for name in columns})
+    return pd.DataFrame(rows)
