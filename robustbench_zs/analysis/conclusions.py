@@ -116,27 +116,28 @@ def _families(means: SchemeMeans) -> tuple[list[Any], list[tuple[str, str]]]:
 
 def _relations(means: SchemeMeans, x: Floats, test: JointTest) -> list[dict[str, Any]]:
     """Each predictor, zero-stability last, with each outcome; without adjusted p-values."""
+    rho, shared = spearman(x, means.values), spearman(x, means.shared)
+    partial = partial_spearman(x, means.values, means.clean[:, None])
+    known = np.isfinite(x).T.astype(int) @ np.isfinite(means.values).astype(int)
+    spread = np.nanmax(means.values, 0, initial=-np.inf) - np.nanmin(means.values, 0, initial=np.inf)
     rows = []
     for j, (outcome, facts) in enumerate(means.outcomes.to_dict("index").items()):
-        y, shared = means.values[:, j], means.shared[:, j]
+        robust = facts["family"] == ROBUSTNESS
         for i, predictor in enumerate([*PREDICTORS, ZERO_STABLE]):
-            rho = spearman(x[:, i], y)
-            schemes = int((np.isfinite(x[:, i]) & np.isfinite(y)).sum())
-            low, high = correlation_interval(rho, schemes)
-            robust = facts["family"] == ROBUSTNESS
+            low, high = correlation_interval(rho[i, j], known[i, j])
             rows.append(
                 {
                     "outcome": outcome,
                     **facts,
                     "predictor": predictor,
-                    "rho": rho,
+                    "rho": rho[i, j],
                     "rho_low": low,
                     "rho_high": high,
-                    "shared_rho": spearman(x[:, i], shared) if robust else np.nan,
-                    "partial_rho": partial_spearman(x[:, i], y, means.clean) if robust else np.nan,
-                    "p": test.p[i, j] if np.isfinite(rho) else np.nan,
-                    "schemes": schemes,
-                    "differ": bool(np.ptp(y[np.isfinite(y)], axis=0) > 0) if np.isfinite(y).any() else False,
+                    "shared_rho": shared[i, j] if robust else np.nan,
+                    "partial_rho": partial[i, j] if robust else np.nan,
+                    "p": test.p[i, j] if np.isfinite(rho[i, j]) else np.nan,
+                    "schemes": int(known[i, j]),
+                    "differ": spread[j] > 0,
                     "row": i,
                     "column": j,
                 }
@@ -171,13 +172,13 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
                 return f"no direction: not known {where}"
             if row[column] * row["rho"] <= 0:
                 return f"no direction: the sign is another {where}"
-    return f"{ESTABLISHED}: it {'rises' if row['rho'] > 0 else 'falls'}"
+    return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
 
 
 def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     places = {name: i for i, name in enumerate(PREDICTORS)}
-    columns = ["outcome", "best", *RELATION_COLUMNS[4:], "other", "other_rho", "between", "lead", "lead_low", "lead_high"]
+    columns = [*RELATION_COLUMNS[:3], "best", *RELATION_COLUMNS[4:], "other", "other_rho", "between", "lead", "lead_low", "lead_high"]
     for outcome, group in predictors.groupby("outcome", sort=False):
         whole = group[(group["schemes"] == len(means)) & group["rho"].notna()].set_index("predictor")
         if whole.empty:
@@ -192,21 +193,20 @@ def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
             continue
         other = LARGEST_MODULUS if LARGEST_MODULUS in others else str(others.idxmax())
         row |= {"other": other, "other_rho": whole.loc[other, "rho"]}
-        row["between"] = spearman(means.predictors[:, places[best]], means.predictors[:, places[other]])
+        names = list(whole.index)
+        between = spearman(*[means.predictors[:, [places[name] for name in names]]] * 2)
+        i, j = names.index(best), names.index(other)
+        row["between"] = between[i, j]
         if len(means) >= FEWEST_TO_SEPARATE:
-            row |= _lead(means, whole["rho"], best, other, places)
+            row |= _lead(whole["rho"].to_numpy(float), between, i, j, len(means))
     return pd.DataFrame(rows, columns=columns)
 
 
-def _lead(means: SchemeMeans, rhos: pd.Series, best: str, other: str, places: dict[str, int]) -> dict[str, float]:
-    names = list(rhos.index)
-    signs = np.sign(rhos.to_numpy(float))
-    x = means.predictors[:, [places[name] for name in names]]
-    between = np.array([[spearman(a, b) for b in x.T] for a in x.T]) * np.outer(signs, signs)
-    strengths = np.abs(rhos.to_numpy(float))
-    i, j = names.index(best), names.index(other)
+def _lead(rhos: Floats, between: Floats, i: int, j: int, schemes: int) -> dict[str, float]:
+    """The lead of predictor i over j in |ρ|; with the signs turned so that all go with the outcome the same way."""
+    strengths, between = np.abs(rhos), between * np.outer(np.sign(rhos), np.sign(rhos))
     critical = critical_of_leads(strengths, between)
-    low, high = lead_interval(strengths[i], strengths[j], between[i, j], len(means), critical)
+    low, high = lead_interval(strengths[i], strengths[j], between[i, j], schemes, critical)
     return {"lead": strengths[i] - strengths[j], "lead_low": low, "lead_high": high}
 
 

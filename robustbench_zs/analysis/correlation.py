@@ -6,32 +6,43 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
-from robustbench_zs.analysis.permutation import LEVEL, joint_test
+from robustbench_zs.analysis.permutation import LEVEL, joint_test, standard_ranks
 from robustbench_zs.analysis.resampling import FEWEST_SCHEMES, Floats
 
 FEWEST_FOR_A_STATEMENT = 6
 """With fewer schemes than this no relation is stated, whatever its p-value."""
 
 
-def spearman(x: Floats, y: Floats) -> float:
-    """Spearman's ρ over the pairs without a NaN, ties by average ranks; NaN below three pairs or where one is constant."""
-    known = np.isfinite(x) & np.isfinite(y)
-    a, b = rankdata(x[known]), rankdata(y[known])
-    if len(a) < 3 or not (np.ptp(a) and np.ptp(b)):
-        return np.nan
-    return float(np.corrcoef(a, b)[0, 1].clip(-1, 1))
+def spearman(x: Floats, y: Floats) -> Floats:
+    """Spearman's ρ of every column of x with every column of y, over the rows that both have, ties by average ranks.
+
+    NaN below three rows or where a column is constant.
+    """
+    rho = standard_ranks(x).T @ standard_ranks(y)
+    rho[np.outer(_constant(x), np.ones(y.shape[1], bool)) | _constant(y)] = np.nan
+    gaps = np.isnan(x).any(0)[:, None] | np.isnan(y).any(0)
+    for i, j in np.argwhere(gaps):
+        known = np.isfinite(x[:, i]) & np.isfinite(y[:, j])
+        rho[i, j] = spearman(x[known, i][:, None], y[known, j][:, None])[0, 0]
+    return rho.clip(-1, 1) if len(x) >= 3 else np.full_like(rho, np.nan)
 
 
-def partial_spearman(x: Floats, y: Floats, z: Floats) -> float:
-    """ρ of x and y given z, (ρ_xy − ρ_xz ρ_yz) / √((1 − ρ_xz²)(1 − ρ_yz²)); NaN where z determines x or y."""
-    known = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
-    x, y, z = x[known], y[known], z[known]
-    xy, xz, yz = spearman(x, y), *np.nan_to_num([spearman(x, z), spearman(y, z)])  # what is constant explains nothing
+def partial_spearman(x: Floats, y: Floats, z: Floats) -> Floats:
+    """ρ of x and y, column by column, given z: (ρ_xy − ρ_xz ρ_yz) / √((1 − ρ_xz²)(1 − ρ_yz²)).
+
+    NaN where z, a single column, determines x or y. What is constant in z explains nothing.
+    """
+    xy, xz, yz = spearman(x, y), np.nan_to_num(spearman(x, z)), np.nan_to_num(spearman(y, z)).T
     rest = (1 - xz**2) * (1 - yz**2)
-    return float(np.clip((xy - xz * yz) / np.sqrt(rest), -1, 1)) if rest > 1e-12 else np.nan
+    return np.where(rest > 1e-12, (xy - xz * yz) / np.sqrt(rest.clip(1e-12)), np.nan).clip(-1, 1)
+
+
+def _constant(values: Floats) -> npt.NDArray[np.bool_]:
+    return ~(np.nanmax(values, 0, initial=-np.inf) > np.nanmin(values, 0, initial=np.inf))
 
 
 def correlation_interval(rho: float, n: int, critical: float = float(norm.ppf(0.975))) -> tuple[float, float]:
@@ -78,7 +89,7 @@ def rank_correlation(predictor: Sequence[float], outcome: Sequence[float], schem
     numbers = {scheme: i for i, scheme in enumerate(dict.fromkeys(schemes))}
     means = frame.groupby([numbers[s] for s in schemes]).agg(lambda values: values.mean(skipna=False))
     x, y = means.sort_values(["x", "y"]).round(9).to_numpy().T  # what is equal up to rounding is a tie
-    rho = spearman(x, y) if np.isfinite([x, y]).all() else np.nan
+    rho = float(spearman(x[:, None], y[:, None])[0, 0]) if np.isfinite([x, y]).all() else np.nan
     if not np.isfinite(rho):
         return RankCorrelation(None, None, None, None, len(x))
     low, high = correlation_interval(rho, len(x))

@@ -61,7 +61,7 @@ def joint_test(
     n, shape = len(x), (x.shape[1], y.shape[1])
     strata = np.zeros(n, np.intp) if strata is None else strata
     dtype, slack = (np.float32, 1e-5) if n >= SINGLE_PRECISION_FROM else (np.float64, 1e-9)
-    a, b = (np.ascontiguousarray(_standard_ranks(v), dtype) for v in (x, y))
+    a, b = (np.ascontiguousarray(standard_ranks(v), dtype) for v in (x, y))
     observed = np.abs(a.T @ b).ravel()
     # The members of each family from the largest statistic to the smallest.
     orders = [members[np.argsort(-observed[members], kind="stable")] for members in map(np.flatnonzero, families)]
@@ -100,7 +100,7 @@ def joint_test(
     )
 
 
-def _standard_ranks(values: Floats) -> Floats:
+def standard_ranks(values: Floats) -> Floats:
     """Ranks of each column with mean 0 and length 1; missing values are 0, and so are all of a constant column."""
     if not len(values):
         return values

@@ -74,9 +74,9 @@ def scheme_means(outcomes: pd.DataFrame) -> SchemeMeans:
 
 def _reliabilities(frame: pd.DataFrame) -> pd.Series:
     """By outcome; a seed's value of a scheme is the mean over depths."""
-    seeds = frame.groupby(["outcome", "scheme", "seed"], dropna=False)["value"].mean().reset_index()
-    found = {outcome: reliability(group["value"], group["scheme"]) for outcome, group in seeds.groupby("outcome")}
-    return pd.Series(found, dtype=float)
+    seeds = frame.assign(seed=frame["seed"].astype(str)).groupby(["scheme", "seed", "outcome"])["value"].mean()
+    wide = seeds.unstack("outcome").reset_index()
+    return reliability(wide.drop(columns=["scheme", "seed"]), wide["scheme"])
 
 
 def _predictors(known: dict[str, NetworkPredictors], schemes: list[str]) -> Floats:
