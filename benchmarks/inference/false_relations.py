@@ -36,9 +36,7 @@ def false_relations(world: str, schemes: int, reports: int, draws: int, seed: in
     """
     generator, names = np.random.default_rng(seed), networks(schemes)
     families = ("robustness",) if world == "all lose the same share" else ("clean images", "robustness")
-    found = pd.DataFrame(
-        stated(conclude(WORLDS[world](names, generator), draws), families) for _ in range(reports)
-    )
+    found = pd.DataFrame(stated(conclude(WORLDS[world](names, generator), draws), families) for _ in range(reports))
     return found.assign(any=found.any(axis=1)).mean()
 
 
@@ -47,7 +45,9 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=2000)
     parser.add_argument("--draws", type=int, default=9_999)
     options = parser.parse_args()
-    print("| world | schemes | reports | largest modulus | best predictor | zero-stability | any |\n|---|--:|--:|--:|--:|--:|--:|")
+    print(
+        "| world | schemes | reports | largest modulus | best predictor | zero-stability | any |\n|---|--:|--:|--:|--:|--:|--:|"
+    )
     for world in WORLDS:
         for schemes in (4, 6, 8, 10, 24, 100):
             reports = options.reports if schemes <= 24 else options.reports // 4

@@ -34,7 +34,9 @@ def moduli_of(names: list[str]) -> Floats:
     return np.array([scheme.largest_modulus for scheme in schemes if scheme is not None])
 
 
-def outcomes_of(names: list[str], values: Floats, noise: float, generator: np.random.Generator, seeds: int = 2) -> pd.DataFrame:
+def outcomes_of(
+    names: list[str], values: Floats, noise: float, generator: np.random.Generator, seeds: int = 2
+) -> pd.DataFrame:
     """Outcomes as `network_outcomes` gives them, from one value a scheme and outcome.
 
     Args:
@@ -77,7 +79,9 @@ def unrelated(names: list[str], generator: np.random.Generator, outcomes: int = 
     return outcomes_of(names, between * (0.7 * quality + 0.7 * own), 0.5, generator)
 
 
-def same_share_lost(names: list[str], generator: np.random.Generator, images: int = 500, perturbations: int = 10) -> pd.DataFrame:
+def same_share_lost(
+    names: list[str], generator: np.random.Generator, images: int = 500, perturbations: int = 10
+) -> pd.DataFrame:
     """Clean accuracy falls with the largest modulus, and of what a network has right all lose alike, but for chance.
 
     Image by image: every network loses each image that it has right with the same probability, up to a deviation of its

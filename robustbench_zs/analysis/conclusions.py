@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from robustbench_zs.analysis.correlation import (
     partial_spearman,
     spearman,
 )
-from robustbench_zs.analysis.effect_size import effect_size
+from robustbench_zs.analysis.effect_size import EffectSize, effect_size
 from robustbench_zs.analysis.leads import FEWEST_TO_SEPARATE, critical_of_leads, lead_interval
 from robustbench_zs.analysis.network_outcomes import ON_CLEAN_IMAGES, ROBUSTNESS
 from robustbench_zs.analysis.permutation import DRAWS, LEVEL, JointTest, joint_test
@@ -31,6 +31,11 @@ ESTABLISHED = "established"
 RELATION_COLUMNS = [
     *("outcome", "kind", "family", "predictor", "rho", "rho_low", "rho_high", "shared_rho", "partial_rho"),
     *("p", "adjusted", "adjusted_of", "reliability", "networks", "schemes", "finding"),
+]
+EFFECT_COLUMNS = [
+    *("outcome", "kind", "family", "p", "adjusted", "adjusted_of"),
+    *EffectSize.__dataclass_fields__,
+    "finding",
 ]
 
 
@@ -78,9 +83,7 @@ def conclude(outcomes: pd.DataFrame, draws: int = DRAWS) -> Conclusions:
 
     def relations(what: str, chosen: list[str]) -> pd.DataFrame:
         made = [
-            row | _verdict(row, adjusted[what, row["family"]], test.together)
-            for row in rows
-            if row["predictor"] in chosen
+            row | _verdict(row, adjusted[what, row["family"]], test.together) for row in rows if row["predictor"] in chosen
         ]
         columns = [*RELATION_COLUMNS, "row", "column"]
         return pd.DataFrame(made, columns=columns).drop(columns=["row", "column"])
@@ -167,7 +170,10 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
     if together > LEVEL:
         return "not established: all relations taken together could be chance"
     if row["family"] == ROBUSTNESS:
-        for column, where in (("shared_rho", "on images that nearly all networks have right"), ("partial_rho", "given the clean accuracy")):
+        for column, where in (
+            ("shared_rho", "on images that nearly all networks have right"),
+            ("partial_rho", "given the clean accuracy"),
+        ):
             if np.isnan(row[column]):
                 return f"no direction: not known {where}"
             if row[column] * row["rho"] <= 0:
@@ -178,7 +184,17 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
 def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     places = {name: i for i, name in enumerate(PREDICTORS)}
-    columns = [*RELATION_COLUMNS[:3], "best", *RELATION_COLUMNS[4:], "other", "other_rho", "between", "lead", "lead_low", "lead_high"]
+    columns = [
+        *RELATION_COLUMNS[:3],
+        "best",
+        *RELATION_COLUMNS[4:],
+        "other",
+        "other_rho",
+        "between",
+        "lead",
+        "lead_low",
+        "lead_high",
+    ]
     for outcome, group in predictors.groupby("outcome", sort=False):
         whole = group[(group["schemes"] == len(means)) & group["rho"].notna()].set_index("predictor")
         if whole.empty:
@@ -215,6 +231,7 @@ def _effects(means: SchemeMeans, stability: pd.DataFrame) -> pd.DataFrame:
     for j, row in enumerate(stability.to_dict("records")):
         known = np.isfinite(means.values[:, j])
         sides = [means.values[known & (means.zero_stable == side), j] for side in (0, 1)]
-        columns = ("outcome", "kind", "family", "p", "adjusted", "adjusted_of", "finding")
-        rows.append(effect_size(*sides).__dict__ | {name: row[name] for name in columns})
-    return pd.DataFrame(rows)
+        facts = {name: row[name] for name in ("outcome", "kind", "family", "p", "adjusted", "adjusted_of")}
+        finding = ESTABLISHED if row["finding"].startswith(ESTABLISHED) else row["finding"]
+        rows.append(facts | asdict(effect_size(*sides)) | {"finding": finding})
+    return pd.DataFrame(rows, columns=EFFECT_COLUMNS).astype(dict.fromkeys(EFFECT_COLUMNS[6:10], float))

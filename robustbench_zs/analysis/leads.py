@@ -62,7 +62,9 @@ def critical_of_leads(correlations: Floats, between: Floats) -> float:
     pairs = np.array(list(combinations(range(k), 2)))
     if k < 3:
         pairs = np.array([(0, 1)])
-    dependent = np.array([[dependence(a, b, between[i, j]) for j, b in enumerate(correlations)] for i, a in enumerate(correlations)])
+    dependent = np.array(
+        [[dependence(a, b, between[i, j]) for j, b in enumerate(correlations)] for i, a in enumerate(correlations)]
+    )
     np.fill_diagonal(dependent, 1)
     spread = (1 - correlations**2) * np.sqrt(1 + correlations**2 / 2)
     values, vectors = np.linalg.eigh(dependent * np.outer(spread, spread))

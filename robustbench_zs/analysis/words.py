@@ -64,12 +64,16 @@ def _robustness(conclusions: Conclusions) -> list[str]:
     """The headline in full, then what else is established, then what is not, by number."""
     rows = conclusions.modulus[conclusions.modulus["family"] == ROBUSTNESS]
     full = rows["finding"].str.startswith(ESTABLISHED) | (rows["kind"] == SMALLEST_EPS)
-    sentences = [f"Largest root modulus and {_code(row['outcome'])}: {relation_text(row)}." for _, row in rows[full].iterrows()]
+    sentences = [
+        f"Largest root modulus and {_code(row['outcome'])}: {relation_text(row)}." for _, row in rows[full].iterrows()
+    ]
     rest = rows[~full]
     if len(rest):
         nothing = int((rest["finding"] == NOTHING).sum())
         open_ones = rest[(rest["finding"] != NOTHING) & rest["rho"].notna()]
-        words = f"Of {len(rest)} {'other ' if full.any() else ''}outcomes of robustness none has an established relation to it"
+        words = (
+            f"Of {len(rest)} {'other ' if full.any() else ''}outcomes of robustness none has an established relation to it"
+        )
         if nothing:
             words += f"; in {nothing} there is nothing to predict, since the schemes do not differ"
         if len(open_ones):
@@ -87,7 +91,9 @@ def _effects(conclusions: Conclusions) -> list[str]:
     found = effects[effects["finding"].str.startswith(ESTABLISHED)]
     if found.empty:
         return [f"Zero-stable and other schemes: a difference is established in none of {len(effects)} outcomes."]
-    return [f"Non-zero-stable against zero-stable schemes, {_code(r['outcome'])}: {effect_text(r)}." for _, r in found.iterrows()]
+    return [
+        f"Non-zero-stable against zero-stable schemes, {_code(r['outcome'])}: {effect_text(r)}." for _, r in found.iterrows()
+    ]
 
 
 def effect_text(row: pd.Series) -> str:
