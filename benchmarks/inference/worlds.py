@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis import ImageOutcomes, NetworkImages, network_outcomes
 from robustbench_zs.networks.spec import network_from_name
+from robustbench_zs.schemes import MultistepScheme
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,9 +32,11 @@ def networks(schemes: int, seed: int = 0) -> list[str]:
     return names
 
 
-def moduli_of(names: list[str]) -> Floats:
-    schemes = [network_from_name(name).fixed_scheme for name in names]
-    return np.array([scheme.largest_modulus for scheme in schemes if scheme is not None])
+@cache
+def scheme_of(name: str) -> MultistepScheme:
+    scheme = network_from_name(name).fixed_scheme
+    assert scheme is not None
+    return scheme
 
 
 def outcomes_of(
@@ -43,29 +48,26 @@ def outcomes_of(
         values: schemes × outcomes; the first two are clean accuracy and generalization gap.
         noise: standard deviation between seeds.
     """
-    rows = []
-    for name, of_scheme in zip(names, values, strict=True):
-        scheme = network_from_name(name).fixed_scheme
-        assert scheme is not None
-        for seed in range(seeds):
-            of_seed = of_scheme + noise * generator.standard_normal(len(of_scheme))
-            for j, value in enumerate(of_seed):
-                kind = ("clean accuracy", "generalization gap")[j] if j < 2 else "share lost"
-                rows.append(
-                    {
-                        "network": name,
-                        "seed": seed,
-                        "moduli": list(scheme.moduli),
-                        "zero_stable": scheme.zero_stable,
-                        "outcome": kind if j < 2 else f"{kind}, noise({j})",
-                        "kind": kind,
-                        "family": "clean images" if j < 2 else "robustness",
-                        "value": value,
-                        "shared": value + 0.3 * noise * generator.standard_normal(),
-                        "clean_accuracy": of_seed[0],
-                    }
-                )
-    return pd.DataFrame(rows)
+    schemes, outcomes = values.shape
+    drawn = values[:, None, :] + noise * generator.standard_normal((schemes, seeds, outcomes))
+    shared = drawn + 0.3 * noise * generator.standard_normal(drawn.shape)
+    of_network = [scheme_of(name) for name in names]
+    kinds = ["clean accuracy", "generalization gap"] + ["share lost"] * (outcomes - 2)
+    labels = kinds[:2] + [f"share lost, noise({j})" for j in range(2, outcomes)]
+    return pd.DataFrame(
+        {
+            "network": np.repeat(names, seeds * outcomes),
+            "seed": np.tile(np.repeat(np.arange(seeds), outcomes), schemes),
+            "moduli": [list(s.moduli) for s in of_network for _ in range(seeds * outcomes)],
+            "zero_stable": [s.zero_stable for s in of_network for _ in range(seeds * outcomes)],
+            "outcome": labels * (schemes * seeds),
+            "kind": kinds * (schemes * seeds),
+            "family": (["clean images"] * 2 + ["robustness"] * (outcomes - 2)) * (schemes * seeds),
+            "value": drawn.ravel(),
+            "shared": shared.ravel(),
+            "clean_accuracy": np.repeat(drawn[:, :, 0].ravel(), outcomes),
+        }
+    )
 
 
 def unrelated(names: list[str], generator: np.random.Generator, outcomes: int = 12, between: float = 1.0) -> pd.DataFrame:
@@ -87,13 +89,12 @@ def same_share_lost(
     Image by image: every network loses each image that it has right with the same probability, up to a deviation of its
     scheme that has nothing to do with its coefficients.
     """
-    ability = -np.log(moduli_of(names)) + 0.2 * generator.standard_normal(len(names))
+    ability = -np.log([scheme_of(name).largest_modulus for name in names]) + 0.2 * generator.standard_normal(len(names))
     difficulty = 1.5 * generator.standard_normal(images)
     lost = generator.uniform(0.1, 0.9, perturbations) + 0.05 * generator.standard_normal((len(names), perturbations))
     rows, gaps, found = [], [], {}
     for i, name in enumerate(names):
-        scheme = network_from_name(name).fixed_scheme
-        assert scheme is not None
+        scheme = scheme_of(name)
         for seed in range(2):
             clean = ability[i] + 0.1 * generator.standard_normal() + generator.standard_normal(images) > difficulty
             digest, accuracy = f"{i}-{seed}", 100 * float(clean.mean())

@@ -27,10 +27,19 @@ from robustbench_zs.analysis.scheme_means import SchemeMeans, scheme_means
 ZERO_STABLE = "zero_stable"
 NOTHING = "nothing to predict: the schemes do not differ in this"
 ESTABLISHED = "established"
+CHECKS = {
+    "shared_rho": "on images that nearly all networks have right",
+    "partial_rho": "given the clean accuracy",
+}
+"""Columns that must agree in sign with ρ before a direction of robustness is stated."""
 
 RELATION_COLUMNS = [
     *("outcome", "kind", "family", "predictor", "rho", "rho_low", "rho_high", "shared_rho", "partial_rho"),
     *("p", "adjusted", "adjusted_of", "reliability", "networks", "schemes", "finding"),
+]
+BEST_COLUMNS = [
+    *(*RELATION_COLUMNS[:3], "best", *RELATION_COLUMNS[4:]),
+    *("other", "other_rho", "between", "lead", "lead_low", "lead_high"),
 ]
 EFFECT_COLUMNS = [
     *("outcome", "kind", "family", "p", "adjusted", "adjusted_of"),
@@ -102,7 +111,7 @@ def conclude(outcomes: pd.DataFrame, draws: int = DRAWS) -> Conclusions:
 
 
 def _families(means: SchemeMeans) -> tuple[list[Any], list[tuple[str, str]]]:
-    """Outcomes on clean images and of robustness, each with the largest modulus, with all predictors, with zero-stability."""
+    """Outcomes on clean images, then of robustness, with the largest modulus, with all predictors, with zero-stability."""
     columns = [*PREDICTORS, ZERO_STABLE]
     members = {
         "modulus": [c == LARGEST_MODULUS for c in columns],
@@ -170,10 +179,7 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
     if together > LEVEL:
         return "not established: all relations taken together could be chance"
     if row["family"] == ROBUSTNESS:
-        for column, where in (
-            ("shared_rho", "on images that nearly all networks have right"),
-            ("partial_rho", "given the clean accuracy"),
-        ):
+        for column, where in CHECKS.items():
             if np.isnan(row[column]):
                 return f"no direction: not known {where}"
             if row[column] * row["rho"] <= 0:
@@ -182,48 +188,35 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
 
 
 def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
+    """The predictor with the largest |ρ| of each outcome, among those that all schemes have."""
+    between = pd.DataFrame(spearman(means.predictors, means.predictors), [*PREDICTORS], [*PREDICTORS])
     rows: list[dict[str, Any]] = []
-    places = {name: i for i, name in enumerate(PREDICTORS)}
-    columns = [
-        *RELATION_COLUMNS[:3],
-        "best",
-        *RELATION_COLUMNS[4:],
-        "other",
-        "other_rho",
-        "between",
-        "lead",
-        "lead_low",
-        "lead_high",
-    ]
-    for outcome, group in predictors.groupby("outcome", sort=False):
-        whole = group[(group["schemes"] == len(means)) & group["rho"].notna()].set_index("predictor")
-        if whole.empty:
-            rows.append(group.iloc[0].to_dict() | {"outcome": outcome, "rho": np.nan})
+    for _, group in predictors.groupby("outcome", sort=False):
+        facts = {str(row.pop("predictor")): row for row in group.to_dict("records")}
+        rhos = {name: row["rho"] for name, row in facts.items() if row["schemes"] == len(means) and abs(row["rho"]) <= 1}
+        ranking = sorted(rhos, key=lambda name: -round(abs(rhos[name]), 9))
+        if not ranking:
+            rows.append(facts[LARGEST_MODULUS] | {"rho": np.nan})
             continue
-        strengths = whole["rho"].abs().round(9)
-        best = str(strengths.idxmax())
-        row = whole.loc[best].to_dict() | {"outcome": outcome, "best": best}
+        row = facts[ranking[0]] | {"best": ranking[0]}
         rows.append(row)
-        others = strengths.drop(best)
-        if others.empty:
+        if len(ranking) == 1:
             continue
-        other = LARGEST_MODULUS if LARGEST_MODULUS in others else str(others.idxmax())
-        row |= {"other": other, "other_rho": whole.loc[other, "rho"]}
-        names = list(whole.index)
-        between = spearman(*[means.predictors[:, [places[name] for name in names]]] * 2)
-        i, j = names.index(best), names.index(other)
-        row["between"] = between[i, j]
+        other = LARGEST_MODULUS if LARGEST_MODULUS in ranking[1:] else ranking[1]
+        row |= {"other": other, "other_rho": rhos[other], "between": between.loc[row["best"], other]}
         if len(means) >= FEWEST_TO_SEPARATE:
-            row |= _lead(whole["rho"].to_numpy(float), between, i, j, len(means))
-    return pd.DataFrame(rows, columns=columns)
+            order = [row["best"], other, *(name for name in ranking if name not in (row["best"], other))]
+            among = between.loc[order, order].to_numpy()
+            row |= _lead(np.array([rhos[name] for name in order]), among, len(means))
+    return pd.DataFrame(rows, columns=BEST_COLUMNS)
 
 
-def _lead(rhos: Floats, between: Floats, i: int, j: int, schemes: int) -> dict[str, float]:
-    """The lead of predictor i over j in |ρ|; with the signs turned so that all go with the outcome the same way."""
+def _lead(rhos: Floats, between: Floats, schemes: int) -> dict[str, float]:
+    """The lead of the first predictor over the second in |ρ|; signs are turned so that all go with the outcome alike."""
     strengths, between = np.abs(rhos), between * np.outer(np.sign(rhos), np.sign(rhos))
     critical = critical_of_leads(strengths, between)
-    low, high = lead_interval(strengths[i], strengths[j], between[i, j], schemes, critical)
-    return {"lead": strengths[i] - strengths[j], "lead_low": low, "lead_high": high}
+    low, high = lead_interval(strengths[0], strengths[1], between[0, 1], schemes, critical)
+    return {"lead": strengths[0] - strengths[1], "lead_low": low, "lead_high": high}
 
 
 def _effects(means: SchemeMeans, stability: pd.DataFrame) -> pd.DataFrame:

@@ -51,8 +51,8 @@ def losses_by_verdict(outcomes: pd.DataFrame) -> pd.DataFrame:
         outcomes: see `network_outcomes`.
 
     Returns:
-        One row a perturbation: `perturbation`, and for each of `drop`, `share_lost`, `relative_drop` (null under attacks) the
-        means `…_non_zero_stable` and `…_zero_stable`.
+        One row a perturbation: `perturbation`, and the means `…_non_zero_stable` and `…_zero_stable` for each of `drop`,
+        `share_lost` and `relative_drop` (null under attacks).
     """
     kinds = {kind: kind.replace(" ", "_") for kind in (DROP, SHARE_LOST, RELATIVE_DROP)}
     frame = outcomes[outcomes["kind"].isin(kinds) & outcomes["zero_stable"].notna()]

@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu, norm
 from robustbench_zs.analysis.resampling import Floats
 
 LARGEST_EXACT = 5000
-"""Up to so many pairs the distribution of U is computed exactly, beyond it is taken as normal."""
+"""Up to so many pairs their differences are formed and the distribution of U is exact; beyond, it is taken as normal."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def effect_size(non_zero_stable: Floats, zero_stable: Floats) -> EffectSize:
 
 
 def kth_difference(a: Floats, b: Floats, k: int) -> float:
-    """The k-th smallest (from 0) of all a_i − b_j of two ascending arrays, without forming them: they may be many."""
+    """The k-th smallest (from 0) of all a_i − b_j of two ascending arrays; many are not formed but bisected."""
+    if len(a) * len(b) <= LARGEST_EXACT:
+        return float(np.partition(np.subtract.outer(a, b), k, axis=None)[k])
 
     def up_to(t: float) -> int:
         return int((len(b) - np.searchsorted(b, a - t, side="left")).sum())

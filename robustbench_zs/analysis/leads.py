@@ -51,7 +51,7 @@ def lead_interval(r_1: float, r_2: float, between: float, n: int, critical: floa
 def critical_of_leads(correlations: Floats, between: Floats) -> float:
     """The critical value with which the leads of all pairs of K predictors hold together, at 95%.
 
-    That is the quantile of the largest of all standardized differences (max-T), so that the best may be picked after looking.
+    That is the quantile of the largest of all standardized differences (max-T), so the best may be picked after looking.
     Estimates are taken as jointly normal with the correlations of `dependence`.
 
     Args:
@@ -60,8 +60,6 @@ def critical_of_leads(correlations: Floats, between: Floats) -> float:
     """
     k = len(correlations)
     pairs = np.array(list(combinations(range(k), 2)))
-    if k < 3:
-        pairs = np.array([(0, 1)])
     dependent = np.array(
         [[dependence(a, b, between[i, j]) for j, b in enumerate(correlations)] for i, a in enumerate(correlations)]
     )

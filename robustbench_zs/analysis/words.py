@@ -8,7 +8,6 @@ from scipy.stats import norm
 
 from robustbench_zs.analysis.conclusions import ESTABLISHED, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
-from robustbench_zs.analysis.leads import FEWEST_TO_SEPARATE
 from robustbench_zs.analysis.network_outcomes import ON_CLEAN_IMAGES, ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.permutation import LEVEL
 from robustbench_zs.analysis.predictors import PREDICTORS
@@ -133,7 +132,7 @@ def lead_text(row: pd.Series) -> str:
         return "there is no other to compare it with"
     other = f"the {PREDICTORS[row['other']]}, ρ = {share(row['other_rho'])},"
     if pd.isna(row["lead_low"]):
-        return f"it and {other} correlate {share(row['between'])} here and cannot be separated by fewer than {FEWEST_TO_SEPARATE} schemes"
+        return f"it and {other} correlate {share(row['between'])} here and cannot be separated"
     bounds = f"{share(row['lead'])} {share_interval(row['lead_low'], row['lead_high'])}"
     if row["lead_low"] > 0:
         return f"it leads {other} by {bounds} in |ρ|"
@@ -154,8 +153,8 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
         return [f"{n} schemes and {members} outcomes can establish next to no relation."]
     most = float(np.tanh(np.arctanh(half) + norm.ppf(0.8) * ((1 + half**2 / 2) / (n - 3)) ** 0.5))
     return [
-        f"What {n} schemes could have found: after the adjustment for {members} outcomes a true ρ of ±{share(half)} in about "
-        f"half of cases, one of ±{share(most)} in four of five."
+        f"What {n} schemes could have found, adjusted for {members} outcomes: a true ρ of ±{share(half)} in about half of "
+        f"cases, one of ±{share(most)} in four of five."
     ]
 
 
