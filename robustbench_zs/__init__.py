@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robustbench_zs.analysis import degradation_by_verdict, predictor_comparison, rank_correlation
+    from robustbench_zs.analysis import conclude, degradation_by_verdict, network_outcomes, rank_correlation
     from robustbench_zs.analysis.check_masking import masking
     from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
     from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "analysis": ("degradation_by_verdict", "predictor_comparison", "rank_correlation"),
+    "analysis": ("conclude", "degradation_by_verdict", "network_outcomes", "rank_correlation"),
     "analysis.check_masking": ("masking",),
     "datasets": ("Dataset", "LabelledImages", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
@@ -137,6 +137,7 @@ __all__ = [
     "attack",
     "catalog",
     "check",
+    "conclude",
     "corruptions",
     "degradation_by_verdict",
     "evaluate",
@@ -150,9 +151,9 @@ __all__ = [
     "mean_corruption_error",
     "measure",
     "network_from_name",
+    "network_outcomes",
     "one_step",
     "pack",
-    "predictor_comparison",
     "rank_correlation",
     "read_baseline",
     "read_checkpoint",

@@ -1,4 +1,4 @@
-"""Rank correlation of a property of the scheme with how its networks do, with an interval over schemes."""
+"""Spearman's rank correlation over schemes: its interval, its p-value, and what is left of it given a third quantity."""
 
 from __future__ import annotations
 
@@ -6,100 +6,92 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.stats import norm
 
-from robustbench_zs.analysis.resampling import (
-    FEWEST_SCHEMES,
-    RESAMPLES,
-    Floats,
-    bootstrap_rows,
-    correlation_of_rows,
-    percentile_interval,
-    ranks_of_rows,
-    scheme_groups,
-)
-from robustbench_zs.analysis.summary import with_largest_modulus
+from robustbench_zs.analysis.permutation import LEVEL, joint_test, standard_ranks
+from robustbench_zs.analysis.resampling import FEWEST_SCHEMES, Floats
+
+FEWEST_FOR_A_STATEMENT = 6
+"""With fewer schemes than this no relation is stated, whatever its p-value."""
+
+
+def spearman(x: Floats, y: Floats) -> Floats:
+    """Spearman's ρ of every column of x with every column of y, over the rows that both have, ties by average ranks.
+
+    NaN below three rows or where a column is constant.
+    """
+    rho = standard_ranks(x).T @ standard_ranks(y)
+    rho[np.outer(_constant(x), np.ones(y.shape[1], bool)) | _constant(y)] = np.nan
+    gaps = np.isnan(x).any(0)[:, None] | np.isnan(y).any(0)
+    for i, j in np.argwhere(gaps):
+        known = np.isfinite(x[:, i]) & np.isfinite(y[:, j])
+        rho[i, j] = spearman(x[known, i][:, None], y[known, j][:, None])[0, 0]
+    return rho.clip(-1, 1) if len(x) >= 3 else np.full_like(rho, np.nan)
+
+
+def partial_spearman(x: Floats, y: Floats, z: Floats) -> Floats:
+    """ρ of x and y, column by column, given z: (ρ_xy − ρ_xz ρ_yz) / √((1 − ρ_xz²)(1 − ρ_yz²)).
+
+    NaN where z, a single column, determines x or y. What is constant in z explains nothing.
+    """
+    xy, xz, yz = spearman(x, y), np.nan_to_num(spearman(x, z)), np.nan_to_num(spearman(y, z)).T
+    rest = (1 - xz**2) * (1 - yz**2)
+    return np.where(rest > 1e-12, (xy - xz * yz) / np.sqrt(rest.clip(1e-12)), np.nan).clip(-1, 1)
+
+
+def _constant(values: Floats) -> npt.NDArray[np.bool_]:
+    return ~(np.nanmax(values, 0, initial=-np.inf) > np.nanmin(values, 0, initial=np.inf))
+
+
+def correlation_interval(rho: float, n: int, critical: float = float(norm.ppf(0.975))) -> tuple[float, float]:
+    """Interval of Spearman's ρ over n schemes by Fisher's z with the variance (1 + ρ²/2) / (n − 3).
+
+    Bonett and Wright (2000). It is 95% unless another critical value of the normal distribution is given. NaN below
+    `FEWEST_SCHEMES`, and where |ρ| is 1, of which z is infinite.
+    """
+    if n < FEWEST_SCHEMES or not abs(rho) < 1:
+        return np.nan, np.nan
+    half = critical * ((1 + rho**2 / 2) / (n - 3)) ** 0.5
+    return float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's ρ over networks with a percentile bootstrap interval over schemes; None where it cannot be computed."""
+    """Spearman's ρ of scheme means with its 95% interval and permutation p-value; None where it cannot be computed."""
 
     rho: float | None
     low: float | None
     high: float | None
-    networks: int
+    p_value: float | None
     schemes: int
 
     @property
     def finding(self) -> str:
-        """What the interval allows to say."""
-        if self.rho is None:
-            return "cannot be computed: too few networks, or all alike"
-        if self.low is None or self.high is None:
-            return f"no interval: fewer than {FEWEST_SCHEMES} schemes"
-        if self.low <= 0 <= self.high:
-            return "no evidence of a relation: the interval spans zero"
-        return "positive relation" if self.low > 0 else "negative relation"
+        """What one relation by itself allows to say."""
+        if self.rho is None or self.p_value is None:
+            return "cannot be computed: too few schemes, or all alike"
+        if self.schemes < FEWEST_FOR_A_STATEMENT:
+            return f"not established: fewer than {FEWEST_FOR_A_STATEMENT} schemes"
+        if self.p_value > LEVEL:
+            return "not established"
+        return "positive relation" if self.rho > 0 else "negative relation"
 
 
-def rank_correlation(
-    predictor: Sequence[float],
-    outcome: Sequence[float],
-    schemes: Sequence[Hashable],
-    *,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> RankCorrelation:
-    """Spearman's ρ of `predictor` and `outcome`, one value a network each.
+def rank_correlation(predictor: Sequence[float], outcome: Sequence[float], schemes: Sequence[Hashable]) -> RankCorrelation:
+    """Spearman's ρ of `predictor` and `outcome`, one value a network each, over the means of the schemes.
 
-    Networks of one scheme differ only by their seed and have the same predictor, so they are no independent evidence: the
-    bootstrap draws whole schemes with replacement. Its intervals are somewhat too narrow for ten schemes or fewer.
+    Networks of one scheme differ only by their seed and are no independent evidence. The p-value is two-sided, of this
+    one relation alone: where several are looked at, `conclude` adjusts for their number.
     """
-    x, y = (np.asarray(v, float).round(9) for v in (predictor, outcome))  # what is equal up to rounding is a tie
-    groups = scheme_groups(schemes)
-    rho = _spearman(x, y)
-    if rho is None or len(groups) < FEWEST_SCHEMES:
-        return RankCorrelation(rho, None, None, len(x), len(groups))
-    chosen = bootstrap_rows(groups, resamples, seed)
-    found = np.concatenate([correlation_of_rows(ranks_of_rows(x[c]), ranks_of_rows(y[c])) for c in chosen])
-    low, high = percentile_interval(found, confidence)
-    return RankCorrelation(rho, low, high, len(x), len(groups))
-
-
-def _spearman(x: Floats, y: Floats) -> float | None:
-    if len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return None
-    rho = float(correlation_of_rows(ranks_of_rows(x[None]), ranks_of_rows(y[None]))[0])
-    return rho if np.isfinite(rho) else None
-
-
-def modulus_correlations(results: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Rank correlation of the largest root modulus with `value` (`"drop"`, `"gap"`, …) for each perturbation.
-
-    Returns:
-        One row a perturbation (a single one without that column): `perturbation`, `rho`, `ci_low`, `ci_high`, `networks`,
-        `schemes`, `finding`. Networks whose scheme is unknown are left out.
-    """
-    frame = with_largest_modulus(results)
-    if "perturbation" not in frame:
-        frame = frame.assign(perturbation="clean")
-    rows = []
-    for perturbation, networks in frame.groupby("perturbation", sort=False):
-        group = networks.dropna(subset=["largest_modulus"])
-        found = rank_correlation(
-            group["largest_modulus"].tolist(), group[value].tolist(), [tuple(m) for m in group["moduli"]]
-        )
-        rows.append(
-            {
-                "perturbation": perturbation,
-                "rho": found.rho,
-                "ci_low": found.low,
-                "ci_high": found.high,
-                "networks": found.networks,
-                "schemes": found.schemes,
-                "finding": found.finding,
-            }
-        )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame({"x": np.asarray(predictor, float), "y": np.asarray(outcome, float)})
+    numbers = {scheme: i for i, scheme in enumerate(dict.fromkeys(schemes))}
+    means = frame.groupby([numbers[s] for s in schemes]).agg(lambda values: values.mean(skipna=False))
+    x, y = means.sort_values(["x", "y"]).round(9).to_numpy().T  # what is equal up to rounding is a tie
+    rho = float(spearman(x[:, None], y[:, None])[0, 0]) if np.isfinite([x, y]).all() else np.nan
+    if not np.isfinite(rho):
+        return RankCorrelation(None, None, None, None, len(x))
+    low, high = correlation_interval(rho, len(x))
+    p_value = float(joint_test(x[:, None], y[:, None], []).p[0, 0])
+    return RankCorrelation(rho, *(None if np.isnan(v) else v for v in (low, high)), p_value, len(x))

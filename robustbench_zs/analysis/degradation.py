@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from robustbench_zs.analysis.comparability import check_comparable
+from robustbench_zs.analysis.network_outcomes import DROP, RELATIVE_DROP, SHARE_LOST
 from robustbench_zs.analysis.summary import by_scheme
 
 
@@ -39,3 +40,31 @@ def degradation_by_verdict(results: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def losses_by_verdict(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """What perturbations cost zero-stable and non-zero-stable networks: drops, shares lost and relative drops.
+
+    Means as in `degradation_by_verdict`.
+
+    Args:
+        outcomes: see `network_outcomes`.
+
+    Returns:
+        One row a perturbation: `perturbation`, and the means `…_non_zero_stable` and `…_zero_stable` for each of `drop`,
+        `share_lost` and `relative_drop` (null under attacks).
+    """
+    kinds = {kind: kind.replace(" ", "_") for kind in (DROP, SHARE_LOST, RELATIVE_DROP)}
+    frame = outcomes[outcomes["kind"].isin(kinds) & outcomes["zero_stable"].notna()]
+    frame = frame.assign(
+        perturbation=[outcome.partition(", ")[2] for outcome in frame["outcome"]],
+        column=[
+            f"{kinds[kind]}_{'zero_stable' if stable else 'non_zero_stable'}"
+            for kind, stable in zip(frame["kind"], frame["zero_stable"], strict=True)
+        ],
+    )
+    networks = frame.groupby(["perturbation", "column", "network"], sort=False)["value"].mean()
+    wide = networks.groupby(["perturbation", "column"], sort=False).mean().unstack("column")
+    columns = [f"{kind}_{side}" for kind in kinds.values() for side in ("non_zero_stable", "zero_stable")]
+    order = list(dict.fromkeys(frame["perturbation"]))
+    return wide.reindex(index=order, columns=columns).rename_axis("perturbation").reset_index()

@@ -1,17 +1,17 @@
-"""Zero-stable against non-zero-stable networks as an effect size, with an interval over schemes."""
+"""Zero-stable against other schemes as an effect size."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import pandas as pd
+from scipy.stats import mannwhitneyu, norm
 
-from robustbench_zs.analysis.predictors import network_predictors, round_significant
-from robustbench_zs.analysis.resampling import RESAMPLES, Floats, percentile_interval
+from robustbench_zs.analysis.resampling import Floats
 
-FEWEST_A_SIDE = 3
-"""With fewer schemes on a side no interval is given."""
+LARGEST_EXACT = 5000
+"""Up to so many pairs their differences are formed and the distribution of U is exact; beyond, it is taken as normal."""
 
 
 @dataclass(frozen=True)
@@ -21,66 +21,68 @@ class EffectSize:
     Args:
         shift: Hodges–Lehmann: the median of all differences between a scheme of one side and one of the other, in the unit
             of the outcome. A few collapsed networks do not carry it away as they do a difference of means.
+        shift_low, shift_high: its 95% interval, by inverting Mann and Whitney's test; None with too few schemes for one.
         cliffs_delta: share of these pairs with the non-zero-stable scheme above − share with it below, from −1 to 1.
-        p_value: Mann–Whitney's U, two-sided, on the means of the schemes; exact without ties for small sides.
     """
 
     shift: float | None
     shift_low: float | None
     shift_high: float | None
     cliffs_delta: float | None
-    delta_low: float | None
-    delta_high: float | None
-    p_value: float | None
     non_zero_stable_schemes: int
     zero_stable_schemes: int
 
 
-def effect_size(non_zero_stable: Floats, zero_stable: Floats, *, resamples: int = RESAMPLES, seed: int = 0) -> EffectSize:
-    """Effect size of two sides with one value a scheme, intervals by a percentile bootstrap within each side.
-
-    Where the sides do not overlap Cliff's delta is ±1 in every resample, and its interval is that point: it does not say
-    how sure that is, the p-value does.
-    """
-    from scipy.stats import mannwhitneyu
-
+def effect_size(non_zero_stable: Floats, zero_stable: Floats) -> EffectSize:
+    """Effect size of two sides with one value a scheme."""
     sides = len(non_zero_stable), len(zero_stable)
-    if not all(sides):
-        return EffectSize(None, None, None, None, None, None, None, *sides)
-    differences = non_zero_stable[:, None] - zero_stable[None, :]
-    p_value = float(mannwhitneyu(non_zero_stable, zero_stable).pvalue) if min(sides) >= 2 else None
-    shift_low = shift_high = delta_low = delta_high = None
-    if min(sides) >= FEWEST_A_SIDE:
-        generator = np.random.default_rng(seed)
-        rows, columns = (generator.integers(0, n, (resamples, n)) for n in sides)
-        drawn = differences[rows[:, :, None], columns[:, None, :]]
-        shift_low, shift_high = percentile_interval(np.median(drawn, axis=(1, 2)))
-        delta_low, delta_high = percentile_interval(np.sign(drawn).mean(axis=(1, 2)))
-    shift, delta = float(np.median(differences)), float(np.sign(differences).mean())
-    return EffectSize(shift, shift_low, shift_high, delta, delta_low, delta_high, p_value, *sides)
+    pairs = sides[0] * sides[1]
+    if not pairs:
+        return EffectSize(None, None, None, None, *sides)
+    a, b = np.sort(non_zero_stable), np.sort(zero_stable)
+    middle = [kth_difference(a, b, k) for k in ((pairs - 1) // 2, pairs // 2)]
+    bound = interval_rank(*sides)
+    low, high = (None, None) if bound is None else (kth_difference(a, b, k) for k in (bound - 1, pairs - bound))
+    delta = 2 * float(mannwhitneyu(a, b).statistic) / pairs - 1
+    return EffectSize((middle[0] + middle[1]) / 2, low, high, delta, *sides)
 
 
-def effect_sizes(outcomes: pd.DataFrame) -> pd.DataFrame:
-    """One row an outcome: `outcome`, `kind` and the fields of `EffectSize`.
+def kth_difference(a: Floats, b: Floats, k: int) -> float:
+    """The k-th smallest (from 0) of all a_i − b_j of two ascending arrays; many are not formed but bisected."""
+    if len(a) * len(b) <= LARGEST_EXACT:
+        return float(np.partition(np.subtract.outer(a, b), k, axis=None)[k])
 
-    A scheme's value is the mean over its depths of the means over seeds; networks without a verdict are left out.
+    def up_to(t: float) -> int:
+        return int((len(b) - np.searchsorted(b, a - t, side="left")).sum())
 
-    Args:
-        outcomes: see `network_outcomes`.
+    low, high = float(a[0] - b[-1]), float(a[-1] - b[0])
+    while up_to(low) <= k:
+        middle = low + (high - low) / 2
+        if middle in (low, high):
+            return high
+        low, high = (middle, high) if up_to(middle) <= k else (low, middle)
+    return low
+
+
+@cache
+def interval_rank(m: int, n: int) -> int | None:
+    """The c-th smallest and the c-th largest of m·n differences bound a 95% interval of the shift.
+
+    It is the largest c with P(U < c) ≤ 2.5% for Mann and Whitney's U without ties; None where there is none.
     """
-    known = [network_predictors(n, m) for n, m in zip(outcomes["network"], outcomes["moduli"], strict=True)]
-    keys = pd.Series([None if k is None else k.scheme for k in known], outcomes.index, object)
-    frame = outcomes.assign(cluster=keys).dropna(subset=["zero_stable"])
-    frame = frame[frame["cluster"].notna()]
-    rows = []
-    for outcome, group in frame.groupby("outcome", sort=False):
-        networks = group.groupby(["cluster", "network"], sort=False).agg(
-            value=("value", "mean"), stable=("zero_stable", "first")
-        )
-        schemes = networks.groupby(level="cluster", sort=False).agg(value=("value", "mean"), stable=("stable", "first"))
-        values = np.asarray([round_significant(v) for v in schemes["value"]], float)
-        stable = schemes["stable"].astype(bool).to_numpy()
-        found = effect_size(values[~stable], values[stable])
-        rows.append({"outcome": outcome, "kind": group["kind"].iloc[0], **asdict(found)})
-    columns = ["outcome", "kind", *EffectSize.__dataclass_fields__]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:9], float))
+    if m * n <= LARGEST_EXACT:
+        count = int((np.cumsum(u_distribution(m, n)) <= 0.025).sum())
+    else:
+        count = int(m * n / 2 - norm.ppf(0.975) * (m * n * (m + n + 1) / 12) ** 0.5)
+    return count or None
+
+
+def u_distribution(m: int, n: int) -> Floats:
+    """P(U = 0), …, P(U = m·n) without ties: the coefficients of ∏ (1 − q^(n+i)) / (1 − q^i), i = 1 … m, over their sum."""
+    counts = np.zeros(m * n + 1, object)  # whole numbers of any size: their differences must be exact
+    counts[0] = 1
+    for i in range(1, m + 1):
+        counts[n + i :] -= counts[: max(0, m * n + 1 - n - i)].copy()
+        for start in range(min(i, m * n + 1)):
+            counts[start::i] = np.cumsum(counts[start::i])
+    return np.array(counts / counts.sum(), float)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 
 from robustbench_zs.errors import RequestError
@@ -30,9 +31,10 @@ SIGNIFICANT_DIGITS = 9
 
 @dataclass(frozen=True)
 class NetworkPredictors:
-    """The predictors of one network; `scheme` and `cell` (all else that its name says) are what it shares with others."""
+    """The predictors of one network; `scheme` (its exact coefficients as text) and `cell` (all else that its name says) are
+    what it shares with others."""
 
-    scheme: Hashable
+    scheme: str
     cell: Hashable
     values: dict[str, float | None]
 
@@ -77,7 +79,7 @@ def network_predictors(network: str, moduli: list[float] | None) -> NetworkPredi
     if known is not None:
         return known
     values: dict[str, float | None] = dict.fromkeys(PREDICTORS)
-    return NetworkPredictors(tuple(moduli), network, values | {LARGEST_MODULUS: round_significant(max(moduli))})
+    return NetworkPredictors(network, network, values | {LARGEST_MODULUS: round_significant(max(moduli))})
 
 
 @cache
@@ -89,4 +91,9 @@ def _of_name(network: str) -> NetworkPredictors | None:
     if spec.fixed_scheme is None:
         return None
     cell = (spec.depth, spec.block, spec.widths, spec.form, spec.projection)
-    return NetworkPredictors(spec.fixed_scheme, cell, scheme_predictors(spec.fixed_scheme, spec.blocks))
+    return NetworkPredictors(_coefficients(spec.fixed_scheme), cell, scheme_predictors(spec.fixed_scheme, spec.blocks))
+
+
+def _coefficients(scheme: MultistepScheme) -> str:
+    """The same text for equal schemes alone, whatever their names and however their coefficients were given."""
+    return " ".join("–" if c is None else str(Fraction(c)) for c in (*scheme.alphas, scheme.beta))

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.resampling import FEWEST_SCHEMES
-from robustbench_zs.analysis.summary import CLEAN, by_scheme, perturbed, with_largest_modulus
+from robustbench_zs.analysis.network_outcomes import ROBUSTNESS
+from robustbench_zs.analysis.summary import CLEAN, by_scheme, with_largest_modulus
 from robustbench_zs.schemes import MultistepScheme
 
 CLASS_NAMES = {
@@ -30,20 +30,15 @@ def accuracy_text(results: pd.DataFrame) -> str:
     return f"Accuracy against the level of noise or attack, a line a network. Over networks: {_listed(ranges)}."
 
 
-def degradation_text(results: pd.DataFrame) -> str:
-    """The figure of drop against the largest modulus."""
-    frame = with_largest_modulus(perturbed(results)).dropna(subset=["largest_modulus", "drop"])
-    fits = []
-    for label, points in frame.groupby("perturbation", sort=False):
-        drops = f"{label} {points['drop'].min():.1f} to {points['drop'].max():.1f}"
-        if points["scheme"].nunique() >= FEWEST_SCHEMES and points["largest_modulus"].nunique() > 1:
-            slope = np.polyfit(points["largest_modulus"], points["drop"], 1)[0]
-            drops += f" (line: {slope:+.1f} points for each 1 of modulus)"
-        fits.append(drops)
+def robustness_text(outcomes: pd.DataFrame) -> str:
+    """The figure of robustness against the largest modulus."""
+    frame = with_largest_modulus(outcomes[outcomes["family"] == ROBUSTNESS]).dropna(subset=["largest_modulus"])
+    ranges = [
+        f"{outcome} {points['value'].min():.4g} to {points['value'].max():.4g}"
+        for outcome, points in frame.groupby("outcome", sort=False)
+    ]
     low, high = frame["largest_modulus"].min(), frame["largest_modulus"].max()
-    return (
-        f"Drop in points against the largest root modulus, {low:.2f} to {high:.2f}, a panel a perturbation: {_listed(fits)}."
-    )
+    return f"Robustness against the largest root modulus, {low:.2f} to {high:.2f}, one panel per outcome: {_listed(ranges)}."
 
 
 def roots_text(results: pd.DataFrame) -> str:

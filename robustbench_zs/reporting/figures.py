@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.text import Text
 
-from robustbench_zs.analysis.resampling import FEWEST_SCHEMES
-from robustbench_zs.analysis.summary import CLEAN, perturbed, with_largest_modulus
+from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
+from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
 from robustbench_zs.schemes import MultistepScheme
 
@@ -25,8 +25,6 @@ VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no v
 
 MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
-
-BOOTSTRAPS_OF_FIT = 500
 
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|a?pgd|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
@@ -109,16 +107,19 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
-    """Drop against the largest root modulus, a panel for each perturbation, a point a network; None without points.
+def robustness_against_modulus(outcomes: pd.DataFrame) -> Figure | None:
+    """Robustness against the largest root modulus, a panel for each outcome, a point a network; None without points.
 
-    With `FEWEST_SCHEMES` schemes or more a least-squares line with its 95% band, bootstrapped over schemes.
+    There is no line through them: whether there is a relation is said by the test.
+
+    Args:
+        outcomes: see `analysis.network_outcomes`.
     """
-    frame = with_largest_modulus(perturbed(results)).dropna(subset=["largest_modulus"])
+    frame = with_largest_modulus(outcomes[outcomes["family"] == ROBUSTNESS]).dropna(subset=["largest_modulus"])
     if frame.empty:
         return None
     frame = frame.assign(Verdict=_verdicts)
-    labels = list(frame["perturbation"].unique())
+    labels = list(frame["outcome"].unique())
     verdicts = [v for v in VERDICT_COLOURS if (frame["Verdict"] == v).any()]
     columns = min(3, len(labels))
     rows = -(-len(labels) // columns)
@@ -126,25 +127,11 @@ def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
         figure = Figure(figsize=(3.8 * columns, 3.1 * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, label in zip(axes, labels, strict=False):
-        points = frame[frame["perturbation"] == label]
-        if points["scheme"].nunique() >= FEWEST_SCHEMES and points["largest_modulus"].nunique() > 1:
-            sns.regplot(
-                points,
-                x="largest_modulus",
-                y="drop",
-                units="scheme",
-                n_boot=BOOTSTRAPS_OF_FIT,
-                seed=0,
-                scatter=False,
-                truncate=True,
-                color="0.45",
-                line_kws={"linewidth": 1.2},
-                ax=axis,
-            )
+        points = frame[frame["outcome"] == label]
         sns.scatterplot(
             points,
             x="largest_modulus",
-            y="drop",
+            y="value",
             hue="Verdict",
             style="Verdict",
             hue_order=verdicts,
@@ -153,8 +140,11 @@ def degradation_against_modulus(results: pd.DataFrame) -> Figure | None:
             ax=axis,
             legend=axis is axes[0],
         )
+        kind, _, perturbation = label.partition(", ")
         axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
-        axis.set(title=label, xlabel="largest root modulus", ylabel="drop, points")
+        axis.set(
+            title=perturbation or kind, xlabel="largest root modulus", ylabel="ε" if kind == SMALLEST_EPS else f"{kind}, %"
+        )
         axis.title.set_fontsize(9)
     for axis in axes[len(labels) :]:
         axis.remove()

@@ -15,25 +15,19 @@ import numpy.typing as npt
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from robustbench_zs.analysis import (
-    best_predictors,
-    comparison_sentences,
-    degradation_by_verdict,
-    effect_sizes,
-    modulus_correlations,
-    network_outcomes,
-    predictor_comparison,
-)
+from robustbench_zs.analysis import Conclusions, ImageOutcomes, conclude, network_outcomes
 from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
+from robustbench_zs.analysis.degradation import losses_by_verdict
 from robustbench_zs.analysis.masking import flagged_networks, masking_sentences
-from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matrix, transfer_sentence
+from robustbench_zs.analysis.words import summary_sentences, together_sentence
 from robustbench_zs.environment import environment
 from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
 from robustbench_zs.reporting.html import write_html
 from robustbench_zs.reporting.latex import latex_table
+from robustbench_zs.reporting.siblings import shared_networks
 from robustbench_zs.schemes import MultistepScheme, TrainableScheme
 from robustbench_zs.schemes.coefficients import LARGEST
 from robustbench_zs.training.checkpoint import Header, network_spec
@@ -81,6 +75,7 @@ def write_report(
     redraw: bool = True,
     transfers: pd.DataFrame | None = None,
     curves: pd.DataFrame | None = None,
+    images: ImageOutcomes | None = None,
 ) -> None:
     """Write `report.md`, one CSV a table and the figures into `folder`.
 
@@ -91,27 +86,14 @@ def write_report(
         redraw: draw the figures even if those in the folder show the same results; drawing takes seconds.
         transfers: one row a network that was attacked and one that saw the examples, see `evaluation.transfer_rows`.
         curves: one row a network with its robust accuracy against ε, see `evaluation.curve_row`.
+        images: the same networks image by image, on which conclusions rest.
 
     Raises:
         UnfinishedError: the folder cannot be written.
     """
-    changed = perturbed(results)
-    clean = results[results["perturbation"] == CLEAN]
-    degradation = degradation_by_verdict(changed) if len(changed) else pd.DataFrame()
-    correlations = pd.concat(
-        [
-            modulus_correlations(clean, "accuracy").assign(outcome="clean accuracy"),
-            modulus_correlations(gaps, "gap").assign(outcome="generalization gap"),
-            *(
-                [modulus_correlations(changed, "drop").assign(outcome=lambda f: "drop, " + f["perturbation"])]
-                if len(changed)
-                else []
-            ),
-        ],
-        ignore_index=True,
-    )
-    outcomes = network_outcomes(results, gaps)
-    conclusions = {"predictors": predictor_comparison(outcomes), "effects": effect_sizes(outcomes)}
+    outcomes = network_outcomes(results, gaps, images)
+    conclusions = conclude(outcomes)
+    losses = losses_by_verdict(outcomes)
     flagged = flagged_networks(masking)
     layouts = {
         "table6": tables.table_6(results, flagged),
@@ -121,9 +103,12 @@ def write_report(
     csv = {
         "results": csv_ready(results),
         "gaps": csv_ready(gaps),
-        "degradation": degradation,
-        "correlations": correlations.drop(columns="perturbation"),
-        **conclusions,
+        "outcomes": csv_ready(outcomes),
+        "degradation": losses,
+        "correlations": conclusions.modulus,
+        "predictors": conclusions.predictors,
+        "best_predictors": conclusions.best,
+        "effects": conclusions.effects,
         **layouts,
         **({"masking": masking} if len(masking) else {}),
     }
@@ -138,8 +123,11 @@ def write_report(
         csv["against_paper"] = against_paper(facts.paper, accuracy_cells(results, gaps), facts.paper_networks)
     shown = {
         **layouts,
-        "degradation": tables.degradation_table(degradation) if len(degradation) else degradation,
-        "correlations": tables.correlation_table(correlations),
+        "degradation": tables.degradation_table(losses) if len(losses) else losses,
+        "correlations": tables.correlation_table(conclusions.modulus),
+        "best_predictors": tables.best_predictor_table(conclusions.best),
+        "predictors": tables.predictor_table(conclusions),
+        "effects": tables.effect_table(conclusions.effects),
         **({"against_paper": tables.against_paper_table(csv["against_paper"])} if "against_paper" in csv else {}),
     }
     if "transfer_by_verdict" in csv:
@@ -147,7 +135,7 @@ def write_report(
     finished = folder / "report.md"  # written last, so where it stands the figures are those of results.csv
     if redraw or not _drawn(folder, csv["results"].to_csv(index=False)):
         finished.unlink(missing_ok=True)
-        _draw(folder, results, facts.schemes, curves)
+        _draw(folder, results, outcomes, facts.schemes, curves)
     for name, frame in csv.items():
         if len(frame.columns):
             write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
@@ -156,7 +144,12 @@ def write_report(
             write_atomically(folder / f"{name}.tex", latex_table(frame))
     examples = examples_of(folder, set(results["digest"]))
     transferred = transfer_sentence(csv["transfer_by_verdict"]) if "transfer_by_verdict" in csv else None
-    text = _render(facts, results, degradation, correlations, conclusions, shown, masking, examples, transferred, curves)
+    sentences = [
+        *shared_networks(folder, set(results["digest"])),
+        *summary_sentences(conclusions),
+        *([transferred] if transferred else []),
+    ]
+    text = _render(facts, results, outcomes, conclusions, sentences, shown, masking, examples, curves)
     for name in PICTURES:
         if not (folder / f"{name}.png").exists():  # no picture, no link to one
             text = "\n".join(line for line in text.splitlines() if not line.endswith(f"({name}.png)")) + "\n"
@@ -193,12 +186,18 @@ def _drawn(folder: Path, results: str) -> bool:
     return all((folder / name).is_file() for name in linked)
 
 
-def _draw(folder: Path, results: pd.DataFrame, schemes: Mapping[str, MultistepScheme], curves: pd.DataFrame | None) -> None:
+def _draw(
+    folder: Path,
+    results: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    schemes: Mapping[str, MultistepScheme],
+    curves: pd.DataFrame | None,
+) -> None:
     from robustbench_zs.reporting import figures
 
     drawings = (
         figures.accuracy_against_level(results),
-        figures.degradation_against_modulus(results),
+        figures.robustness_against_modulus(outcomes),
         figures.accuracy_by_roots(results),
         figures.roots_in_the_plane(schemes, _beside_schemes(results)) if schemes else None,
         figures.robustness_curves(curves) if curves is not None and len(curves) else None,
@@ -226,86 +225,15 @@ def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in columns})
 
 
-def summary_sentences(degradation: pd.DataFrame, correlations: pd.DataFrame, predictors: pd.DataFrame) -> list[str]:
-    """The findings in plain words, and only as far as the intervals carry."""
-    by_outcome = {str(row["outcome"]): row for _, row in correlations.iterrows()}
-    sentences = []
-    for outcome in ("clean accuracy", "generalization gap"):
-        sentences.append(f"Largest root modulus and {outcome}: {_correlation_text(by_outcome[outcome])}.")
-    if len(degradation):
-        sentences.append(_drops_text(correlations))
-        sentences += _largest_difference(degradation)
-    best = best_predictors(predictors)
-    if best["best"].notna().any():
-        sentences += comparison_sentences(predictors[predictors["outcome"] == "clean accuracy"])
-        better = int(((best["best"] != LARGEST_MODULUS) & (best["difference_low"] > 0)).sum())
-        sentences.append(
-            f"Another quantity of the scheme predicts better than the largest modulus by more than noise in {better} of "
-            f"{len(best)} outcomes."
-        )
-    return sentences
-
-
-def _curve_sentence(curves: pd.DataFrame | None) -> list[str]:
-    """How the largest modulus goes with the ε that fools half of the images; nothing without curves."""
-    if curves is None or curves.empty:
-        return []
-    found = modulus_correlations(curves.dropna(subset=["median_eps"]), "median_eps")
-    if found.empty:
-        return []
-    text = _correlation_text(found.iloc[0])
-    return [f"Largest root modulus and the ε that fools half of the images right when clean: {text}."]
-
-
-def _drops_text(correlations: pd.DataFrame) -> str:
-    """Under how many perturbations the drop goes with the largest modulus."""
-    drops = correlations[correlations["outcome"].str.startswith("drop, ")]
-    parts = []
-    for finding, what in (("positive relation", "grows"), ("negative relation", "shrinks")):
-        labels = [f"`{label}`" for label in drops.loc[drops["finding"] == finding, "outcome"].str.removeprefix("drop, ")]
-        if labels:
-            parts.append(f"{what} with the largest modulus under {len(labels)} ({', '.join(labels)})")
-    silent = int(drops["finding"].str.startswith("no evidence").sum())
-    if silent:
-        parts.append(f"shows no relation that its interval carries under {silent}")
-    if unknown := len(drops) - silent - int(drops["finding"].isin(["positive relation", "negative relation"]).sum()):
-        parts.append(f"has no interval, or no correlation at all, under {unknown}")
-    return f"Of {len(drops)} perturbations the drop {'; it '.join(parts)}."
-
-
-def _largest_difference(degradation: pd.DataFrame) -> list[str]:
-    """Where zero-stable and non-zero-stable networks differ most; nothing where there is one side only."""
-    known = degradation.dropna(subset=["difference"])
-    if known.empty:
-        return []
-    row = known.iloc[int(known["difference"].abs().argmax())]
-    if not known["difference"].any():
-        return [f"Zero-stable and other networks lose alike under all {len(known)} perturbations."]
-    more = int((known["difference"] > 0).sum())
-    return [
-        f"Non-zero-stable networks lose more points than zero-stable ones under {more} of {len(known)} perturbations; they "
-        f"differ most under `{row['perturbation']}`, where they lose {row['non_zero_stable']:.1f} against "
-        f"{row['zero_stable']:.1f} points."
-    ]
-
-
-def _correlation_text(row: pd.Series) -> str:
-    if pd.isna(row["rho"]):
-        return str(row["finding"])
-    bounds = tables.interval(row["ci_low"], row["ci_high"], 2)
-    return f"ρ = {row['rho']:.2f} {bounds} over {row['networks']} networks, {row['finding']}"
-
-
 def _render(
     facts: StudyFacts,
     results: pd.DataFrame,
-    degradation: pd.DataFrame,
-    correlations: pd.DataFrame,
-    conclusions: dict[str, pd.DataFrame],
+    outcomes: pd.DataFrame,
+    conclusions: Conclusions,
+    sentences: Sequence[str],
     shown: dict[str, pd.DataFrame],
     masking: pd.DataFrame,
     examples: pd.DataFrame | None,
-    transferred: str | None,
     curves: pd.DataFrame | None,
 ) -> str:
     template = resources.files("robustbench_zs.reporting").joinpath("report.md.j2").read_text(encoding="utf-8")
@@ -322,23 +250,16 @@ def _render(
         dataset=first.dataset.name,
         train_examples=first.dataset.train_examples,
         test_examples=int(results["examples"].iloc[0]),
-        sentences=[
-            *summary_sentences(degradation, correlations, conclusions["predictors"]),
-            *([transferred] if transferred else []),
-            *_curve_sentence(curves),
-        ],
-        correlations=correlations,
+        sentences=sentences,
+        together=together_sentence(conclusions),
+        searched=curves is not None and len(curves) > 0,
         attacked=bool(results["engine"].notna().any()),
         masking=tables.markdown(tables.masking_table(masking)) if len(masking) else None,
         masking_sentences=masking_sentences(masking),
         flag=tables.FLAG,
         shown={name: tables.markdown(table) if len(table) else "No perturbation." for name, table in shown.items()},
-        alternatives=_alternatives(results, facts.schemes, examples, curves),
+        alternatives=_alternatives(results, outcomes, facts.schemes, examples, curves),
         requests=tables.markdown(_requests_table(facts.requests, results)) if any(facts.requests.values()) else None,
-        compared=tables.markdown(tables.compared_predictors_table(best_predictors(conclusions["predictors"]))),
-        predictors=tables.markdown(tables.predictor_table(conclusions["predictors"])),
-        best_predictors=tables.markdown(tables.best_predictor_table(conclusions["predictors"])),
-        effects=tables.markdown(tables.effect_table(conclusions["effects"])),
         trained_coefficients=[sentence for h in headers if (sentence := _trained_coefficients(h))],
         diverged=[
             f"`{h.network.name}`, seed {h.seed}: the loss was not finite in epoch {h.diverged_at}; "
@@ -356,13 +277,17 @@ def _render(
 
 
 def _alternatives(
-    results: pd.DataFrame, schemes: Mapping[str, MultistepScheme], examples: pd.DataFrame | None, curves: pd.DataFrame | None
+    results: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    schemes: Mapping[str, MultistepScheme],
+    examples: pd.DataFrame | None,
+    curves: pd.DataFrame | None,
 ) -> dict[str, str]:
     from robustbench_zs.reporting import alternatives
 
     texts = {
         "accuracy": alternatives.accuracy_text(results),
-        "degradation": alternatives.degradation_text(results),
+        "degradation": alternatives.robustness_text(outcomes),
         "roots": alternatives.roots_text(results),
         "plane": alternatives.plane_text(schemes, _beside_schemes(results)),
         "curves": "" if curves is None or curves.empty else alternatives.curves_text(curves),

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from robustbench_zs.analysis import by_scheme
-from robustbench_zs.analysis.network_outcomes import RELATIVE_DROP
-from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
+from robustbench_zs.analysis import Conclusions, by_scheme
+from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
+from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval
 from robustbench_zs.files import canonical_json
 
 
@@ -167,82 +168,72 @@ def transfer_by_verdict_table(summary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def degradation_table(degradation: pd.DataFrame) -> pd.DataFrame:
-    """Mean drops of both groups and their difference, in points."""
+def degradation_table(losses: pd.DataFrame) -> pd.DataFrame:
+    """Mean drops in points, shares of right images lost in percent and relative drops of both sides."""
+    titles = {"drop": "Drop", "share_lost": "Lost, %", "relative_drop": "Relative drop"}
+    sides = {"non_zero_stable": "non-zero-stable", "zero_stable": "zero-stable"}
     return pd.DataFrame(
         {
-            "Perturbation": degradation["perturbation"],
-            "Non-zero-stable": [spread(v, None) for v in degradation["non_zero_stable"]],
-            "Zero-stable": [spread(v, None) for v in degradation["zero_stable"]],
-            "Difference": [spread(v, None) for v in degradation["difference"]],
+            "Perturbation": losses["perturbation"],
+            **{
+                f"{title}, {words}": [spread(v, None) for v in losses[f"{kind}_{side}"]]
+                for kind, title in titles.items()
+                for side, words in sides.items()
+            },
         }
     )
 
 
-def correlation_table(correlations: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation with its interval, numbers of networks and schemes, and what can be said."""
+def correlation_table(relations: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation with its interval, p-values, its two checks, the reliability of the outcome, and what may be said."""
+    return pd.DataFrame({"Outcome": relations["outcome"], **_relation_cells(relations), "Finding": relations["finding"]})
+
+
+def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
+    """The predictor that goes with each outcome most closely, and how it stands to another: rows of `Conclusions.best`."""
     return pd.DataFrame(
         {
-            "Outcome": correlations["outcome"],
-            "ρ": [spread(v, None) for v in correlations["rho"]],
-            "95% interval": [
-                interval(a, b, 2) for a, b in zip(correlations["ci_low"], correlations["ci_high"], strict=True)
-            ],
-            "Networks": correlations["networks"],
-            "Schemes": correlations["schemes"],
-            "Finding": correlations["finding"],
+            "Outcome": best["outcome"],
+            "Best": ["–" if pd.isna(p) else _capital(PREDICTORS[p]) for p in best["best"]],
+            **_relation_cells(best),
+            "Finding": best["finding"],
+            "Beside": ["–" if pd.isna(row["best"]) else _capital(lead_text(row)) for _, row in best.iterrows()],
         }
     )
 
 
-def predictor_table(comparison: pd.DataFrame) -> pd.DataFrame:
+def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
+    return {
+        "ρ": [share(v) for v in relations["rho"]],
+        "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
+        "On shared images": [share(v) for v in relations["shared_rho"]],
+        "Given clean accuracy": [share(v) for v in relations["partial_rho"]],
+        "p": [p_text(v) for v in relations["p"]],
+        "Adjusted p": [
+            "–" if pd.isna(p) else f"{p_text(p)} (of {n})"
+            for p, n in zip(relations["adjusted"], relations["adjusted_of"], strict=True)
+        ],
+        "Reliability": [share(v) for v in relations["reliability"]],
+        "Schemes": relations["schemes"],
+    }
+
+
+def predictor_table(conclusions: Conclusions) -> pd.DataFrame:
     """Spearman's ρ of every predictor with every outcome, the largest |ρ| of each outcome in bold."""
+    best = dict(zip(conclusions.best["outcome"], conclusions.best["best"], strict=True))
     rows = []
-    for outcome, group in comparison.groupby("outcome", sort=False):
-        cells = {
-            _capital(PREDICTORS[r["predictor"]]): f"**{spread(r['rho'], None)}**" if r["best"] else spread(r["rho"], None)
-            for _, r in group.iterrows()
-        }
+    for outcome, group in conclusions.predictors.groupby("outcome", sort=False):
+        cells = {_capital(PREDICTORS[p]): share(rho) for p, rho in zip(group["predictor"], group["rho"], strict=True)}
+        if pd.notna(best[outcome]):
+            name = _capital(PREDICTORS[best[outcome]])
+            cells[name] = f"**{cells[name]}**"
         rows.append({"Outcome": outcome, **cells})
     return pd.DataFrame(rows)
 
 
-def compared_predictors_table(best: pd.DataFrame) -> pd.DataFrame:
-    """The best predictor of each outcome beside the largest modulus, or the next best: rows of `best_predictors`."""
-    names = {p: _capital(name) for p, name in PREDICTORS.items()}
-    return pd.DataFrame(
-        {
-            "Outcome": best["outcome"],
-            "Best": [names.get(p, "–") for p in best["best"]],
-            "ρ": [spread(v, None) for v in best["rho"]],
-            "Compared with": [names.get(p, "–") for p in best["other"]],
-            "Its ρ": [spread(v, None) for v in best["other_rho"]],
-            "Difference in |ρ|": _with_interval(best, "difference"),
-            "Finding": best["finding"],
-        }
-    )
-
-
-def best_predictor_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    """The largest modulus and, where that is another, the best predictor of each outcome: ρ, r and partial ρ in full."""
-    shown = comparison[comparison["best"] | (comparison["predictor"] == LARGEST_MODULUS)]
-    return pd.DataFrame(
-        {
-            "Outcome": shown["outcome"],
-            "Predictor": [PREDICTORS[p] for p in shown["predictor"]],
-            "ρ": _with_interval(shown, "rho"),
-            "p of ρ": [p_value(v) for v in shown["rho_p"]],
-            "r": _with_interval(shown, "r"),
-            "p of r": [p_value(v) for v in shown["r_p"]],
-            "ρ given clean accuracy": _with_interval(shown, "partial"),
-        }
-    )
-
-
 def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
-    """Shift and Cliff's delta between non-zero-stable and zero-stable schemes, with intervals and p-value."""
-    # A relative drop is a share: two decimals would hide it.
-    digits = [3 if kind == RELATIVE_DROP else 2 for kind in effects["kind"]]
+    """Shift with its interval and Cliff's delta between non-zero-stable and zero-stable schemes, with p-values."""
+    digits = [5 if kind == SMALLEST_EPS else 2 for kind in effects["kind"]]
     return pd.DataFrame(
         {
             "Outcome": effects["outcome"],
@@ -250,19 +241,19 @@ def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
                 estimate(*numbers)
                 for numbers in zip(effects["shift"], effects["shift_low"], effects["shift_high"], digits, strict=True)
             ],
-            "Cliff's delta": _with_interval(effects.rename(columns={"cliffs_delta": "delta"}), "delta"),
-            "p": [p_value(v) for v in effects["p_value"]],
+            "Cliff's delta": [share(v) for v in effects["cliffs_delta"]],
+            "p": [p_text(v) for v in effects["p"]],
+            "Adjusted p": [
+                "–" if pd.isna(p) else f"{p_text(p)} (of {n})"
+                for p, n in zip(effects["adjusted"], effects["adjusted_of"], strict=True)
+            ],
             "Schemes": [
                 f"{a} and {b}"
                 for a, b in zip(effects["non_zero_stable_schemes"], effects["zero_stable_schemes"], strict=True)
             ],
+            "Finding": effects["finding"],
         }
     )
-
-
-def p_value(value: float | None) -> str:
-    """`"0.012"`, `"–"` where it cannot be computed."""
-    return "–" if value is None or pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def estimate(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
@@ -271,10 +262,6 @@ def estimate(value: float | None, low: float | None, high: float | None, digits:
         return "–"
     bounds = interval(low, high, digits)
     return f"{value:.{digits}f}" + ("" if bounds == "–" else f" {bounds}")
-
-
-def _with_interval(frame: pd.DataFrame, column: str) -> list[str]:
-    return [estimate(*n) for n in zip(frame[column], frame[f"{column}_low"], frame[f"{column}_high"], strict=True)]
 
 
 def _capital(text: str) -> str:
@@ -330,7 +317,7 @@ def markdown(table: pd.DataFrame) -> str:
         "Examples of",
         "Shown to",
     }
-    text_columns |= {"Predictor", "Best", "Compared with", "Command"}
+    text_columns |= {"Best", "Beside", "Command"}
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",
         "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ValidationError
 
+from robustbench_zs.analysis.images import ImageOutcomes, NetworkImages
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.evaluate import (
@@ -33,6 +34,7 @@ from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsSto
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
 from robustbench_zs.locks import alone_in
+from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
@@ -471,6 +473,7 @@ def report_study(
     rows, gaps, curves, headers = [], [], [], []
     checks: list[dict[str, object]] = []
     correct: dict[str, npt.NDArray[np.bool_]] = {}
+    images: dict[str, NetworkImages] = {}
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
@@ -485,6 +488,8 @@ def report_study(
         headers.append(known.header)
         clean = complete["test", None]
         correct[step.id] = clean.correct
+        under = {p.label: complete["test", p].correct for split, p in step.items if split == "test" and p is not None}
+        images[known.digest] = NetworkImages(clean.correct, under, distances)
         name = step.task.load_dataset().name
         for split, perturbation in step.items:
             if split == "test":
@@ -528,8 +533,26 @@ def report_study(
         if examples:
             write_examples(folder, *examples)
     checked = pd.DataFrame(checks, columns=MASKING_COLUMNS)
-    write_report(folder, facts, results, gap_frame, checked, redraw, frame_of_rows(transfers), frame_of_rows(curves))
+    write_report(
+        folder,
+        facts,
+        results,
+        gap_frame,
+        checked,
+        redraw,
+        frame_of_rows(transfers),
+        frame_of_rows(curves),
+        _image_outcomes(plan.study, images),
+    )
     return StudyResult(results, gap_frame, folder, trained, evaluated)
+
+
+def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageOutcomes:
+    if study.curve is None:
+        return ImageOutcomes(images)
+    search = study.curve.search().pgd
+    attacks = [p for p in study.all_perturbations() if isinstance(p, Attack)]
+    return ImageOutcomes(images, search.eps, frozenset(p.label for p in attacks if p.ball == search.norm))
 
 
 def _no_weights() -> Any:

@@ -1,0 +1,100 @@
+"""The unit of every conclusion: one row a scheme, the means over its networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from robustbench_zs.analysis.predictors import PREDICTORS, NetworkPredictors, network_predictors, round_significant
+from robustbench_zs.analysis.reliability import reliability
+from robustbench_zs.analysis.resampling import Floats, Indices
+
+
+@dataclass(frozen=True, eq=False)
+class SchemeMeans:
+    """n schemes in the order of their coefficients, so that nothing depends on the order of rows.
+
+    Args:
+        outcomes: one row an outcome: `outcome` (the index), `kind`, `family`, `reliability` (null for one seed), `networks`.
+        values: n × outcomes, the mean over depths of the means over seeds; NaN where unknown.
+        shared: the same on images that nearly all networks have right.
+        clean: n, mean clean accuracy.
+        predictors: n × `PREDICTORS`, means over depths; NaN where one cannot be computed.
+        zero_stable: n, 1 or 0.
+        strata: n; schemes of one stratum have networks of the same depths, blocks and widths and are exchanged with one
+            another.
+    """
+
+    outcomes: pd.DataFrame
+    values: Floats
+    shared: Floats
+    clean: Floats
+    predictors: Floats
+    zero_stable: Floats
+    strata: Indices
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+
+def scheme_means(outcomes: pd.DataFrame) -> SchemeMeans:
+    """The scheme means of the outcomes that belong to a family; networks whose scheme is unknown are left out.
+
+    Args:
+        outcomes: see `network_outcomes`.
+    """
+    names = outcomes.drop_duplicates("network")
+    found = {n: network_predictors(n, m) for n, m in zip(names["network"], names["moduli"], strict=True)}
+    known = {network: facts for network, facts in found.items() if facts is not None}
+    frame = outcomes[outcomes["family"].notna() & outcomes["network"].isin(known)]
+    frame = frame.assign(scheme=[known[network].scheme for network in frame["network"]])
+    order = list(dict.fromkeys(frame["outcome"]))
+    table = frame.drop_duplicates("outcome").set_index("outcome")[["kind", "family"]]
+    schemes = sorted(set(frame["scheme"]))
+
+    def means(column: str) -> Floats:
+        networks = frame.groupby(["scheme", "network", "outcome"])[column].mean()
+        wide = networks.groupby(["scheme", "outcome"]).mean().unstack("outcome")
+        return _rounded(wide.reindex(index=schemes, columns=order).to_numpy(float))
+
+    clean = frame.groupby(["scheme", "network"])["clean_accuracy"].mean().groupby("scheme").mean().reindex(schemes)
+    stable = frame.groupby("scheme")["zero_stable"].first().reindex(schemes)
+    return SchemeMeans(
+        outcomes=table.assign(reliability=_reliabilities(frame), networks=frame.groupby("outcome").size()),
+        values=means("value"),
+        shared=means("shared"),
+        clean=_rounded(clean.to_numpy(float)),
+        predictors=_predictors(known, schemes),
+        zero_stable=stable.to_numpy(float),
+        strata=_strata(known, schemes),
+    )
+
+
+def _reliabilities(frame: pd.DataFrame) -> pd.Series:
+    """By outcome; a seed's value of a scheme is the mean over depths."""
+    seeds = frame.assign(seed=frame["seed"].astype(str)).groupby(["scheme", "seed", "outcome"])["value"].mean()
+    wide = seeds.unstack("outcome").reset_index()
+    return reliability(wide.drop(columns=["scheme", "seed"]), wide["scheme"])
+
+
+def _predictors(known: dict[str, NetworkPredictors], schemes: list[str]) -> Floats:
+    by_scheme: dict[str, list[list[float | None]]] = {}
+    for facts in known.values():
+        by_scheme.setdefault(facts.scheme, []).append([facts.values[name] for name in PREDICTORS])
+    rows = [np.asarray(by_scheme[scheme], float).mean(0) for scheme in schemes]
+    return _rounded(np.reshape(rows, (len(schemes), len(PREDICTORS))))
+
+
+def _strata(known: dict[str, NetworkPredictors], schemes: list[str]) -> Indices:
+    cells: dict[str, set[object]] = {}
+    for facts in known.values():
+        cells.setdefault(facts.scheme, set()).add(facts.cell)
+    numbers: dict[frozenset[object], int] = {}
+    return np.array([numbers.setdefault(frozenset(cells[scheme]), len(numbers)) for scheme in schemes], np.intp)
+
+
+def _rounded(values: Floats) -> Floats:
+    """Means that are equal up to rounding are ties."""
+    return np.array([round_significant(v) for v in values.ravel()], float).reshape(values.shape)
