@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.networks.spec import network_from_name
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.amplification import amplification_over
+from robustbench_zs.schemes.gains import gains_over, last_share
 
 LARGEST_MODULUS = "largest_modulus"
 
@@ -22,6 +24,19 @@ PREDICTORS = {
     "impulse_supremum": "supremum of the impulse response",
     "effective_depth": "effective depth",
     "amplification": "amplification (eq. 6)",
+    "log_modulus": "distance of log modulus from 0",
+    "noise_gain": "noise gain",
+    "response_norm": "1-norm of the impulse response",
+    "dc_gain": "DC gain",
+    "last_share": "share of the last block",
+    "absolute_sum": "sum of |α|",
+    "beta": "|β|",
+    "starter_amplification": "starter amplification",
+    "stage_supremum": "supremum over one stage",
+    "stage_noise_gain": "noise gain over one stage",
+    "stage_norm": "1-norm over one stage",
+    "stage_dc_gain": "DC gain over one stage",
+    "stage_starters": "starter amplification over one stage",
 }
 """Column of each predictor → its name for people; the first is the one that the paper speaks of."""
 
@@ -39,17 +54,22 @@ class NetworkPredictors:
     values: dict[str, float | None]
 
 
-def scheme_predictors(scheme: MultistepScheme, blocks: int) -> dict[str, float | None]:
+def scheme_predictors(scheme: MultistepScheme, blocks: int, stage: int) -> dict[str, float | None]:
     """Each of `PREDICTORS`, rounded to 9 significant digits; None where it cannot be computed.
 
+    Args:
+        blocks, stage: number of residual blocks of the network and of its longest stage.
+
     The parasitic modulus of a one-step scheme, which has no parasitic root, is 0. The consistency defect is
-    |Σ α_i − 1| + |β − required β|; None without β.
+    |Σ α_i − 1| + |β − required β|; None without β. For the gains see `schemes.gains`; of β only the magnitude counts,
+    since the sign of a residual is learned.
 
     Raises:
-        RequestError: fewer than one block.
+        RequestError: fewer blocks than the order of the scheme.
     """
     sum_defect, beta_defect = scheme.consistency_defects
-    over_blocks = amplification_over(scheme, blocks)
+    over_blocks, over_stage = amplification_over(scheme, blocks), amplification_over(scheme, stage)
+    gains, of_stage = gains_over(scheme, blocks), gains_over(scheme, stage)
     values: dict[str, float | None] = {
         LARGEST_MODULUS: scheme.largest_modulus,
         "parasitic_modulus": max(map(abs, scheme.parasitic_roots), default=0.0),
@@ -59,6 +79,19 @@ def scheme_predictors(scheme: MultistepScheme, blocks: int) -> dict[str, float |
         "impulse_supremum": over_blocks.impulse_supremum,
         "effective_depth": over_blocks.effective_depth,
         "amplification": over_blocks.amplification,
+        "log_modulus": abs(math.log(round_significant(scheme.largest_modulus))) if scheme.largest_modulus else None,
+        "noise_gain": gains.noise_gain,
+        "response_norm": gains.response_norm,
+        "dc_gain": gains.dc_gain,
+        "last_share": None if scheme.beta is None else last_share(scheme, blocks),
+        "absolute_sum": sum(abs(float(a)) for a in scheme.alphas),
+        "beta": None if scheme.beta is None else abs(float(scheme.beta)),
+        "starter_amplification": gains.starter_amplification,
+        "stage_supremum": over_stage.impulse_supremum,
+        "stage_noise_gain": of_stage.noise_gain,
+        "stage_norm": of_stage.response_norm,
+        "stage_dc_gain": of_stage.dc_gain,
+        "stage_starters": of_stage.starter_amplification,
     }
     return {name: None if value is None else round_significant(value) for name, value in values.items()}
 
@@ -91,7 +124,7 @@ def _of_name(network: str) -> NetworkPredictors | None:
     if spec.fixed_scheme is None:
         return None
     cell = (spec.depth, spec.block, spec.widths, spec.form, spec.projection)
-    return NetworkPredictors(_coefficients(spec.fixed_scheme), cell, scheme_predictors(spec.fixed_scheme, spec.blocks))
+    return NetworkPredictors(_coefficients(spec.fixed_scheme), cell, scheme_predictors(spec.fixed_scheme, spec.blocks, max(spec.stages)))
 
 
 def _coefficients(scheme: MultistepScheme) -> str:

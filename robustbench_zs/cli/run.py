@@ -67,16 +67,15 @@ def run(
     from robustbench_zs.training.distributed import is_first
     from robustbench_zs.training.loop import Epoch
 
-    with progress(sum(len(part.specs()) * len(part.seeds) for part in loaded.parts)) as shown:
+    with progress(sum(part.size for part in loaded.parts)) as shown:
 
         def started(part: Study, status: Status) -> None:
-            total = len(part.specs()) * len(part.seeds)
             if is_first():
                 say(
-                    f"{part.name}: {total} networks, {len(status.untrained)} to train, "
+                    f"{part.name}: {part.size} networks, {len(status.untrained)} to train, "
                     f"{len(status.untrained) + len(status.unevaluated)} to evaluate"
                 )
-            shown.finished += total - len(status.untrained)
+            shown.finished += part.size - len(status.untrained)
 
         def event(task: TrainingTask, what: Epoch | str) -> None:
             if isinstance(what, Epoch):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from robustbench_zs.datasets.digits import load_digits
+from robustbench_zs.datasets.digits import TEST_IMAGES, load_digits
 from robustbench_zs.datasets.folders import class_folders, read_class_folders
 from robustbench_zs.datasets.images import Dataset, Split
 from robustbench_zs.datasets.parquet import parquet_shards, read_classes, read_parquet
@@ -22,6 +22,15 @@ _SHAPES = {
     "cifar10": (3, 32, 32, 10),
     "cifar100": (3, 32, 32, 100),
 }
+EXAMPLES = {
+    "digits": {"train": 1437, "test": TEST_IMAGES},
+    "mnist": {"train": 60_000, "test": 10_000},
+    "fashion-mnist": {"train": 60_000, "test": 10_000},
+    "cifar10": {"train": 50_000, "test": 10_000},
+    "cifar100": {"train": 50_000, "test": 10_000},
+}
+"""Number of images in each split, so that what asks for more is refused before anything is loaded."""
+
 SMALLEST_SIDE = 8
 """Three stages halve the image twice; below 8×8 the last one would see less than 2×2."""
 

@@ -1,12 +1,13 @@
 """Schemes by name, and the list of every scheme in the paper's Tables 1, 2 and 10.
 
 Grammar: `BASE[:key=value[,key=value]]`, that is `euler`, `preresnet:alpha=0.7`, `lm:k=0.5[,beta=printed]`,
-`zerosnet:lambda=10`, `zerosnet-opt`, `table10-1` … `table10-10`, `multistep:alphas=1/3 5/9 1/9,beta=16/9`.
+`zerosnet:lambda=10`, `zerosnet-opt`, `table10-1` … `table10-10`, `atlas-001` …, `multistep:alphas=1/3 5/9 1/9,beta=16/9`.
 """
 
 from __future__ import annotations
 
 from robustbench_zs.errors import RequestError
+from robustbench_zs.schemes.atlas import atlas_scheme
 from robustbench_zs.schemes.coefficients import format_coefficient, parse_coefficient, serialize_coefficient
 from robustbench_zs.schemes.families import OPTIMAL_LAMBDA, one_step, third_order, two_step
 from robustbench_zs.schemes.scheme import MultistepScheme
@@ -36,7 +37,7 @@ CATALOG_NAMES: tuple[str, ...] = (
 """Tables 1 (whose α = 1 is `euler`), 2 and 10 in the paper's order, then the optimal scheme of Theorem 3 by its name."""
 
 _FORMS = (
-    "euler, preresnet:alpha=0.7, lm:k=0.5, zerosnet:lambda=10, zerosnet-opt, table10-1 … table10-10 "
+    "euler, preresnet:alpha=0.7, lm:k=0.5, zerosnet:lambda=10, zerosnet-opt, table10-1 … table10-10, atlas-001 … "
     "or multistep:alphas=1/3 5/9 1/9,beta=16/9"
 )
 
@@ -101,6 +102,8 @@ def scheme_from_parts(base: str, options: dict[str, str]) -> MultistepScheme:
     elif base.startswith("table10-") and base.removeprefix("table10-") in {str(i) for i in range(1, 11)}:
         alphas_text, beta_text = TABLE_10[int(base.removeprefix("table10-")) - 1]
         scheme = MultistepScheme(alphas_text, beta_text, base)
+    elif base.startswith("atlas-"):
+        scheme = atlas_scheme(base)
     else:
         raise RequestError(f"there is no scheme {base[:80]!r}; allowed are {_FORMS}")
     if left:

@@ -47,7 +47,7 @@ def write_joint_report(
         }
     )
     sections.append(("The studies it consists of", "Each has a report of its own, with recipe and versions.", parts))
-    sentences.append(f"{len(study.parts)} studies, {sum(len(p.specs()) * len(p.seeds) for p in study.parts)} networks.")
+    sentences.append(f"{len(study.parts)} studies, {sum(part.size for part in study.parts)} networks.")
     scaled = "see the parts" if study.scaled else ""
     page = Page(study.name, study.title, study.request, study.note, scaled, sentences, sections, [versions()])
     write_page(folder, page, csv)

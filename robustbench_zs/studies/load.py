@@ -15,6 +15,7 @@ from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.measurement import Measurement, MeasurementScale
 from robustbench_zs.studies.study import (
     APGDTable,
+    AtlasTable,
     AutoAttackTable,
     CleanTable,
     ConstantTable,
@@ -126,7 +127,8 @@ def _scaled_down(data: dict[str, Any], full: Study | Measurement, scale: str) ->
     if scale not in tables:
         there_are = ", ".join(tables) or "none"
         raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
-    places = {"epochs": "recipe", "train_examples": "dataset", "test_examples": "dataset", "image_size": "dataset"}
+    places = {"epochs": "recipe", "schemes_per_half": "atlas"}
+    places |= dict.fromkeys(("train_examples", "test_examples", "image_size"), "dataset")
     if isinstance(full, Measurement):
         places = {}
     before = full.before()
@@ -171,6 +173,7 @@ def _sentence(error: ValidationError) -> str:
 def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
     tables: dict[str, type[StudyTable]] = {
         "dataset": DatasetTable,
+        "atlas": AtlasTable,
         "recipe": RecipeTable,
         "smoke": ScaleTable,
         "small": ScaleTable,

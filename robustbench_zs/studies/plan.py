@@ -31,7 +31,10 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class EvaluateStep:
-    """Evaluate the network of one training step on all items, with `probe` its gradients, with `curve` the smallest ε."""
+    """Evaluate the network of one training step on all items, with `probe` its gradients, with `curve` the smallest ε.
+
+    `phase` is the place of `Study.phases` that the network belongs to: it is trained behind those of earlier ones.
+    """
 
     id: str
     task: TrainingTask
@@ -39,6 +42,7 @@ class EvaluateStep:
     needs: tuple[str, ...]
     probe: MaskingProbe | None = None
     curve: EpsSearch | None = None
+    phase: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def make_plan(
     checkpoints: str | Path = "checkpoints",
     reports: str | Path = "reports",
 ) -> Plan:
-    """The plan of a study: the first seed of every network comes before the second of any.
+    """The plan of a study: in each phase the first seed of every network comes before the second of any.
 
     A precision that the recipe leaves open is that of the device that is used by default.
     """
@@ -123,8 +127,8 @@ def make_plan(
     items: Items = (("train", None), ("test", None), *(("test", p) for p in study.all_perturbations()))
     curve = study.curve.search() if study.curve else None
     steps: list[Step] = []
-    for seed in study.seeds:
-        for spec in study.specs():
+    for phase, networks in enumerate(study.phases()):
+        for spec, seed in networks:
             task = TrainingTask(
                 network=spec,
                 dataset=study.dataset.name,
@@ -139,7 +143,7 @@ def make_plan(
             train = TrainStep(f"train {spec.name} seed {seed}", task)
             probe = study.probe() if seed == study.seeds[0] else None
             evaluated = f"evaluate {spec.name} seed {seed}"
-            steps += [train, EvaluateStep(evaluated, task, items, (train.id,), probe, curve)]
+            steps += [train, EvaluateStep(evaluated, task, items, (train.id,), probe, curve, phase)]
     if study.transfer:
         first = [step for step in steps if isinstance(step, TrainStep) and step.task.seed == study.seeds[0]]
         targets, needs = tuple(step.task for step in first), tuple(step.id for step in first)

@@ -260,7 +260,9 @@ def _complete(
         chosen = choose_executions([step.task for step in untaught], execution, at_a_time, say)
         taught = [step for step in todo if step.task.existing() is not None]
         dealt = [
-            ([untaught[i] for i in indices], how) for indices, how in deal([s.task for s in untaught], chosen, at_a_time)
+            ([untaught[place[i]] for i in indices], how)
+            for place in _phases(untaught)
+            for indices, how in deal([untaught[i].task for i in place], [chosen[i] for i in place], at_a_time)
         ]
         dealt += [([step], execution) for step in taught]
         jobs = [Job(run_networks, (steps, how, str(store.path), batch_size)) for steps, how in dealt]
@@ -277,6 +279,12 @@ def _complete(
             pass
     remove_states(step.task for step in plan.evaluations)
     return Completed(plan, status, trained, len(todo) + len(status.unshown))
+
+
+def _phases(steps: Sequence[EvaluateStep]) -> list[list[int]]:
+    """Places of the steps of each phase, in its order."""
+    phases = sorted({step.phase for step in steps})
+    return [[i for i, step in enumerate(steps) if step.phase == phase] for phase in phases]
 
 
 def _transfer_task(step: TransferStep, execution: Execution, store: str, batch_size: int) -> TransferTask:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from robustbench_zs.datasets.load import EXAMPLES
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.evaluation.smallest_eps import DEFAULT_HALVINGS, EpsSearch
@@ -25,6 +26,7 @@ from robustbench_zs.perturbations import (
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
+from robustbench_zs.schemes.atlas import HALVES, atlas_names, quarter_of
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.schemes.trainable import TRAINABLE
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
@@ -62,6 +64,14 @@ class DatasetTable(StudyTable):
     test_examples: int | None = Field(None, ge=1)
     image_size: int | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> DatasetTable:
+        for split, asked in (("train", self.train_examples), ("test", self.test_examples)):
+            there_are = EXAMPLES.get(self.name, {}).get(split)
+            if asked is not None and there_are is not None and asked > there_are:
+                raise ValueError(f"{self.name} has {there_are} {split} images, not {asked}")
+        return self
+
 
 class SchemeTable(StudyTable):
     """A scheme by its coefficients, read as exact text."""
@@ -72,6 +82,28 @@ class SchemeTable(StudyTable):
     def scheme(self) -> MultistepScheme:
         unnamed = MultistepScheme(self.alphas, self.beta)
         return MultistepScheme(self.alphas, self.beta, multistep_name(unnamed))
+
+
+class AtlasTable(StudyTable):
+    """Schemes of the atlas in place of a list, one seed each; see `schemes.atlas`.
+
+    Args:
+        schemes_per_half: so many of the first of each half; all by default.
+        second_seed: `"quarter"` trains a random quarter of each half with a second seed, always the same quarter.
+    """
+
+    half: Literal["discovery", "confirmation", "both"] = "both"
+    schemes_per_half: int | None = None
+    second_seed: Literal["quarter"] | None = None
+
+    def halves(self) -> list[list[str]]:
+        """The names of each half, discovery first."""
+        return [atlas_names(half, self.schemes_per_half) for half in HALVES if self.half in (half, "both")]
+
+    @model_validator(mode="after")
+    def _check(self) -> AtlasTable:
+        self.halves()
+        return self
 
 
 def networks_of(
@@ -257,6 +289,7 @@ class ScaleTable(StudyTable):
     seeds: list[int] | None = None
     schemes: list[str] | None = None
     networks: list[str] | None = None
+    schemes_per_half: int | None = None
 
 
 class Study(StudyTable):
@@ -265,7 +298,8 @@ class Study(StudyTable):
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there, `paper_depths` which depths of
     it the study's depths stand for, in order (the same by default). `scaled` says how a scaled-down form differs, `request`
     what `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first
-    seed of each network are checked where the study attacks it, 0 for none. `checkpoints` is another study whose folder of
+    seed of each network are checked where the study attacks it, 0 for none. `atlas` adds its schemes to `schemes`.
+    `checkpoints` is another study whose folder of
     checkpoints it uses, so that both evaluate the same networks.
     """
 
@@ -280,6 +314,7 @@ class Study(StudyTable):
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
     dataset: DatasetTable
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
+    atlas: AtlasTable | None = None
     depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
     widths: list[int] = Field(default_factory=list, max_length=4)
     block: Literal["basic", "bottleneck"] | None = None
@@ -302,11 +337,10 @@ class Study(StudyTable):
 
     @model_validator(mode="after")
     def _check(self) -> Study:
-        specs = self.specs()
-        if not 1 <= len(specs) * len(self.seeds) <= MOST_NETWORKS:
-            raise ValueError(
-                f"a study trains 1 to {MOST_NETWORKS} networks, not {len(specs) * len(self.seeds)}: see schemes"
-            )
+        if not 1 <= self.size <= MOST_NETWORKS:
+            raise ValueError(f"a study trains 1 to {MOST_NETWORKS} networks, not {self.size}: see schemes")
+        if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
+            raise ValueError("schemes_per_half in a scaled-down form goes with the table [atlas]")
         self.full_recipe()
         if self.transfer:
             self.transfer.attack()
@@ -323,9 +357,32 @@ class Study(StudyTable):
         return [self]
 
     def specs(self) -> list[NetworkSpec]:
-        """The networks, each depth with all schemes, then those given by name."""
-        made = networks_of(self.schemes, self.depths, self.block, tuple(self.widths), self.form)
-        return made + [network_from_name(name) for name in self.networks]
+        """The networks, each depth with all schemes, then those given by name, then those of the atlas."""
+        of_atlas = [name for half in self.atlas.halves() for name in half] if self.atlas else []
+        return self._listed() + self._made(of_atlas)
+
+    def phases(self) -> list[list[tuple[NetworkSpec, int]]]:
+        """Networks with their seeds, the first seed of all before the second of any; no phase begins before the one before.
+
+        The atlas's halves are phases, so that what confirms is trained last.
+        """
+        phases = [[(spec, seed) for seed in self.seeds for spec in self._listed()]]
+        for names in self.atlas.halves() if self.atlas else ():
+            again = quarter_of(names) if self.atlas and self.atlas.second_seed else []
+            phase = [(spec, seed) for seed in self.seeds for spec in self._made(names)]
+            phases.append(phase + [(spec, max(self.seeds) + 1) for spec in self._made(again)])
+        return [phase for phase in phases if phase]
+
+    @property
+    def size(self) -> int:
+        """Number of trainings."""
+        return sum(map(len, self.phases()))
+
+    def _listed(self) -> list[NetworkSpec]:
+        return self._made(self.schemes) + [network_from_name(name) for name in self.networks]
+
+    def _made(self, schemes: Sequence[str | SchemeTable]) -> list[NetworkSpec]:
+        return networks_of(schemes, self.depths, self.block, tuple(self.widths), self.form)
 
     def paper_networks(self) -> dict[str, tuple[str, int]]:
         """Name of each network → scheme and depth of the paper's one that it stands for."""
@@ -342,6 +399,7 @@ class Study(StudyTable):
             "seeds": self.seeds,
             "schemes": len(self.schemes),
             "networks": len(self.networks),
+            "schemes_per_half": self.atlas and (self.atlas.schemes_per_half or "all"),
         }
 
     def full_recipe(self) -> Recipe:

@@ -191,15 +191,15 @@ def test_cliffs_delta_is_that_of_mann_and_whitneys_u() -> None:
 
 
 def test_predictors_of_the_scheme_that_amplifies_tenfold() -> None:
-    found = scheme_predictors(MultistepScheme(["2.25", "-2", "0.75"], "0.5"), 27)
+    found = scheme_predictors(MultistepScheme(["2.25", "-2", "0.75"], "0.5"), 27, 9)
     assert list(found) == list(PREDICTORS)
     assert found["largest_modulus"] == 1
     assert found["parasitic_modulus"] == pytest.approx(math.sqrt(0.75))
     assert found["outside"] == 0
     assert found["consistency_defect"] == 0
     assert f"{found['amplification']:.1f}" == "9.9"
-    assert scheme_predictors(MultistepScheme([1]), 27)["consistency_defect"] is None
-    assert scheme_predictors(MultistepScheme(["1.5"], 2), 9)["consistency_defect"] == pytest.approx(0.5 + 1)
+    assert scheme_predictors(MultistepScheme([1]), 27, 9)["consistency_defect"] is None
+    assert scheme_predictors(MultistepScheme(["1.5"], 2), 9, 3)["consistency_defect"] == pytest.approx(0.5 + 1)
 
 
 def test_unknown_networks_have_no_predictors_or_the_modulus_alone() -> None:

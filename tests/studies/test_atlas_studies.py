@@ -1,0 +1,67 @@
+"""Studies of the atlas: what they train, in which order, and that the smallest form runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.studies import Study, load_study, make_plan, report, run_study
+
+SIZES = {"atlas-digits": 1000, "atlas-cifar10": 250, "atlas-mnist": 250}
+
+
+def study(name: str, scale: str | None = None) -> Study:
+    loaded = load_study(name, scale)
+    assert isinstance(loaded, Study)
+    return loaded
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_study_of_the_atlas_confirms_last(name: str) -> None:
+    full = study(name)
+    assert full.size == SIZES[name]
+    trained = [step.task for step in make_plan(full).evaluations]
+    assert len({(task.network.name, task.seed) for task in trained}) == full.size
+    confirms = [int(task.network.name[6:9]) > 400 for task in trained]
+    assert confirms == sorted(confirms)
+    assert sum(confirms) == full.size / 2
+    again = [task for task in trained if task.seed == 1]
+    assert len(again) == full.size / 5
+    assert {task.network for task in again} < {task.network for task in trained if task.seed == 0}
+    assert full.curve
+    assert study(name, "small").size == 30
+    assert "schemes per half 12 instead of" in study(name, "small").scaled
+
+
+def test_the_smallest_form_runs_discovery_first(working_folder: Path) -> None:
+    finished: list[str] = []
+
+    def event(task: Any, what: Any) -> None:
+        if not isinstance(what, str):
+            finished.append(task.network.name)
+
+    result = run_study("atlas-digits", scale="smoke", device="cpu", threads=1, on_event=event)
+    assert result.trained == 10
+    assert finished == sorted(finished, key=lambda name: int(name[6:9]) > 400)
+    assert set(result.results["scheme"]) == {*(f"atlas-{n:03d}" for n in (1, 2, 3, 4, 401, 402, 403, 404))}
+    assert len(report("atlas-digits", scale="smoke").results) == len(result.results)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ('[dataset]\nname = "digits"\ntest_examples = 1000\n[atlas]', "digits has 360 test images, not 1000"),
+        ('[dataset]\nname = "digits"\n[atlas]\nschemes_per_half = 401', "a half of the atlas has 1 to 400 schemes, not 401"),
+        ('[dataset]\nname = "digits"\n[atlas]\nhalves = 2', "unknown key 'atlas.halves'; allowed there are half, "),
+        ('[dataset]\nname = "digits"\n[scale.small]\nschemes_per_half = 4', "goes with the table [atlas]"),
+    ],
+)
+def test_what_the_atlas_or_the_dataset_does_not_have_is_refused(tables: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    schemes = "" if "[atlas]" in tables else 'schemes = ["euler"]'
+    path.write_text(f'name = "mine"\n{schemes}\n{tables}\n')
+    with pytest.raises(RequestError, match=message.replace("[", r"\[")):
+        load_study(path, "small" if "small" in tables else None)
