@@ -84,7 +84,8 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
     try:
-        return _evaluate_one(task, send)
+        with torch.inference_mode(False):  # which a caller may be in, and no gradient would reach an image
+            return _evaluate_one(task, send)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -99,7 +100,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     results: Results = {}
 
     def network() -> nn.Module:
-        return subject.module.to(device).to(memory_format=torch.channels_last)
+        return subject.on(device)
 
     def recalled(split: str, perturbation: Perturbation | None, key: ResultKey) -> Outcomes | None:
         return results.get((split, perturbation)) or (store.get(key) if store else None)
@@ -405,8 +406,7 @@ def run_sources(
     curves: Sequence[EpsSearch | None] = (),
 ) -> list[Evaluated]:
     """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe and curve."""
-    if not 1 <= batch_size <= 1_000_000:
-        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
+    batch_size = checked_batch_size(batch_size)
     execution = choose_execution(len(sources), device, threads, workers)
     jobs = [
         Job(
@@ -444,6 +444,13 @@ def run_sources(
     for index, result in run_jobs(jobs, workers, lambda i, label: on_result and on_result(names[i], label)):
         results[index] = result
     return [result for result in results if result is not None]
+
+
+def checked_batch_size(batch_size: int) -> int:
+    """Raises: RequestError: the batch size is out of range."""
+    if not 1 <= batch_size <= 1_000_000:
+        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
+    return int(batch_size)
 
 
 def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:

@@ -20,6 +20,7 @@ from robustbench_zs.evaluation.evaluate import (
     DEFAULT_EPS,
     DEFAULT_L2_EPS,
     CheckpointLike,
+    checked_batch_size,
     dataset_label,
     dataset_of,
     frame_of_rows,
@@ -85,7 +86,8 @@ def transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
     try:
-        return _transfer_one(task, send)
+        with torch.inference_mode(False):
+            return _transfer_one(task, send)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -111,15 +113,15 @@ def _transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown
         known = stored(subject, None)
         if known is None:
             start = time.perf_counter()
-            known = measure(_on(subject, device), data, None, device=device, batch_size=task.batch_size)
+            known = measure(subject.on(device), data, None, device=device, batch_size=task.batch_size)
             keep(subject, None, known, start)
         clean.append(known)
     found = [stored(subject, transfer) for subject in targets]
     missing = [place for place, outcomes in enumerate(found) if outcomes is None]
     if missing:
         start = time.perf_counter()
-        networks = [_on(targets[place], device) for place in missing]
-        decisions = _show(_on(source, device), networks, data, transfer, device, task.batch_size)
+        networks = [targets[place].on(device) for place in missing]
+        decisions = _show(source.on(device), networks, data, transfer, device, task.batch_size)
         for place, (right, near) in zip(missing, decisions, strict=True):
             # An image that is wrong when clean counts as wrong, as under every attack.
             outcomes = Outcomes(clean[place].correct & right, near, data.digest)
@@ -155,10 +157,6 @@ def _show(
 
 def _key(subject: Subject, data: Split, perturbation: Transfer | None) -> ResultKey:
     return ResultKey.of(subject.digest, data.digest, "test", perturbation, len(data))
-
-
-def _on(subject: Subject, device: torch.device) -> nn.Module:
-    return subject.module.to(device).to(memory_format=torch.channels_last)
 
 
 def transfer_rows(
@@ -240,7 +238,7 @@ def transfer_attack(
                     test_examples=examples,
                     image_size=header.resize_to if (header := trained_on(source)) else None,
                     store=stored,
-                    batch_size=batch_size,
+                    batch_size=checked_batch_size(batch_size),
                     device=execution.device,
                     threads=execution.threads,
                 ),

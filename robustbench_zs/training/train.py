@@ -272,7 +272,7 @@ def checked_seed(seed: int) -> int:
     """Raises: RequestError: the seed is not between 0 and 2^63 − 1."""
     if not 0 <= seed <= LARGEST_SEED:
         raise RequestError(f"a seed lies between 0 and {LARGEST_SEED}, not {seed}")
-    return seed
+    return int(seed)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -298,7 +298,7 @@ def choose_execution(networks: int, device: str | None, threads: int | None, wor
         raise RequestError(f"the number of threads must lie between 1 and 1024, not {threads}")
     chosen = choose_device(device)
     at_a_time = processes if processes > 1 else max(1, min(workers, networks)) if chosen.type == "cpu" else 1
-    return Execution(str(chosen), threads or max(1, available_cores() // at_a_time), processes=processes)
+    return Execution(str(chosen), int(threads or max(1, available_cores() // at_a_time)), processes=processes)
 
 
 def train_one(
