@@ -22,6 +22,9 @@ class OwnNetwork(nn.Module):
         normalization: mean and standard deviation per channel that the images are brought to first; none by default.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, normalization: Statistics | None = None) -> None:
         super().__init__()
         self.network = network

@@ -1,4 +1,4 @@
-"""Networks as people have them: they write into their input, view their features, return more than logits, cannot be copied."""
+"""Networks as people have them: they write into their input, view features, return more than logits, cannot be copied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from robustbench_zs.evaluation import attack, evaluate, gap, measure, robustness
 from robustbench_zs.perturbations import PGD, GaussianNoise
 
 FEW = 60
-GENERIC, CUDA_MATMUL, CPU_MATMUL = ("generic", "all"), ("cuda", "matmul"), ("mkldnn", "matmul")
+TF32_BY_DEFAULT = (("cuda", "conv"), ("cuda", "rnn"))
+CUDA_MATMUL, CPU_MATMUL = ("cuda", "matmul"), ("mkldnn", "matmul")
 ALL_SWITCHES = [("generic", "all"), *((b, o) for b in ("cuda", "mkldnn") for o in ("all", "matmul", "conv", "rnn"))]
 
 
@@ -302,6 +303,6 @@ def test_numpy_numbers_are_numbers(linear: nn.Linear) -> None:
     )
     assert numbers["perturbation"].tolist() == plain["perturbation"].tolist()
     assert numbers["accuracy"].tolist() == plain["accuracy"].tolist()
-    assert GaussianNoise(np.float32(0.5)).delta == 0.5
+    assert GaussianNoise(np.float32(0.5)).delta == 0.5  # type: ignore[arg-type]
     assert PGD(0.1, steps=np.int64(3)).key() == PGD(0.1, steps=3).key()  # type: ignore[arg-type]
     assert gap([network], dataset="digits", examples=np.int64(20), store=None)["test_examples"].tolist() == [20]  # type: ignore[arg-type]
