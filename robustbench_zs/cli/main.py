@@ -55,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
     if arguments is None:
         signal.signal(signal.SIGINT, _interrupt)
-    warnings.showwarning = _show_warning
-    sys.exit(_run(arguments))
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        code = _run(arguments)
+    sys.exit(code)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:

@@ -76,6 +76,7 @@ class Evaluated:
     outcomes: Results
     evidence: Evidence | None
     distances: Distances | None = None
+    warning: str | None = None
 
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
@@ -97,6 +98,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         subject.check_fits(dataset, split)
     store = ResultsStore(task.store) if task.store else None
     device = torch.device(task.device)
+    warning = subject.unsteadiness(dataset, next(split for split, _ in task.items), device)
     results: Results = {}
 
     def network() -> nn.Module:
@@ -187,7 +189,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         outcomes(split, perturbation)
         send(perturbation.label if perturbation else f"clean {split}")
     evidence = probed(task.probe) if task.probe else None
-    return Evaluated(results, evidence, searched(task.curve) if task.curve else None)
+    return Evaluated(results, evidence, searched(task.curve) if task.curve else None, warning)
 
 
 def evaluate(
@@ -234,11 +236,12 @@ def evaluate(
         found, dataset, data_dir, [(items, limits)] * len(found), batch_size, device, threads, workers, store, on_result
     )
     rows = []
-    for source, outcomes in zip(found, (r.outcomes for r in results), strict=True):
-        subject = Subject.of(source)
+    for source, result in zip(found, results, strict=True):
+        subject, outcomes = Subject.of(source), result.outcomes
         name = dataset_label(dataset_of(source, dataset))
         for _, perturbation in items[1:] or items:
-            rows.append(result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None]))
+            row = result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None])
+            rows.append({**row, "warning": result.warning})
     return frame_of_rows(rows)
 
 
@@ -338,12 +341,15 @@ def gap(
     results = run_sources(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
     return frame_of_rows(
         [
-            gap_row(
-                Subject.of(source),
-                dataset_of(source, dataset),
-                result.outcomes["train", None],
-                result.outcomes["test", None],
-            )
+            {
+                **gap_row(
+                    Subject.of(source),
+                    dataset_of(source, dataset),
+                    result.outcomes["train", None],
+                    result.outcomes["test", None],
+                ),
+                "warning": result.warning,
+            }
             for source, result in zip(found, results, strict=True)
         ]
     )
@@ -555,7 +561,7 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
     identity = ("scheme", "moduli", "zero_stable", "block_moduli", "train_digest", "recipe_digest")
-    for column in (*identity, "dataset", "engine", "flagged"):
+    for column in (*identity, "dataset", "engine", "flagged", "warning"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed", "classes") if c in frame})

@@ -16,6 +16,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import evaluation_mode
 from robustbench_zs.evaluation.own_network import OwnNetwork, own_copy
+from robustbench_zs.evaluation.steadiness import IMAGES, unsteadiness
 from robustbench_zs.files import canonical_json
 from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
@@ -119,6 +120,12 @@ class Subject:
                 f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: give the --dataset it "
                 "was trained on"
             )
+
+    def unsteadiness(self, dataset: Dataset, split: str, device: torch.device) -> str | None:
+        """What makes the answers of a network of the user's own depend on more than the image; ours do not."""
+        if self.dataset is not None:
+            return None
+        return unsteadiness(self.on(device), dataset.split(split).images(slice(0, IMAGES)).to(device))
 
     def _try_on(self, dataset: Dataset, split: str) -> None:
         data = dataset.split(split)

@@ -72,6 +72,7 @@ class Shown:
 
     outcomes: Outcomes
     clean: Outcomes
+    warning: str | None = None
 
 
 def transfer_of(subject: Subject, attack: FGSM | PGD) -> Transfer:
@@ -128,7 +129,12 @@ def _transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown
             found[place] = outcomes
             keep(targets[place], transfer, outcomes, start, len(missing))
     send(transfer.label)
-    return [Shown(outcomes, before) for outcomes, before in zip(found, clean, strict=True) if outcomes is not None]
+    warnings = [subject.unsteadiness(dataset, "test", device) for subject in targets]
+    return [
+        Shown(outcomes, before, warning)
+        for outcomes, before, warning in zip(found, clean, warnings, strict=True)
+        if outcomes is not None
+    ]
 
 
 def _show(
@@ -174,7 +180,7 @@ def transfer_rows(
         "source_seed": source.seed,
     }
     return [
-        {**result_row(target, dataset, "test", perturbation, s.outcomes, s.clean), **facts}
+        {**result_row(target, dataset, "test", perturbation, s.outcomes, s.clean), **facts, "warning": s.warning}
         for target, s in zip(targets, shown, strict=True)
     ]
 

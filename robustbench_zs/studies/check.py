@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
+from warnings import warn
 
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.errors import RequestError
+from robustbench_zs.errors import RequestError, ZsbenchWarning
 from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
@@ -167,6 +168,8 @@ def measure_study(
             )
             results = evaluate_one(evaluation, lambda label: None)
             subject = Subject.of(source)
+            if results.warning:
+                warn(f"{subject.network}: {results.warning}", ZsbenchWarning, stacklevel=3)
             correct = {_label(p): results.outcomes["test", p].correct for _, p in items}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
     return Baseline(loaded.name, settings, tuple(entries))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from robustbench_zs.analysis.check_masking import masking
+from robustbench_zs.cli.main import main
 from robustbench_zs.datasets import LabelledImages, load_dataset
-from robustbench_zs.errors import RequestError
+from robustbench_zs.errors import RequestError, ZsbenchWarning
 from robustbench_zs.evaluation import attack, evaluate, gap, measure, robustness_curve, transfer_attack
 from robustbench_zs.perturbations import PGD, GaussianNoise
+from robustbench_zs.studies import make_baseline
 
 FEW = 60
 TF32_BY_DEFAULT = (("cuda", "conv"), ("cuda", "rnn"))
@@ -306,3 +310,38 @@ def test_numpy_numbers_are_numbers(linear: nn.Linear) -> None:
     assert GaussianNoise(np.float32(0.5)).delta == 0.5  # type: ignore[arg-type]
     assert PGD(0.1, steps=np.int64(3)).key() == PGD(0.1, steps=3).key()  # type: ignore[arg-type]
     assert gap([network], dataset="digits", examples=np.int64(20), store=None)["test_examples"].tolist() == [20]  # type: ignore[arg-type]
+
+
+class Noisy(Pure):
+    def forward(self, images: Tensor) -> Any:
+        return super().forward(images + 0.05 * torch.randn_like(images))
+
+
+def test_answers_that_depend_on_the_batch_or_on_chance_are_warned_of(
+    linear: nn.Linear, working_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_batch = nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False), nn.Flatten(), linear)
+    options: dict[str, Any] = {"dataset": "digits", "examples": 20, "store": None}
+    frame = evaluate([by_batch, Noisy(linear), Pure(linear), Squeezing(linear)], [GaussianNoise(0.1)], **options)
+    assert [words and " ".join(words.split()[:6]) for words in frame["warning"]] == [
+        "its answers depend on the batch:",
+        "its answers depend on chance: two",
+        None,
+        None,
+    ]
+    assert gap([Noisy(linear)], **options)["warning"].notna().all()
+    assert robustness_curve([Noisy(linear)], halvings=1, **options)["warning"].notna().all()
+    assert transfer_attack([Pure(linear)], [Noisy(linear)], eps=0.1, **options)["warning"].notna().all()
+    checks = masking([by_batch], images=1, **options)
+    assert checks["warning"].str.contains("depend on the batch").all()
+    (working_folder / "noisy_nets.py").write_text(
+        "import torch\nclass Noisy(torch.nn.Module):\n    def forward(self, images):\n"
+        "        return torch.rand(len(images), 10)\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--model", "noisy_nets:Noisy", "--dataset", "digits", "--examples", "9"])
+    printed = capsys.readouterr()
+    assert "(!) noisy_nets:Noisy" in printed.out
+    assert "Warning: (!) noisy_nets:Noisy: its answers depend on chance" in printed.err
+    with pytest.warns(ZsbenchWarning, match="Noisy: its answers depend on chance"):
+        make_baseline("digits", "b.json", models=[Noisy(linear)], scale="smoke")
