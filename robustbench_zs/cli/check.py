@@ -14,8 +14,8 @@ from robustbench_zs.cli.command import (
     execution_options,
     model_options,
     output_options,
-    own_model,
     stacked,
+    take_own_model,
 )
 from robustbench_zs.cli.output import emit, number, text
 from robustbench_zs.cli.run import data_dir_option, scale_option
@@ -36,14 +36,14 @@ study_arguments = stacked(
 @click.command(cls=Command)
 @study_arguments
 @click.option("--out", type=OUTPUT_FILE, required=True, metavar="FILE", help="Where the baseline goes.")
-def baseline(study: str, out: Path, model: str | None, weights: str | None, classes: int | None, **options: Any) -> None:
+def baseline(study: str, out: Path, **options: Any) -> None:
     """Write what a study's networks get right now, to be compared with later.
 
     The file holds every outcome, image by image, and every setting; keep it in git.
     """
     from robustbench_zs.studies import make_baseline
 
-    made = make_baseline(study, out, models=own_model(model, weights, classes), **_options(options))
+    made = make_baseline(study, out, models=take_own_model(options), **_options(options))
     click.echo(f"{out}: {len(made.entries)} networks, {len(made.entries[0].correct)} kinds of images")
 
 
@@ -60,9 +60,6 @@ def check(
     alpha: float,
     min_drop: float,
     junit: Path | None,
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
     format_: str | None,
     output: Path | None,
     **options: Any,
@@ -79,7 +76,7 @@ def check(
     from robustbench_zs.studies import check as check_study
 
     rule = Rule(alpha, min_drop)
-    found = check_study(study, baseline_file, models=own_model(model, weights, classes), rule=rule, **_options(options))
+    found = check_study(study, baseline_file, models=take_own_model(options), rule=rule, **_options(options))
     if junit is not None:
         write_atomically(junit, render.junit_xml(found.study, found.comparisons))
     if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -92,9 +92,10 @@ class Subject:
             return Subject.of_header(source.header, source.digest, str(source.path), source.network)
         module = source.load() if isinstance(source, Model) else own_copy(source)
         name = source.factory if isinstance(source, Model) else type(source).__name__
+        normalization = source.normalization if isinstance(source, Model) else None
         return Subject(
             checkpoint=name,
-            digest=weights_digest(f"model {name}", module.state_dict()),
+            digest=weights_digest(f"model {name}{normalization or ''}", module.state_dict()),
             network=name,
             scheme=None,
             scheme_name=None,
@@ -106,7 +107,7 @@ class Subject:
             diverged_at=None,
             train_digest=None,
             recipe_digest=None,
-            build=lambda: OwnNetwork(module),
+            build=lambda: OwnNetwork(module, normalization),
         )
 
     def check_fits(self, dataset: Dataset, split: str) -> None:
@@ -138,8 +139,8 @@ class Subject:
                 raise
             except Exception as error:
                 raise RequestError(
-                    f"{self.network} does not take {count} images of {'×'.join(map(str, images.shape[1:]))}: "
-                    f"{str(error)[:200]}"
+                    f"{self.network} does not take images of {'×'.join(map(str, images.shape[1:]))}"
+                    f"{' one at a time' if count == 1 else ''}: {str(error)[:200]}"
                 ) from error
             if shape != (len(images), dataset.classes):
                 raise RequestError(

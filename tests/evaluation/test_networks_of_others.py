@@ -344,4 +344,4 @@ def test_answers_that_depend_on_the_batch_or_on_chance_are_warned_of(
     assert "(!) noisy_nets:Noisy" in printed.out
     assert "Warning: (!) noisy_nets:Noisy: its answers depend on chance" in printed.err
     with pytest.warns(ZsbenchWarning, match="Noisy: its answers depend on chance"):
-        make_baseline("digits", "b.json", models=[Noisy(linear)], scale="smoke")
+        make_baseline("digits", "b.json", models=[Noisy(linear)])
