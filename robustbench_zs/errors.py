@@ -1,4 +1,4 @@
-"""The two ways in which a request can end badly.
+"""The two ways in which a request can end badly, and what is said of one that ends well.
 
 Every message is one sentence for the user: what was wrong, what is allowed, what to do.
 """
@@ -20,3 +20,7 @@ class RequestError(ZsbenchError, ValueError):
 
 class UnfinishedError(ZsbenchError, RuntimeError):
     """The request was right but could not be finished: disk, lock, memory (exit code 3)."""
+
+
+class ZsbenchWarning(UserWarning):
+    """What a user should know of a result that stands all the same; the command line shows the sentence alone."""

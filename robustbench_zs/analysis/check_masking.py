@@ -58,7 +58,8 @@ def masking(
 
     Returns:
         One row a network and check: `schema_version, checkpoint, digest, network, seed, dataset, eps, images, check,
-        flagged, finding`; `flagged` is null where a check was not made. For checks and thresholds see `analysis.masking`.
+        flagged, finding, warning`; `flagged` is null where a check was not made. For checks and thresholds see
+        `analysis.masking`.
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`.
@@ -78,5 +79,7 @@ def masking(
         common = {"schema_version": SCHEMA_VERSION, "checkpoint": subject.checkpoint, "digest": subject.digest}
         facts = {"dataset": dataset_label(name), "eps": evidence.eps, "images": evidence.images}
         for row in masking_rows(subject.network, subject.seed, masking_checks(evidence)):
-            rows.append({**common, "network": row.pop("network"), "seed": row.pop("seed"), **facts, **row})
+            rows.append(
+                {**common, "network": row.pop("network"), "seed": row.pop("seed"), **facts, **row, "warning": result.warning}
+            )
     return frame_of_rows(rows)

@@ -15,8 +15,8 @@ from robustbench_zs.cli.command import (
     execution_options,
     model_options,
     output_options,
-    own_model,
     stacked,
+    take_own_model,
 )
 from robustbench_zs.cli.output import emit, number, text
 from robustbench_zs.cli.run import data_dir_option, scale_option
@@ -38,14 +38,14 @@ study_arguments = stacked(
 @click.command(cls=Command)
 @study_arguments
 @click.option("--out", type=OUTPUT_FILE, required=True, metavar="FILE", help="Where the baseline goes.")
-def baseline(study: str, out: Path, model: str | None, weights: str | None, classes: int | None, **options: Any) -> None:
+def baseline(study: str, out: Path, **options: Any) -> None:
     """Write what a study's networks get right now, to be compared with later.
 
     The file holds every outcome, image by image, and every setting; keep it in git.
     """
     from robustbench_zs.studies import make_baseline
 
-    made = make_baseline(study, out, models=own_model(model, weights, classes), **_options(options))
+    made = make_baseline(study, out, models=take_own_model(options), **_options(options))
     click.echo(f"{out}: {len(made.entries)} networks, {len(made.entries[0].correct)} kinds of images")
 
 
@@ -70,9 +70,6 @@ def check(
     about: Literal["recipe", "weights"] | None,
     strict: bool,
     junit: Path | None,
-    model: str | None,
-    weights: str | None,
-    classes: int | None,
     format_: str | None,
     output: Path | None,
     **options: Any,
@@ -93,7 +90,7 @@ def check(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoVerdictWarning)  # it is said below
         found = check_study(
-            study, baseline_file, models=own_model(model, weights, classes), rule=rule, about=about, **_options(options)
+            study, baseline_file, models=take_own_model(options), rule=rule, about=about, **_options(options)
         )
     if junit is not None:
         write_atomically(junit, render.junit_xml(found.study, found.comparisons))

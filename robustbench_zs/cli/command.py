@@ -114,6 +114,7 @@ OUTPUT_FILE = _OutputFile()
 
 NUMBERS = _Split("numbers apart by commas", str)
 WHOLE_NUMBERS = _Split("whole numbers apart by commas", int)
+FLOATS = _Split("numbers apart by commas", float)
 
 output_options = stacked(
     click.option(
@@ -133,10 +134,19 @@ execution_options = stacked(
 )
 
 model_options = stacked(
-    click.option("--model", metavar="MODULE:FACTORY", help="A network of your own instead of checkpoints; with --dataset."),
-    click.option("--weights", metavar="FILE", help="Safetensors weights for --model."),
+    click.option(
+        "--model",
+        metavar="NAME",
+        help="A network of your own instead of checkpoints: MODULE:FACTORY, FILE.py:FACTORY, torchvision:NAME, timm:NAME.",
+    ),
+    click.option("--weights", type=click.Path(), metavar="FILE", help="Of --model: .safetensors, .pth, .pt or .ckpt."),
     click.option("--classes", type=int, metavar="K", help="Passed to the factory of --model as num_classes."),
+    click.option("--normalize", metavar="NAME", help="What --model takes: images of mean 0 as by cifar10 or imagenet."),
+    click.option("--mean", type=FLOATS, metavar="M,M,M", help="The same by numbers: mean per channel …"),
+    click.option("--std", type=FLOATS, metavar="S,S,S", help="… and standard deviation, on the scale of [0, 1]."),
 )
+
+_MODEL_OPTIONS = ("weights", "classes", "normalize", "mean", "std")
 
 _checkpoint_arguments = stacked(
     click.argument("checkpoints", nargs=-1, type=click.Path(path_type=Path), metavar="[CHECKPOINT]..."),
@@ -168,10 +178,8 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
 
     @_checkpoint_arguments
     @wraps(function)
-    def gathered(
-        checkpoints: tuple[Path, ...], model: str | None, weights: str | None, classes: int | None, **given: Any
-    ) -> None:
-        own = own_model(model, weights, classes)
+    def gathered(checkpoints: tuple[Path, ...], **given: Any) -> None:
+        own = take_own_model(given)
         if own and checkpoints:
             raise RequestError("give checkpoints or --model, not both")
         from robustbench_zs.workers import available_cores
@@ -182,15 +190,17 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
     return gathered
 
 
-def own_model(model: str | None, weights: str | None, classes: int | None) -> list[Model] | None:
-    """The network of --model; None without it."""
+def take_own_model(given: dict[str, Any]) -> list[Model] | None:
+    """Takes the `model_options` out of the options given; the network of --model, None without it."""
+    model = given.pop("model")
+    options = {name: given.pop(name) for name in _MODEL_OPTIONS}
     if model is None:
-        if weights is not None or classes is not None:
-            raise RequestError("--weights and --classes go with --model")
+        if extra := [name for name, value in options.items() if value is not None]:
+            raise RequestError(f"--{extra[0]} goes with --model")
         return None
     from robustbench_zs.evaluation import Model
 
-    return [Model(model, weights, classes)]
+    return [Model(model, **options)]
 
 
 def fail_to_standard_error(message: str) -> None:

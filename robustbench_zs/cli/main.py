@@ -8,9 +8,10 @@ import signal
 import sqlite3
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -29,7 +30,7 @@ from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
 from robustbench_zs.cli.train import train
-from robustbench_zs.errors import ZsbenchError
+from robustbench_zs.errors import ZsbenchError, ZsbenchWarning
 
 DONE, REQUEST_WRONG, UNFINISHED, INTERRUPTED = 0, 2, 3, 130
 
@@ -71,7 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
     if arguments is None:
         signal.signal(signal.SIGINT, _interrupt)
-    sys.exit(_run(arguments))
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    if issubclass(category, ZsbenchWarning):
+        click.echo(f"Warning: {message}", err=True)
+    else:
+        click.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

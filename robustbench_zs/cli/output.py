@@ -23,6 +23,9 @@ WIDE = 200
 LEFT = {"Network", "Checkpoint", "Perturbation", "Scheme", "Check", "Flag", "Finding"}
 """Titles of columns of words; all others are aligned right."""
 
+MARK = "(!)"
+"""Stands before the first cell of a row that has a warning."""
+
 Columns = dict[str, Callable[[Any], str]]
 """Title of each column of the table for people → text of its cell, from a row as a dictionary."""
 
@@ -35,6 +38,7 @@ def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Pat
         UnfinishedError: `output` cannot be written.
     """
     kind = format_of(format_, output)
+    warnings = _warnings(frame)
     rows = [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
     if kind == "json":
         text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -48,6 +52,16 @@ def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Pat
         click.echo(text, nl=False)
     else:
         write_atomically(output, text)
+    for words in warnings:
+        click.echo(words, err=True)
+
+
+def _warnings(frame: pd.DataFrame) -> list[str]:
+    """What must be known of networks in the table, which marks them."""
+    if "warning" not in frame:
+        return []
+    said = frame[frame["warning"].notna()].drop_duplicates(["network", "warning"])
+    return [f"Warning: {MARK} {row['network']}: {row['warning']}" for _, row in said.iterrows()]
 
 
 def format_of(format_: str | None, output: Path | None) -> str:
@@ -93,7 +107,8 @@ def _table(rows: list[dict[str, Any]], columns: Columns, to_file: bool) -> str:
     for title in columns:
         table.add_column(title, justify="left" if title in LEFT else "right")
     for row in rows:
-        table.add_row(*(_escaped(cell(row)) for cell in columns.values()))
+        cells = [_escaped(cell(row)) for cell in columns.values()]
+        table.add_row(f"{MARK} {cells[0]}" if row.get("warning") else cells[0], *cells[1:])
     terminal = sys.stdout.isatty() and not to_file
     console = Console(width=None if terminal else WIDE, force_terminal=False, color_system=None)
     with console.capture() as capture:

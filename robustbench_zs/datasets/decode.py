@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 """Pillow knows dozens more, among them EPS, which it gives to an interpreter of programs."""
 
 
+GREY = ("1", "L", "LA", "La")
+
+
 def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
-    """Decode `FORMATS` to uint8 N×C×H×W, with one channel if the first image is grey, else three.
+    """Decode `FORMATS` to uint8 N×C×H×W, with one channel if all images are grey, else three; see `eight_bits`.
 
     Args:
         encoded: pairs of a name for messages and the bytes of the file.
@@ -32,8 +36,8 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
     """
     from PIL import Image
 
-    arrays: list[np.ndarray] = []
-    mode, shape = "", (0, 0)
+    arrays: list[np.ndarray] = []  # H×W where grey, else H×W×3
+    channels, shape = 1, (0, 0)
     for name, data in encoded:
         if len(data) > LARGEST_FILE:
             raise RequestError(f"{name} has {len(data)} bytes; at most {LARGEST_FILE} an image are read")
@@ -43,8 +47,7 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
                 image = Image.open(io.BytesIO(data), formats=FORMATS)
                 if max(image.size) > LARGEST_SIDE:
                     raise RequestError(f"{name} is {image.size[0]}×{image.size[1]}; at most {LARGEST_SIDE} a side is read")
-                mode = mode or ("L" if image.mode in ("L", "1", "I", "I;16", "LA") else "RGB")
-                array = np.asarray(image.convert(mode))
+                array = np.asarray(eight_bits(image, name))
         except RequestError:
             raise
         except Exception as error:
@@ -55,12 +58,35 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
                 f"{name} is {array.shape[1]}×{array.shape[0]} but the first image {shape[1]}×{shape[0]}: "
                 "resize all images of a dataset to one size"
             )
-        if not arrays:
-            bytes_each = array.nbytes
+        channels = 3 if array.ndim == 3 else channels
         arrays.append(array)
-        if bytes_each * len(arrays) > LARGEST_SPLIT_BYTES:
+        if channels * shape[0] * shape[1] * len(arrays) > LARGEST_SPLIT_BYTES:
             raise RequestError(f"the split is larger than {LARGEST_SPLIT_BYTES // 2**30} GiB in memory: use fewer images")
     if not arrays:
         raise RequestError("the dataset split holds no image")
-    stacked = np.stack(arrays)
-    return torch.from_numpy(stacked[:, None] if mode == "L" else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
+    pixels = np.empty((len(arrays), channels, *shape), np.uint8)
+    for place, array in enumerate(arrays):  # a grey image among coloured ones has three equal channels
+        pixels[place] = array if array.ndim == 2 else array.transpose(2, 0, 1)
+    return torch.from_numpy(pixels)
+
+
+def eight_bits(image: Any, name: str) -> Any:
+    """An image of Pillow's as 8-bit grey or RGB, upright as its EXIF data say; 16 bits and floats in [0, 1] are scaled.
+
+    Raises:
+        RequestError: its values have another range, so that it is not known what is white.
+    """
+    from PIL import Image, ImageOps
+
+    ImageOps.exif_transpose(image, in_place=True)
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format != "TIFF")
+    if not sixteen and image.mode not in ("I", "F"):
+        return image.convert("L" if image.mode in GREY else "RGB")
+    values = np.asarray(image).astype(np.float64)
+    white = 65535 if sixteen else 1
+    if (image.mode == "I" and not sixteen) or not ((values >= 0) & (values <= white)).all():  # NaN is neither
+        raise RequestError(
+            f"{name} holds numbers from {values.min():g} to {values.max():g} of which it is not known what is white: save "
+            "it with 8 or 16 bits, or as floats from 0 to 1"
+        )
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))

@@ -10,11 +10,19 @@ import torch
 from robustbench_zs.datasets.images import Dataset, LabelledImages
 from robustbench_zs.errors import RequestError
 
+INSIDE = {
+    "mnist": "MNIST/raw",
+    "fashion-mnist": "FashionMNIST/raw",
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+}
+"""What torchvision makes in the folder that it is given."""
+
 TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 
 
 def load_with_torchvision(name: str, folder: Path) -> Dataset:
-    """The dataset from torchvision's archives in `folder`, downloaded there if absent.
+    """The dataset from torchvision's files in `folder`, or beside it where other programs keep them; else it is downloaded.
 
     The CIFAR archives are pickles; torchvision opens them only after their published MD5 has matched.
 
@@ -23,6 +31,8 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
     """
     import torchvision.datasets
 
+    if (folder.parent / INSIDE[name]).is_dir() and not (folder / INSIDE[name]).is_dir():
+        folder = folder.parent
     cls = getattr(torchvision.datasets, TORCHVISION_CLASSES[name])
     made = [place for place in (folder, folder.parent) if not place.exists()]
     try:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
+from warnings import warn
 
 import torch
 
 from robustbench_zs.datasets.decode import LARGEST_FILE, decode_images
 from robustbench_zs.datasets.images import LabelledImages
-from robustbench_zs.errors import RequestError
+from robustbench_zs.errors import RequestError, ZsbenchWarning
 
 Item = TypeVar("Item")
 
@@ -39,17 +40,29 @@ def read_class_folders(folder: Path, classes: tuple[str, ...]) -> LabelledImages
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The image files in a folder and below it, through links too, each folder once; no pipes and no devices."""
+    """The image files in a folder and below it, through links too, each folder once; no pipes and no devices.
+
+    Hidden ones (`.ipynb_checkpoints`, the `._x.png` of macOS) are passed over, with a warning that says how many.
+    """
     seen: set[str] = set()
+    hidden = 0
     for root, below, _ in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:  # links that lead back up
             below.clear()
             continue
         seen.add(real)
-        below.sort()
+        hidden += sum(name.startswith(".") for name in below)
+        below[:] = sorted(name for name in below if not name.startswith("."))
         with os.scandir(root) as entries:  # which knows regular files without asking the disk for each of a million
-            yield from (Path(e.path) for e in entries if os.path.splitext(e.name)[1].lower() in SUFFIXES and e.is_file())
+            for entry in entries:
+                if os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():
+                    if not entry.name.startswith("."):
+                        yield Path(entry.path)
+                    else:
+                        hidden += 1
+    if hidden:
+        warn(f"{folder}: passed over {hidden} hidden files or folders", ZsbenchWarning, stacklevel=2)
 
 
 def _bytes(path: Path) -> bytes:

@@ -144,7 +144,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
         place = folder / (split if split == "train" else test_name)
         images: Split
         if parquet[split] and image_size is None:
-            images = read_parquet(parquet[split], classes, limits[split])
+            images = read_parquet(parquet[split], classes, limits[split], class_names)
         elif parquet[split]:
             raise RequestError(f"an image size goes with class folders, but {folder} holds Parquet files")
         elif image_size is not None:

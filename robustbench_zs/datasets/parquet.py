@@ -1,7 +1,8 @@
 """Datasets as Parquet files in the layout of the Hugging Face hub.
 
-Shards are named `{split}-{shard:05d}-of-{shards:05d}.parquet` and lie in the folder or one level below; an image column is
-a struct with the encoded file in `bytes` (or plain binary), labels are whole numbers, class names may stand in the schema.
+Shards are named `{split}-{shard:05d}-of-{shards:05d}.parquet` and lie in the folder or one level below, or are the
+`CONFIG/{split}/0000.parquet` of its conversions; an image column is a struct with the encoded file in `bytes` (or plain
+binary), labels are whole numbers, whose names may stand in the schema, or the names themselves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ MOST_PACKED = 100
 BYTES = ".bytes"
 """Ends the path of an image column that is a struct."""
 
+_CONVERTED = re.compile(r"\d{4}\.parquet")
 _SHARD = re.compile(r"(?P<split>\w+)-(?P<shard>\d{5})-of-(?P<shards>\d{5})(-[0-9a-f]+)?\.parquet")
 
 
@@ -42,7 +45,8 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
     Raises:
         RequestError: some of the shards that the names announce are missing.
     """
-    for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
+    below = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for place in (folder, *below):
         named = (p for p in place.glob(f"{split}*.parquet") if p.stem == split or _SHARD.fullmatch(p.name))
         shards = sorted(p for p in named if os.path.isfile(p))  # no pipe, which would be waited for
         found = [_SHARD.fullmatch(p.name) for p in shards]
@@ -52,16 +56,28 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
             if len(shards) != announced:
                 raise RequestError(f"{place} holds {len(shards)} of {announced} Parquet files of the split {split!r}")
             return shards
+    for place in (folder, *below):
+        converted = sorted(p for p in place.glob(f"{split}/*.parquet") if _CONVERTED.fullmatch(p.name) and os.path.isfile(p))
+        if converted:
+            if int(converted[-1].stem) != len(converted) - 1:
+                raise RequestError(f"some Parquet files before {converted[-1]} are missing")
+            return converted
     return []
 
 
-def read_parquet(shards: list[Path], classes: int, limit: int | None = None) -> LabelledImages:
+def read_parquet(
+    shards: list[Path], classes: int, limit: int | None = None, class_names: tuple[str, ...] | None = None
+) -> LabelledImages:
     """The images of a split; only the first `limit` images are decoded.
+
+    Args:
+        class_names: what labels that are names are numbered by, from `read_classes`.
 
     Raises:
         RequestError: a file that is not Parquet or is truncated, or that has no image column or no label column.
     """
     labels: list[int] = []
+    numbers = {name: number for number, name in enumerate(class_names or ())}
 
     def encoded() -> Iterator[tuple[str, bytes]]:
         for path in shards:
@@ -70,7 +86,11 @@ def read_parquet(shards: list[Path], classes: int, limit: int | None = None) -> 
                 _check_size(file.metadata, image_column, path)
             # As a dictionary: an image that all rows share is in memory once, not once a row.
             with _readable(path, read_dictionary=[image_column]) as file:
-                for batch in file.iter_batches(batch_size=1000, columns=[image_column, label_column]):
+                # Group by group: Arrow makes no batch of structs out of several.
+                groups = ([group] for group in range(file.num_row_groups))
+                columns = [image_column, label_column]
+                batches = (file.iter_batches(batch_size=1000, row_groups=group, columns=columns) for group in groups)
+                for batch in chain.from_iterable(batches):
                     images, batch_labels = batch.columns
                     images = images.flatten()[0] if image_column.endswith(BYTES) else images
                     for image, label in zip(images, batch_labels.to_pylist(), strict=True):
@@ -80,37 +100,42 @@ def read_parquet(shards: list[Path], classes: int, limit: int | None = None) -> 
                         name = f"image {len(labels)} of {path.name}"
                         if not isinstance(data, bytes) or label is None:
                             raise RequestError(f"{name} has no bytes or no label")
-                        labels.append(label)
+                        labels.append(numbers[label] if isinstance(label, str) else label)
                         yield name, data
 
     return LabelledImages(decode_images(encoded()), torch.tensor(labels), classes)
 
 
 def read_classes(shards: list[Path]) -> tuple[int, tuple[str, ...] | None]:
-    """Number of classes and their names: from the schema, else from the largest label, without decoding images.
+    """Number of classes and their names: from the schema, else from the labels, without decoding images.
+
+    Labels that are names are numbered in alphabetical order, as those of class folders.
 
     Raises:
         RequestError: as `read_parquet`, and for negative labels, with which the hub marks unlabelled images.
     """
     import pyarrow.compute
 
-    largest = 0
+    largest, said = 0, set[str]()
     for path in shards:
         with _readable(path) as file:
             image_column, label_column = _columns(file.schema_arrow, path)
             _check_size(file.metadata, image_column, path)
             names = _class_names(file.schema_arrow, label_column)
             for batch in file.iter_batches(columns=[label_column]) if names is None else ():
+                if _is_text(file.schema_arrow.field(label_column).type):
+                    said.update(label for label in pyarrow.compute.unique(batch.column(0)).to_pylist() if label is not None)
+                    continue
                 ends = pyarrow.compute.min_max(batch.column(0)).as_py()
                 if ends["min"] is not None and ends["min"] < 0:
                     raise RequestError(f"{path.name} has negative labels (unlabelled images): give splits with labels")
                 largest = max(largest, ends["max"] or 0)
-            classes = len(names) if names else largest + 1
+            classes = len(names or said) or largest + 1
             if classes > MOST_CLASSES:
                 raise RequestError(f"{path.name} has labels of {classes} classes; allowed are 1 to {MOST_CLASSES} classes")
             if names:
                 return classes, names
-    return largest + 1, None
+    return (len(said), tuple(sorted(said))) if said else (largest + 1, None)
 
 
 @contextmanager
@@ -146,7 +171,8 @@ def _columns(schema: Any, path: Path) -> tuple[str, str]:
     import pyarrow
 
     def binary(kind: Any) -> bool:
-        return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+        types = pyarrow.types
+        return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
     def images_in(field: Any) -> str | None:
         if pyarrow.types.is_struct(field.type):
@@ -155,11 +181,22 @@ def _columns(schema: Any, path: Path) -> tuple[str, str]:
 
     image = next(filter(None, map(images_in, schema)), None)
     whole = [f.name for f in schema if pyarrow.types.is_integer(f.type)]
+    text = [f.name for f in schema if _is_text(f.type)]
     label = next((name for name in LABEL_COLUMNS if name in whole), whole[0] if len(whole) == 1 else None)
+    label = label or next((name for name in LABEL_COLUMNS if name in text), None)
     if image is None or label is None:
-        missing = "image column (struct with 'bytes', or binary)" if image is None else "label column of whole numbers"
+        missing = (
+            "image column (struct with 'bytes', or binary)" if image is None else "label column (whole numbers or names)"
+        )
         raise RequestError(f"{path} has no {missing}; its columns are {', '.join(schema.names)[:200]}")
     return image, label
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def _class_names(schema: Any, label_column: str) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from robustbench_zs.datasets.decode import FORMATS
+from robustbench_zs.datasets.decode import FORMATS, eight_bits
 from robustbench_zs.datasets.folders import image_files, interleaved
 from robustbench_zs.datasets.images import Statistics
 from robustbench_zs.errors import RequestError
@@ -99,7 +99,7 @@ class ImageFiles:
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > LARGEST_IMAGE:
                     raise RequestError(f"{path} is {image.width}×{image.height}; at most {LARGEST_IMAGE} pixels are read")
-                return image.convert("RGB")
+                return eight_bits(image, str(path)).convert("RGB")
         except RequestError:
             raise
         except Exception as error:

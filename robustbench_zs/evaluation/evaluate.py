@@ -76,6 +76,7 @@ class Evaluated:
     outcomes: Results
     evidence: Evidence | None
     distances: Distances | None = None
+    warning: str | None = None
 
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
@@ -84,7 +85,8 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
     try:
-        return _evaluate_one(task, send)
+        with torch.inference_mode(False):  # which a caller may be in, and no gradient would reach an image
+            return _evaluate_one(task, send)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -96,10 +98,11 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         subject.check_fits(dataset, split)
     store = ResultsStore(task.store) if task.store else None
     device = torch.device(task.device)
+    warning = subject.unsteadiness(dataset, next(split for split, _ in task.items), device)
     results: Results = {}
 
     def network() -> nn.Module:
-        return subject.module.to(device).to(memory_format=torch.channels_last)
+        return subject.on(device)
 
     def recalled(split: str, perturbation: Perturbation | None, key: ResultKey) -> Outcomes | None:
         return results.get((split, perturbation)) or (store.get(key) if store else None)
@@ -186,7 +189,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         outcomes(split, perturbation)
         send(perturbation.label if perturbation else f"clean {split}")
     evidence = probed(task.probe) if task.probe else None
-    return Evaluated(results, evidence, searched(task.curve) if task.curve else None)
+    return Evaluated(results, evidence, searched(task.curve) if task.curve else None, warning)
 
 
 def evaluate(
@@ -233,11 +236,12 @@ def evaluate(
         found, dataset, data_dir, [(items, limits)] * len(found), batch_size, device, threads, workers, store, on_result
     )
     rows = []
-    for source, outcomes in zip(found, (r.outcomes for r in results), strict=True):
-        subject = Subject.of(source)
+    for source, result in zip(found, results, strict=True):
+        subject, outcomes = Subject.of(source), result.outcomes
         name = dataset_label(dataset_of(source, dataset))
         for _, perturbation in items[1:] or items:
-            rows.append(result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None]))
+            row = result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None])
+            rows.append({**row, "warning": result.warning})
     return frame_of_rows(rows)
 
 
@@ -337,12 +341,15 @@ def gap(
     results = run_sources(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result)
     return frame_of_rows(
         [
-            gap_row(
-                Subject.of(source),
-                dataset_of(source, dataset),
-                result.outcomes["train", None],
-                result.outcomes["test", None],
-            )
+            {
+                **gap_row(
+                    Subject.of(source),
+                    dataset_of(source, dataset),
+                    result.outcomes["train", None],
+                    result.outcomes["test", None],
+                ),
+                "warning": result.warning,
+            }
             for source, result in zip(found, results, strict=True)
         ]
     )
@@ -390,12 +397,6 @@ def dataset_label(dataset: str) -> str:
     return Path(dataset).resolve().name if os.path.isdir(dataset) else dataset
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Raises: RequestError: no batch can have this size."""
-    if not 1 <= batch_size <= 1_000_000:
-        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
-
-
 def run_sources(
     sources: Sequence[Source],
     dataset: str | None,
@@ -411,7 +412,7 @@ def run_sources(
     curves: Sequence[EpsSearch | None] = (),
 ) -> list[Evaluated]:
     """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe and curve."""
-    check_batch_size(batch_size)
+    batch_size = checked_batch_size(batch_size)
     execution = choose_execution(len(sources), device, threads, workers)
     jobs = [
         Job(
@@ -449,6 +450,13 @@ def run_sources(
     for index, result in run_jobs(jobs, workers, lambda i, label: on_result and on_result(names[i], label)):
         results[index] = result
     return [result for result in results if result is not None]
+
+
+def checked_batch_size(batch_size: int) -> int:
+    """Raises: RequestError: the batch size is out of range."""
+    if not 1 <= batch_size <= 1_000_000:
+        raise RequestError(f"the batch size must lie between 1 and 1000000, not {batch_size}")
+    return int(batch_size)
 
 
 def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
@@ -553,7 +561,7 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
     identity = ("scheme", "moduli", "zero_stable", "block_moduli", "train_digest", "recipe_digest")
-    for column in (*identity, "dataset", "engine", "flagged"):
+    for column in (*identity, "dataset", "engine", "flagged", "warning"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed", "classes") if c in frame})

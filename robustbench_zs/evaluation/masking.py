@@ -19,6 +19,7 @@ from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
 from robustbench_zs.perturbations.native import gradient_at
+from robustbench_zs.python_numbers import take_python_numbers
 
 PROBE_VERSION = 1
 """Raised when a change of the code changes evidence; stored evidence of another version is not reused."""
@@ -63,6 +64,7 @@ class MaskingProbe:
     engine: str = DEFAULT_ENGINE
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         if isinstance(self.images, bool) or not isinstance(self.images, int) or not 1 <= self.images <= 1_000_000:
             raise RequestError(f"the number of images to probe is a whole number from 1 to 1000000, not {self.images!r}")
         object.__setattr__(self, "eps", self._pgd().eps)

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
+from robustbench_zs.datasets.images import Statistics
+from robustbench_zs.datasets.streamed import IMAGENET_STATISTICS
 from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.weights import load_weights
+
+NORMALIZATIONS: dict[str, Statistics] = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "imagenet": IMAGENET_STATISTICS,
+}
+"""Mean and standard deviation per channel by name; those of CIFAR-10 are of its training images."""
+
+LIBRARIES = {"torchvision": "torchvision.models:get_model", "timm": "timm:create_model"}
+"""What makes the networks of a library from their names."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +39,41 @@ class Model:
     """A network by the name of its factory.
 
     Args:
-        factory: `"package.module:callable"`; it is imported from the working folder too, and returns a module that takes
-            images N×C×H×W in [0, 1] and gives N×K logits.
-        weights: a safetensors file with the module's state, loaded strictly.
+        factory: `"package.module:callable"` or `"file.py:callable"`, found from the working folder; it returns a module that
+            takes images N×C×H×W and gives N×K logits, see `OwnNetwork`. Or `"torchvision:NAME"`, `"timm:NAME"`: a network of
+            that library, without its published weights.
+        weights: a file of safetensors or of `torch.save` with the module's state, see `load_weights`.
         classes: passed to the factory as `num_classes` (torchvision's name) or `classes`.
+        normalize: `"cifar10"` or `"imagenet"`, where the network takes images that are brought to that mean and deviation.
+        mean, std: the same as numbers, one per channel, on the scale of [0, 1].
+
+    Raises:
+        RequestError: another name, mean without std, a std that is not above 0.
     """
 
     factory: str
     weights: str | None = None
     classes: int | None = None
+    normalize: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.normalize is not None and (self.mean is not None or self.std is not None):
+            raise RequestError("give either a normalization by name, or mean and std")
+        if self.normalize not in (None, *NORMALIZATIONS):
+            raise RequestError(f"the normalization is one of {', '.join(NORMALIZATIONS)}, not {str(self.normalize)[:40]!r}")
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise RequestError("mean and std go together, a number per channel each")
+        if not all(math.isfinite(m) for m in self.mean or ()) or not all(0 < s < math.inf for s in self.std or ()):
+            raise RequestError(f"a std is above 0, and all numbers are finite, not mean {self.mean} and std {self.std}")
+
+    @property
+    def normalization(self) -> Statistics | None:
+        """Mean and standard deviation that images are brought to."""
+        if self.normalize is not None:
+            return NORMALIZATIONS[self.normalize]
+        return None if self.mean is None or self.std is None else (self.mean, self.std)
 
     def load(self) -> nn.Module:
         """The module on the CPU; a factory that draws weights draws the same ones each time.
@@ -45,16 +87,24 @@ class Model:
         if not isinstance(module, nn.Module):
             raise RequestError(f"{self.factory} returned {type(module).__name__}, not a torch.nn.Module")
         if self.weights is not None:
-            self._load_weights(module)
+            load_weights(module, Path(self.weights), self.factory[:200])
         return module.eval()
 
     def _find(self) -> Callable[..., Any]:
-        place, colon, name = self.factory.partition(":")
+        place, colon, name = self.factory.rpartition(":")
         if not (place and colon and name):
-            raise RequestError(f"a model is named as package.module:factory, not {self.factory[:80]!r}")
+            raise RequestError(
+                "a model is named as package.module:factory, file.py:factory, torchvision:NAME or timm:NAME, not "
+                f"{self.factory[:80]!r}"
+            )
+        if place in LIBRARIES:
+            return partial(self._named(*LIBRARIES[place].split(":")), name)
+        return self._named(place, name)
+
+    def _named(self, place: str, name: str) -> Callable[..., Any]:
         with _working_folder_importable():
             try:
-                found: Any = importlib.import_module(place)
+                found: Any = _import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
                 for part in name.split("."):
                     found = getattr(found, part)
             except (ImportError, AttributeError) as error:
@@ -83,22 +133,6 @@ class Model:
         except (Exception, SystemExit) as error:
             raise RequestError(f"{self.factory[:200]} failed: {type(error).__name__}: {str(error)[:200]}") from error
 
-    def _load_weights(self, module: nn.Module) -> None:
-        from safetensors.torch import load_file
-
-        path = Path(self.weights or "")
-        if not os.path.isfile(path):
-            raise RequestError(f"there are no weights {path}")
-        try:
-            tensors = load_file(path)
-        except Exception as error:
-            raise RequestError(f"{path} is not a safetensors file that can be read: {str(error)[:100]}") from error
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            first = " ".join(str(error).split())[:200]
-            raise RequestError(f"the weights in {path} are not those of {self.factory[:200]}: {first}") from error
-
 
 @contextmanager
 def _working_folder_importable() -> Iterator[None]:
@@ -112,3 +146,26 @@ def _working_folder_importable() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
+
+
+def _import_file(path: Path) -> ModuleType:
+    """The module that a Python file is; it imports what lies beside it."""
+    if not os.path.isfile(path):
+        raise ImportError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(path.stem)
+    sys.modules[path.stem] = module  # dataclasses and pickles look their module up
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+        if before is not None:
+            sys.modules[path.stem] = before
+    return module

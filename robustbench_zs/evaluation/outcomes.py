@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.float32 import full_float32
 from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
 from robustbench_zs.perturbations.native import LOSSES, NORMS, fooled_or_close, gradient_at
@@ -51,20 +52,27 @@ class Outcomes:
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients for parameters and full float32 inside; everything as it was afterwards."""
+    """Evaluation mode, no gradients for parameters and full float32 inside; everything as it was afterwards.
+
+    Each call of the network gets images of its own, since a network may write into them (`x.sub_(mean)`).
+    """
     modes = {module: module.training for module in network.modules()}
     gradients = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    copying = network.register_forward_pre_hook(_with_images_of_its_own)
     try:
         network.eval().requires_grad_(False)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        yield
+        with torch.inference_mode(False), full_float32():
+            yield
     finally:
+        copying.remove()
         for module, training in modes.items():
             module.training = training
         for parameter, gradient in gradients.items():
             parameter.requires_grad_(gradient)
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+
+
+def _with_images_of_its_own(network: nn.Module, images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(image.clone() for image in images)
 
 
 def decide(logits: Tensor, labels: Tensor, answers: int = 1) -> tuple[Tensor, Tensor]:
@@ -178,10 +186,11 @@ def measure_fgsm(
     """
     made = {attack: Outcomes(clean.correct.copy(), clean.near_ties.copy(), data.digest) for attack in attacks}
     norm, loss = NORMS["linf"], LOSSES["ce"]
-    if not clean.correct.any():
+    chosen = np.flatnonzero(clean.correct)
+    if len(chosen) == 0:
         return made
     with _memory(batch_size), evaluation_mode(network):
-        for indices in torch.from_numpy(np.flatnonzero(clean.correct)).split(batch_size):
+        for indices in torch.from_numpy(chosen).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
             x = images.clone().requires_grad_()
             with torch.enable_grad():

@@ -83,5 +83,6 @@ def robustness_curve(
     for source, name, result, searched in zip(found, names, results, curves, strict=True):
         assert result.distances is not None
         clean = result.outcomes["test", None]
-        rows.append(curve_row(Subject.of(source), dataset_label(name), clean, result.distances, searched))
+        row = curve_row(Subject.of(source), dataset_label(name), clean, result.distances, searched)
+        rows.append({**row, "warning": result.warning})
     return frame_of_rows(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robustbench_zs.datasets import Dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import evaluation_mode
+from robustbench_zs.evaluation.own_network import OwnNetwork, own_copy
+from robustbench_zs.evaluation.steadiness import IMAGES, unsteadiness
 from robustbench_zs.files import canonical_json
 from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
@@ -55,6 +56,11 @@ class Subject:
     def module(self) -> nn.Module:
         return self.build()
 
+    def on(self, device: torch.device) -> nn.Module:
+        """The network on a device. Only ours is laid out with its channels last: another may read its features by `view`."""
+        module = self.module.to(device)
+        return module if self.dataset is None else module.to(memory_format=torch.channels_last)
+
     @staticmethod
     def of_header(header: Header, digest: str, path: str, build: Callable[[], nn.Module]) -> Subject:
         spec = network_spec(header.network)
@@ -84,12 +90,12 @@ class Subject:
         """
         if isinstance(source, Checkpoint):
             return Subject.of_header(source.header, source.digest, str(source.path), source.network)
-        # A copy: evaluation moves the network to a device and changes its memory layout.
-        module = source.load() if isinstance(source, Model) else copy.deepcopy(source)
+        module = source.load() if isinstance(source, Model) else own_copy(source)
         name = source.factory if isinstance(source, Model) else type(source).__name__
+        normalization = source.normalization if isinstance(source, Model) else None
         return Subject(
             checkpoint=name,
-            digest=weights_digest(f"model {name}", module.state_dict()),
+            digest=weights_digest(f"model {name}{normalization or ''}", module.state_dict()),
             network=name,
             scheme=None,
             scheme_name=None,
@@ -101,7 +107,7 @@ class Subject:
             diverged_at=None,
             train_digest=None,
             recipe_digest=None,
-            build=lambda: module,
+            build=lambda: OwnNetwork(module, normalization),
         )
 
     def check_fits(self, dataset: Dataset, split: str) -> None:
@@ -116,18 +122,28 @@ class Subject:
                 "was trained on"
             )
 
+    def unsteadiness(self, dataset: Dataset, split: str, device: torch.device) -> str | None:
+        """What makes the answers of a network of the user's own depend on more than the image; ours do not."""
+        if self.dataset is not None:
+            return None
+        return unsteadiness(self.on(device), dataset.split(split).images(slice(0, IMAGES)).to(device))
+
     def _try_on(self, dataset: Dataset, split: str) -> None:
-        images = dataset.split(split).images(slice(0, 2))
-        try:
-            with evaluation_mode(self.module), torch.no_grad():
-                logits = self.module(images)
-        except Exception as error:
-            raise RequestError(
-                f"{self.network} does not take images of {'×'.join(map(str, images.shape[1:]))}: {str(error)[:200]}"
-            ) from error
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        if shape != (len(images), dataset.classes):
-            raise RequestError(
-                f"{self.network} should give {len(images)}×{dataset.classes} logits for {len(images)} images of "
-                f"{dataset.name}, but gave {shape}: see --classes"
-            )
+        data = dataset.split(split)
+        for count in (2, 1):  # a split may end with a batch of one
+            images = data.images(slice(0, count))
+            try:
+                with evaluation_mode(self.module), torch.no_grad():
+                    shape = tuple(self.module(images).shape)
+            except RequestError:
+                raise
+            except Exception as error:
+                raise RequestError(
+                    f"{self.network} does not take images of {'×'.join(map(str, images.shape[1:]))}"
+                    f"{' one at a time' if count == 1 else ''}: {str(error)[:200]}"
+                ) from error
+            if shape != (len(images), dataset.classes):
+                raise RequestError(
+                    f"{self.network} should give {len(images)}×{dataset.classes} logits for {len(images)} images of "
+                    f"{dataset.name}, but gave {shape}: see --classes"
+                )

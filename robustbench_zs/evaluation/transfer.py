@@ -20,6 +20,7 @@ from robustbench_zs.evaluation.evaluate import (
     DEFAULT_EPS,
     DEFAULT_L2_EPS,
     CheckpointLike,
+    checked_batch_size,
     dataset_label,
     dataset_of,
     frame_of_rows,
@@ -71,6 +72,7 @@ class Shown:
 
     outcomes: Outcomes
     clean: Outcomes
+    warning: str | None = None
 
 
 def transfer_of(subject: Subject, attack: FGSM | PGD) -> Transfer:
@@ -85,7 +87,8 @@ def transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]
     threads_before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
     try:
-        return _transfer_one(task, send)
+        with torch.inference_mode(False):
+            return _transfer_one(task, send)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -111,22 +114,27 @@ def _transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown
         known = stored(subject, None)
         if known is None:
             start = time.perf_counter()
-            known = measure(_on(subject, device), data, None, device=device, batch_size=task.batch_size)
+            known = measure(subject.on(device), data, None, device=device, batch_size=task.batch_size)
             keep(subject, None, known, start)
         clean.append(known)
     found = [stored(subject, transfer) for subject in targets]
     missing = [place for place, outcomes in enumerate(found) if outcomes is None]
     if missing:
         start = time.perf_counter()
-        networks = [_on(targets[place], device) for place in missing]
-        decisions = _show(_on(source, device), networks, data, transfer, device, task.batch_size)
+        networks = [targets[place].on(device) for place in missing]
+        decisions = _show(source.on(device), networks, data, transfer, device, task.batch_size)
         for place, (right, near) in zip(missing, decisions, strict=True):
             # An image that is wrong when clean counts as wrong, as under every attack.
             outcomes = Outcomes(clean[place].correct & right, near, data.digest)
             found[place] = outcomes
             keep(targets[place], transfer, outcomes, start, len(missing))
     send(transfer.label)
-    return [Shown(outcomes, before) for outcomes, before in zip(found, clean, strict=True) if outcomes is not None]
+    warnings = [subject.unsteadiness(dataset, "test", device) for subject in targets]
+    return [
+        Shown(outcomes, before, warning)
+        for outcomes, before, warning in zip(found, clean, warnings, strict=True)
+        if outcomes is not None
+    ]
 
 
 def _show(
@@ -157,10 +165,6 @@ def _key(subject: Subject, data: Split, perturbation: Transfer | None) -> Result
     return ResultKey.of(subject.digest, data.digest, "test", perturbation, len(data))
 
 
-def _on(subject: Subject, device: torch.device) -> nn.Module:
-    return subject.module.to(device).to(memory_format=torch.channels_last)
-
-
 def transfer_rows(
     source: Subject, targets: Sequence[Subject], dataset: str, attack: FGSM | PGD, shown: Sequence[Shown]
 ) -> list[dict[str, Any]]:
@@ -176,7 +180,7 @@ def transfer_rows(
         "source_seed": source.seed,
     }
     return [
-        {**result_row(target, dataset, "test", perturbation, s.outcomes, s.clean), **facts}
+        {**result_row(target, dataset, "test", perturbation, s.outcomes, s.clean), **facts, "warning": s.warning}
         for target, s in zip(targets, shown, strict=True)
     ]
 
@@ -240,7 +244,7 @@ def transfer_attack(
                     test_examples=examples,
                     image_size=header.resize_to if (header := trained_on(source)) else None,
                     store=stored,
-                    batch_size=batch_size,
+                    batch_size=checked_batch_size(batch_size),
                     device=execution.device,
                     threads=execution.threads,
                 ),

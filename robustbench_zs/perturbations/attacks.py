@@ -30,6 +30,7 @@ from robustbench_zs.perturbations.native import (
     search,
 )
 from robustbench_zs.perturbations.numbers import format_number, parse_number
+from robustbench_zs.python_numbers import take_python_numbers
 
 DEFAULT_ENGINE = "native"
 DEFAULT_SEED = 1
@@ -60,6 +61,7 @@ class Attack(Perturbation):
     engines: ClassVar[tuple[str, ...]] = ENGINES
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         if self.ball not in NORMS:
             raise RequestError(f"the norm is one of {', '.join(NORMS)}, not {self.ball[:40]!r}")
         object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, LARGEST_EPS[self.ball], open_low=True))

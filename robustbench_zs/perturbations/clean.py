@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.python_numbers import take_python_numbers
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class CleanTop(Perturbation):
     kind = "clean"
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         if isinstance(self.top, bool) or not isinstance(self.top, int) or not 2 <= self.top <= 100:
             raise RequestError(f"top is a whole number from 2 to 100, not {self.top!r}")
 

@@ -18,6 +18,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.noise import DEFAULT_SEED
+from robustbench_zs.python_numbers import take_python_numbers
 
 CORRUPTIONS = (
     "gaussian_noise",
@@ -69,6 +70,7 @@ class PublishedCorruption(Perturbation):
     kind: ClassVar[str] = "published-corruption"
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         _checked(self.corruption, self.severity)
 
     @property
@@ -109,6 +111,7 @@ class GeneratedCorruption(Perturbation):
     kind: ClassVar[str] = "generated-corruption"
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         _checked(self.corruption, self.severity)
         draws.checked_seed(self.seed)
 

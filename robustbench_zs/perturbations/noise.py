@@ -11,6 +11,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.numbers import format_number, parse_number
+from robustbench_zs.python_numbers import take_python_numbers
 
 DEFAULT_SEED = 1
 """The paper's seed for uniform and Gaussian noise (§5.6); its draws were another generator's."""
@@ -26,6 +27,7 @@ class UniformNoise(Perturbation):
     kind: ClassVar[str] = "uniform"
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         object.__setattr__(self, "low", parse_number(self.low, "low of uniform noise", -1, 1))
         object.__setattr__(self, "high", parse_number(self.high, "high of uniform noise", -1, 1))
         draws.checked_seed(self.seed)
@@ -55,6 +57,7 @@ class GaussianNoise(Perturbation):
     kind: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         object.__setattr__(self, "delta", parse_number(self.delta, "delta of Gaussian noise", 0, 100))
         draws.checked_seed(self.seed)
 

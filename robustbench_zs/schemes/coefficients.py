@@ -12,10 +12,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TypeAlias
 
+import numpy as np
+
 from robustbench_zs.errors import RequestError
 
 Coefficient: TypeAlias = Fraction | float
-CoefficientLike: TypeAlias = str | int | float | Decimal | Fraction
+CoefficientLike: TypeAlias = str | int | float | Decimal | Fraction | np.integer | np.floating
 
 LARGEST = 10**12
 """Largest magnitude accepted: beyond it the roots in double precision say nothing about the unit circle."""
@@ -31,18 +33,20 @@ def parse_coefficient(value: CoefficientLike) -> Coefficient:
         RequestError: not a number, not finite, or larger than 10^12 in magnitude.
     """
     number: Coefficient
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         raise RequestError(f"a coefficient must be a number, not {value!r}")
-    if isinstance(value, float):
+    if isinstance(value, (float, np.floating)):
         if not math.isfinite(value):
             raise RequestError(f"a coefficient must be finite, not {value!r}")
-        number = value
+        number = float(value)
     elif isinstance(value, str):
         number = _parse_text(value.strip())
     elif isinstance(value, Decimal):
         number = _parse_text(str(value))
-    elif isinstance(value, (int, Fraction)):
-        number = Fraction(value)
+    elif isinstance(value, (int, np.integer)):
+        number = Fraction(int(value))
+    elif isinstance(value, Fraction):
+        number = value
     else:
         raise RequestError(f"a coefficient must be a number or text such as '1/3', not {type(value).__name__}")
     if not -LARGEST <= number <= LARGEST:

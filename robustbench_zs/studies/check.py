@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
+from warnings import warn
 
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, check_batch_size, evaluate_one
+from robustbench_zs.errors import RequestError, ZsbenchWarning
+from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, checked_batch_size, evaluate_one
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
@@ -132,7 +133,7 @@ def measure_study(
     """
     if models is not None and not models:
         raise RequestError("there is no model to check")
-    check_batch_size(batch_size)
+    batch_size = checked_batch_size(batch_size)
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
@@ -191,6 +192,8 @@ def measure_study(
             )
             results = evaluate_one(evaluation, lambda label: None)
             subject = Subject.of(source)
+            if results.warning:
+                warn(f"{subject.network}: {results.warning}", ZsbenchWarning, stacklevel=3)
             correct = {_label(p): results.outcomes["test", p].correct for _, p in items}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
     return Baseline(loaded.name, settings, tuple(entries))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -278,10 +279,19 @@ def _expected_tensors(header: str) -> dict[str, _Expected]:
     return {name: _Expected(t.shape, t.dtype, name in weights) for name, t in network.state_dict().items()}
 
 
-def weights_digest(what: str, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over what the network is and the tensors by name, type, shape and bytes."""
+def weights_digest(what: str, tensors: Mapping[str, Any]) -> str:
+    """SHA-256 over what the network is and the tensors by name, type, shape and bytes.
+
+    The state of a network that is not ours may hold other things too (extra state, packed integers): they are hashed as
+    `torch.save` writes them.
+    """
     sha = hashlib.sha256(what.encode())
     for name in sorted(tensors):
+        if not isinstance(tensors[name], Tensor) or tensors[name].is_quantized:
+            written = io.BytesIO()
+            torch.save(tensors[name], written)
+            sha.update(f"\0{name}\0".encode() + written.getvalue())
+            continue
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
         # Flat first: the strides of dimensions of length 1 may be anything.

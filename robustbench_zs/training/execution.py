@@ -57,4 +57,4 @@ def choose_execution(networks: int, device: str | None, threads: int | None, wor
         raise RequestError(f"the number of threads must lie between 1 and 1024, not {threads}")
     chosen = choose_device(device)
     at_a_time = processes if processes > 1 else max(1, min(workers, networks)) if chosen.type == "cpu" else 1
-    return Execution(str(chosen), threads or max(1, available_cores() // at_a_time), processes=processes)
+    return Execution(str(chosen), int(threads or max(1, available_cores() // at_a_time)), processes=processes)

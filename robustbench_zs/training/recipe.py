@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from robustbench_zs.errors import RequestError
+from robustbench_zs.python_numbers import take_python_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,7 @@ class Recipe:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        take_python_numbers(self)
         for name, low, high in (
             ("epochs", 1, 100_000),
             ("batch_size", 1, 1_000_000),

@@ -167,7 +167,7 @@ def checked_seed(seed: int) -> int:
     """Raises: RequestError: the seed is not between 0 and 2^63 − 1."""
     if not 0 <= seed <= LARGEST_SEED:
         raise RequestError(f"a seed lies between 0 and {LARGEST_SEED}, not {seed}")
-    return seed
+    return int(seed)
 
 
 def train_some(

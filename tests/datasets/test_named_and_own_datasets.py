@@ -149,10 +149,13 @@ def test_what_cannot_be_downloaded_says_both_ways_and_leaves_what_was_there(
     assert [path.name for path in working_folder.rglob("*")] == (["data"] if there else [])
 
 
-def test_archives_of_torchvision_are_read_without_a_network(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("root", ["mnist", ""], ids=["ours", "torchvision's"])
+def test_archives_of_torchvision_are_read_without_a_network(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
     """MNIST's own format: big-endian sizes, then the pixels."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    raw = working_folder / "data" / "mnist" / "MNIST" / "raw"
+    raw = working_folder / "data" / root / "MNIST" / "raw"
     raw.mkdir(parents=True)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
     for split in ("train", "t10k"):

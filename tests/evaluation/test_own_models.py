@@ -106,7 +106,7 @@ def test_a_module_stays_in_the_mode_it_was_in() -> None:
         (Model("own_models:linear", classes=10), "neither num_classes nor classes"),
         (Model("own_models:sized", classes=7), "should give 2×10 logits"),
         (Model("own_models:linear", "nowhere.safetensors"), "there are no weights"),
-        (Model("own_models:linear", "own_models.py"), "not a safetensors file"),
+        (Model("own_models:linear", "own_models.py"), "neither a safetensors file"),
         (Model("torchvision.models:resnet18", classes=10), "does not take images of 1×8×8"),
     ],
     ids=str,

@@ -1,0 +1,44 @@
+"""Whether a network's answer for an image depends on anything else: on chance, or on the images beside it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zs.evaluation.outcomes import NEAR_TIE, evaluation_mode
+
+IMAGES = 16
+"""How many images are tried."""
+
+
+def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
+    """What makes answers unsteady, in a sentence; None for a network whose logits belong to the image alone.
+
+    Two passes over a batch are compared, and its first image alone with the same image in the batch. Logits that differ by
+    more than `NEAR_TIE` of the largest are no matter of rounding. Noise inside a network and statistics of the batch in
+    batch norm hide what an attack could find (compare the randomized defences of Athalye, Carlini, Wagner 2018, §3).
+
+    Args:
+        network: on the device of `images`.
+        images: at most `IMAGES` are needed.
+    """
+    with evaluation_mode(network), torch.no_grad():
+        once, again, alone = network(images), network(images), network(images[:1])
+    if _differ(once, again):
+        return (
+            "its answers depend on chance: two passes over the same images differ, so every number here does, and attacks "
+            "are misled"
+        )
+    if _differ(once[:1], alone):
+        return (
+            "its answers depend on the batch: an image alone is answered otherwise than among others (batch norm with "
+            "statistics of the batch?), so every number here holds for its --batch-size only"
+        )
+    return None
+
+
+def _differ(logits: Tensor, others: Tensor) -> bool:
+    close = torch.isclose(
+        logits, others, rtol=0, atol=NEAR_TIE * float(torch.nan_to_num(logits).abs().max()), equal_nan=True
+    )
+    return not bool(close.all())

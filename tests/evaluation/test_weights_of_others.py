@@ -1,0 +1,260 @@
+"""Weights as training scripts save them, and networks by all the names that they go by."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file, save_model
+from torch import Tensor, nn
+
+from robustbench_zs.cli.main import main
+from robustbench_zs.datasets import load_dataset
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation import Model, evaluate
+from robustbench_zs.evaluation.model import NORMALIZATIONS
+from robustbench_zs.evaluation.weights import load_weights
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+RESNET = '''
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.more = outputs - inputs
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.more:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
+        return F.relu(out + x)
+
+
+class ResNet20(nn.Module):
+    """He et al. 2016a, with narrow layers."""
+
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        widths, blocks = [4, 8, 16], []
+        for stage, width in enumerate(widths):
+            for place in range(3):
+                first = stage > 0 and place == 0
+                blocks.append(Block(widths[stage - 1] if first else width, width, 2 if first else 1))
+        self.blocks = nn.Sequential(*blocks)
+        self.linear = nn.Linear(16, num_classes)
+
+    def forward(self, x):
+        return self.linear(self.blocks(F.relu(self.bn1(self.conv1(x)))).mean((2, 3)))
+
+
+def resnet20():
+    return ResNet20()
+'''
+
+
+@pytest.fixture
+def own(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (working_folder / "file.py").write_text(RESNET)
+    monkeypatch.delitem(sys.modules, "file", raising=False)
+    return working_folder
+
+
+def trained(own: Path, images: Tensor, labels: Tensor) -> nn.Module:
+    """A resnet20 that takes normalized images and has learned a little, in DataParallel as the public ones."""
+    torch.manual_seed(0)
+    network = nn.DataParallel(Model("file.py:resnet20").load().train())
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in NORMALIZATIONS["cifar10"])
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    for rows in torch.arange(len(images)).repeat(3).split(64):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network((images[rows] - mean) / std), labels[rows]).backward()
+        optimizer.step()
+    saved = {"state_dict": network.state_dict(), "best_prec1": 91.7, "epoch": 200}
+    torch.save(saved, own / "resnet20.pth")
+    return network.eval()
+
+
+@pytest.mark.skipif(not (DATA / "cifar10").is_dir(), reason="CIFAR-10 is not in ../shared/data")
+def test_a_public_checkpoint_of_cifar10(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = load_dataset("cifar10", DATA, train_examples=640, test_examples=200)
+    network = trained(own, data.train.images(), data.train.labels)
+    arguments = "attack --pgd --model file.py:resnet20 --weights resnet20.pth --normalize cifar10 --dataset cifar10"
+    options = ["--data-dir", str(DATA), "--examples", "200", "--eps", "1/255", "--format", "json"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments.split(), *options])
+    assert end.value.code == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in NORMALIZATIONS["cifar10"])
+    with torch.no_grad():
+        right = network((data.test.images() - mean) / std).argmax(1) == data.test.labels
+    assert row["clean_accuracy"] == pytest.approx(100 * float(right.float().mean()), abs=1e-4)
+    assert row["clean_accuracy"] > row["accuracy"]
+
+
+def test_normalized_by_name_by_numbers_and_inside_are_one(own: Path) -> None:
+    (own / "inside.py").write_text(
+        "from file import ResNet20\nimport torch\n"
+        "class Inside(ResNet20):\n"
+        "    def forward(self, x):\n"
+        f"        mean, std = (torch.tensor(v).view(-1, 1, 1) for v in {NORMALIZATIONS['imagenet']})\n"
+        "        return super().forward((x - mean) / std)\n"
+    )
+    torch.manual_seed(3)
+    network = Model("file.py:resnet20").load()
+    torch.save(network.state_dict(), "w.pt")
+    for split in ("train", "test"):
+        for name in "abcdefghij":
+            (own / "images" / split / name).mkdir(parents=True)
+            from PIL import Image
+
+            pixels = (torch.rand(16, 16, 3) * 255).byte().numpy()
+            Image.fromarray(pixels).save(own / "images" / split / name / "1.png")
+    mean, std = NORMALIZATIONS["imagenet"]
+    models = [
+        Model("file.py:resnet20", "w.pt", normalize="imagenet"),
+        Model("file.py:resnet20", "w.pt", mean=mean, std=std),
+        Model("inside.py:Inside", "w.pt"),
+    ]
+    images = load_dataset("images", own).test.images()
+    from robustbench_zs.evaluation import Subject
+
+    with torch.no_grad():
+        first, *others = (Subject.of(model).module(images) for model in models)
+        plain = Subject.of(Model("file.py:resnet20", "w.pt")).module(images)
+    for other in others:
+        assert torch.allclose(first, other, atol=1e-5)
+    assert not torch.allclose(first, plain, atol=1e-2)
+    assert evaluate(models, dataset="images", data_dir=own, store=None)["accuracy"].nunique() == 1
+
+
+NETWORK = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 10))
+
+
+def renamed(prefix: str) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in NETWORK.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        renamed(""),
+        renamed("module."),
+        renamed("_orig_mod."),
+        renamed("module._orig_mod.model."),
+        {"state_dict": renamed("model."), "optimizer": {"lr": 0.1}, "args": {"epochs": 3}},
+        {"model": renamed(""), "epoch": 7},
+        {"net": renamed("module."), "acc": 95.1, "epoch": 199},
+        {"ema": {"module": renamed("")}},
+        {name: tensor for name, tensor in renamed("").items() if not name.endswith("num_batches_tracked")},
+    ],
+    ids=["plain", "parallel", "compiled", "three", "lightning", "model", "net", "ema", "old batch norm"],
+)
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "before torch 1.6"])
+def test_weights_are_found_wherever_they_lie(tmp_path: Path, saved: dict[str, Any], old: bool) -> None:
+    torch.save(saved, tmp_path / "w.pth", _use_new_zipfile_serialization=not old)
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 10))
+    load_weights(module, tmp_path / "w.pth", "it")
+    for name, tensor in NETWORK.state_dict().items():
+        assert torch.equal(module.state_dict()[name], tensor)
+
+
+def test_a_wrapped_network_takes_plain_weights(tmp_path: Path) -> None:
+    save_file(renamed(""), tmp_path / "w.safetensors")
+    load_weights(nn.DataParallel(NETWORK), tmp_path / "w.safetensors", "it")
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second.weight = self.first.weight
+
+
+def test_tied_weights_that_safetensors_saved_once(tmp_path: Path) -> None:
+    saved, loaded = Tied(), Tied()
+    save_model(saved, str(tmp_path / "w.safetensors"))
+    load_weights(loaded, tmp_path / "w.safetensors", "it")
+    assert torch.equal(saved.second.weight, loaded.second.weight)
+    assert torch.equal(saved.second.weight, loaded.first.weight)
+
+
+class Harmful:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        ({"state_dict": renamed(""), "args": Harmful()}, "reading it would execute what is in it"),
+        (NETWORK, "reading it would execute what is in it"),
+        ({**renamed("module."), "module.extra": torch.zeros(1)}, "unexpected: extra"),
+        ({name: t for name, t in renamed("").items() if "3." not in name}, r"missing: 3\.weight, 3\.bias$"),
+        ({"0.weight": torch.zeros(2, 1, 3, 3)}, r"missing: 0\.bias, 1\.weight, .* and 2 more"),
+        ({**renamed(""), "3.bias": torch.zeros(7)}, "size mismatch for 3.bias"),
+        ({"epoch": 3}, "holds a dict with the keys epoch: the weights are looked for under state_dict"),
+        ([1, 2], "holds list"),
+    ],
+    ids=["code", "a whole network", "unexpected", "missing", "many missing", "shape", "no weights", "a list"],
+)
+def test_weights_that_are_refused(working_folder: Path, saved: Any, words: str) -> None:
+    torch.save(saved, "w.pth")
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 10))
+    with pytest.raises(RequestError, match=words):
+        load_weights(module, Path("w.pth"), "it")
+    assert not Path("executed").exists()
+
+
+def test_names_of_libraries_and_files(own: Path) -> None:
+    made = Model("torchvision:resnet18", classes=7).load()
+    assert made(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+    with pytest.raises(RequestError, match="torchvision:nothing failed"):
+        Model("torchvision:nothing").load()
+    (own / "below").mkdir()
+    (own / "below" / "beside.py").write_text("SIDE = 5\n")
+    (own / "below" / "net.py").write_text(
+        "from beside import SIDE\nfrom torch import nn\ndef net(): return nn.Linear(SIDE, 2)\n"
+    )
+    assert Model("below/net.py:net").load()(torch.zeros(1, 5)).shape == (1, 2)
+    assert Model(f"{own}/below/net.py:net").load()(torch.zeros(1, 5)).shape == (1, 2)
+    with pytest.raises(RequestError, match=r"there is no file nowhere\.py"):
+        Model("nowhere.py:net").load()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"normalize": "mnist"}, "one of cifar10, imagenet"),
+        ({"mean": (0.5,)}, "go together"),
+        ({"mean": (0.5,), "std": (0.5, 0.5)}, "go together"),
+        ({"mean": (0.5,), "std": (0.0,)}, "above 0"),
+        ({"mean": (float("nan"),), "std": (1.0,)}, "finite"),
+        ({"mean": (0.5,), "std": (1.0,), "normalize": "cifar10"}, "either"),
+    ],
+    ids=str,
+)
+def test_normalizations_that_are_none(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        Model("a:b", **options)
+
+
+def test_a_normalization_of_other_channels(own: Path) -> None:
+    (own / "flat.py").write_text("from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n")
+    with pytest.raises(RequestError, match="of 3 channels, the images have 1"):
+        evaluate([Model("flat.py:net", normalize="cifar10")], dataset="digits", examples=9, store=None)
