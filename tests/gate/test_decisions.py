@@ -86,7 +86,8 @@ def test_one_network_over_its_seeds_is_scipys_t_test() -> None:
 def test_networks_that_scatter_alike_share_their_variance() -> None:
     rows = [[Scatter(0.05, 0.01**2, 2, 1.0)] for _ in range(10)]
     for (found,) in moderated(rows):
-        assert (found.error, found.freedom) == (pytest.approx(0.01), 20)
+        assert found.error == pytest.approx(0.01)
+        assert found.freedom == 20
 
 
 def test_the_prior_is_that_of_its_simulation() -> None:
