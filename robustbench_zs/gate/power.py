@@ -71,8 +71,9 @@ def detectable_by_seeds(error: float, freedom: float, alpha: float, min_drop: fl
     Returns:
         Points; None if it would be more than 100.
     """
-    drop = error * _detectable_errors(freedom, alpha, min_drop / error)
-    return drop if drop <= 100 else None
+    if power_by_seeds(error, freedom, 100.0, alpha, min_drop) < POWER:
+        return None
+    return error * _detectable_errors(freedom, alpha, min_drop / error)
 
 
 @lru_cache(maxsize=4096)

@@ -43,10 +43,12 @@ def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str
     known = [d for d in stated if d is not None]
     if known:
         where = (
-            "depending on the comparison" if len(known) == len(stated) else f"in {len(known)} of {len(stated)} comparisons"
+            ", depending on the comparison"
+            if len(known) == len(stated)
+            else f" in {len(known)} of {len(stated)} comparisons"
         )
         said.append(
-            f"With 80% power this check sees a drop of {min(known):.1f} to {max(known):.1f} points, {where} "
+            f"With 80% power this check sees a drop of {min(known):.1f} to {max(known):.1f} points{where} "
             f"({tested} tests, α = {rule.alpha:g} for all together, drops under {rule.min_drop:g} points do not count)."
         )
     elif stated:
