@@ -25,6 +25,7 @@ from robustbench_zs.analysis.resampling import Floats
 from robustbench_zs.analysis.scheme_means import SchemeMeans, scheme_means
 
 ZERO_STABLE = "zero_stable"
+ALL = "all"
 NOTHING = "nothing to predict: the schemes do not differ in this"
 ESTABLISHED = "established"
 CHECKS = {
@@ -62,7 +63,8 @@ class Conclusions:
             largest modulus or else the next best: `other_rho`, `between` (their correlation), `lead` in |ρ| with `lead_low`
             and `lead_high`, which hold together for all pairs of predictors; null below `FEWEST_TO_SEPARATE` schemes.
         effects: one row an outcome: the fields of `EffectSize`, `p`, `adjusted`, `adjusted_of`, `finding`.
-        together: p-value of all families together. Nothing is stated in a report where it exceeds `LEVEL`.
+        together: p-value of all families of tests together, and of those on each kind of outcomes. Where one exceeds `LEVEL`
+            nothing is stated of its outcomes: so at most 5% of reports state anything where there is nothing.
         critical: for each family of the largest modulus the least |ρ| of its largest that is significant.
         schemes: how many there are.
     """
@@ -71,7 +73,7 @@ class Conclusions:
     predictors: pd.DataFrame
     best: pd.DataFrame
     effects: pd.DataFrame
-    together: float
+    together: Mapping[str, float]
     critical: Mapping[str, float | None]
     schemes: int
 
@@ -86,13 +88,18 @@ def conclude(outcomes: pd.DataFrame, draws: int = DRAWS) -> Conclusions:
     means = scheme_means(outcomes)
     x = np.column_stack([means.predictors, means.zero_stable])
     families, names = _families(means)
-    test = joint_test(x, means.values, families, means.strata, draws)
+    groups = {family: [i for i, (_, of) in enumerate(names) if of == family] for family in (ON_CLEAN_IMAGES, ROBUSTNESS)}
+    groups[ALL] = [*range(len(names))]
+    test = joint_test(x, means.values, families, list(groups.values()), means.strata, draws)
+    together = dict(zip(groups, test.together, strict=True))
     adjusted = dict(zip(names, test.adjusted, strict=True))
     rows = _relations(means, x, test)
 
     def relations(what: str, chosen: list[str]) -> pd.DataFrame:
         made = [
-            row | _verdict(row, adjusted[what, row["family"]], test.together) for row in rows if row["predictor"] in chosen
+            row | _verdict(row, adjusted[what, row["family"]], max(together[row["family"]], together[ALL]))
+            for row in rows
+            if row["predictor"] in chosen
         ]
         columns = [*RELATION_COLUMNS, "row", "column"]
         return pd.DataFrame(made, columns=columns).drop(columns=["row", "column"])
@@ -104,7 +111,7 @@ def conclude(outcomes: pd.DataFrame, draws: int = DRAWS) -> Conclusions:
         predictors=predictors,
         best=_best(means, predictors),
         effects=_effects(means, relations("stability", [ZERO_STABLE])),
-        together=test.together,
+        together=together,
         critical={family: critical.get(("modulus", family)) for family in (ON_CLEAN_IMAGES, ROBUSTNESS)},
         schemes=len(means),
     )
@@ -133,7 +140,8 @@ def _relations(means: SchemeMeans, x: Floats, test: JointTest) -> list[dict[str,
     known = np.isfinite(x).T.astype(int) @ np.isfinite(means.values).astype(int)
     spread = np.nanmax(means.values, 0, initial=-np.inf) - np.nanmin(means.values, 0, initial=np.inf)
     rows = []
-    for j, (outcome, facts) in enumerate(means.outcomes.to_dict("index").items()):
+    for j, (outcome, found) in enumerate(means.outcomes.to_dict("index").items()):
+        facts = {str(column): value for column, value in found.items()}
         robust = facts["family"] == ROBUSTNESS
         for i, predictor in enumerate([*PREDICTORS, ZERO_STABLE]):
             low, high = correlation_interval(rho[i, j], known[i, j])
@@ -192,7 +200,7 @@ def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
     between = pd.DataFrame(spearman(means.predictors, means.predictors), [*PREDICTORS], [*PREDICTORS])
     rows: list[dict[str, Any]] = []
     for _, group in predictors.groupby("outcome", sort=False):
-        facts = {str(row.pop("predictor")): row for row in group.to_dict("records")}
+        facts: dict[str, Any] = {str(row.pop("predictor")): row for row in group.to_dict("records")}
         rhos = {name: row["rho"] for name, row in facts.items() if row["schemes"] == len(means) and abs(row["rho"]) <= 1}
         ranking = sorted(rhos, key=lambda name: -round(abs(rhos[name]), 9))
         if not ranking:

@@ -22,9 +22,9 @@ def spearman(x: Floats, y: Floats) -> Floats:
 
     NaN below three rows or where a column is constant.
     """
-    rho = standard_ranks(x).T @ standard_ranks(y)
-    rho[np.outer(_constant(x), np.ones(y.shape[1], bool)) | _constant(y)] = np.nan
-    gaps = np.isnan(x).any(0)[:, None] | np.isnan(y).any(0)
+    rho: Floats = standard_ranks(x).T @ standard_ranks(y)
+    rho[_constant(x)[:, None] | _constant(y)] = np.nan
+    gaps = np.isnan(x).any(0, keepdims=True).T | np.isnan(y).any(0, keepdims=True)
     for i, j in np.argwhere(gaps):
         known = np.isfinite(x[:, i]) & np.isfinite(y[:, j])
         rho[i, j] = spearman(x[known, i][:, None], y[known, j][:, None])[0, 0]
@@ -42,7 +42,7 @@ def partial_spearman(x: Floats, y: Floats, z: Floats) -> Floats:
 
 
 def _constant(values: Floats) -> npt.NDArray[np.bool_]:
-    return ~(np.nanmax(values, 0, initial=-np.inf) > np.nanmin(values, 0, initial=np.inf))
+    return np.asarray(~(np.nanmax(values, 0, initial=-np.inf) > np.nanmin(values, 0, initial=np.inf)))
 
 
 def correlation_interval(rho: float, n: int, critical: float = float(norm.ppf(0.975))) -> tuple[float, float]:
@@ -85,13 +85,12 @@ def rank_correlation(predictor: Sequence[float], outcome: Sequence[float], schem
     Networks of one scheme differ only by their seed and are no independent evidence. The p-value is two-sided, of this
     one relation alone: where several are looked at, `conclude` adjusts for their number.
     """
-    frame = pd.DataFrame({"x": np.asarray(predictor, float), "y": np.asarray(outcome, float)})
     numbers = {scheme: i for i, scheme in enumerate(dict.fromkeys(schemes))}
-    means = frame.groupby([numbers[s] for s in schemes]).agg(lambda values: values.mean(skipna=False))
-    x, y = means.sort_values(["x", "y"]).round(9).to_numpy().T  # what is equal up to rounding is a tie
-    rho = float(spearman(x[:, None], y[:, None])[0, 0]) if np.isfinite([x, y]).all() else np.nan
+    frame = pd.DataFrame({"x": predictor, "y": outcome, "scheme": [numbers[s] for s in schemes]}, dtype=float)
+    means = frame.groupby("scheme").mean().sort_values(["x", "y"]).round(9)  # what is equal up to rounding is a tie
+    x, y = (means[[c]].to_numpy() for c in ("x", "y"))
+    rho = float(spearman(x, y)[0, 0]) if np.isfinite(frame.to_numpy()).all() else np.nan
     if not np.isfinite(rho):
         return RankCorrelation(None, None, None, None, len(x))
-    low, high = correlation_interval(rho, len(x))
-    p_value = float(joint_test(x[:, None], y[:, None], []).p[0, 0])
-    return RankCorrelation(rho, *(None if np.isnan(v) else v for v in (low, high)), p_value, len(x))
+    low, high = (None if np.isnan(bound) else bound for bound in correlation_interval(rho, len(x)))
+    return RankCorrelation(rho, low, high, float(joint_test(x, y, []).p[0, 0]), len(x))

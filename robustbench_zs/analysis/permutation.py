@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, permutations, product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,18 +36,23 @@ class JointTest:
     Args:
         p: predictors × outcomes, of each alone.
         adjusted: the same for each family: adjusted for the other members, NaN for what is no member.
-        together: p-value of the families together: that any of them shows anything at all.
+        together: for each group of families the p-value of all of them together: that any shows anything at all.
         critical: for each family the least |ρ| of its largest one that is significant; None where even 1 is not.
     """
 
     p: Floats
     adjusted: tuple[Floats, ...]
-    together: float
+    together: tuple[float, ...]
     critical: tuple[float | None, ...]
 
 
 def joint_test(
-    x: Floats, y: Floats, families: Sequence[npt.NDArray[np.bool_]], strata: Indices | None = None, draws: int = DRAWS
+    x: Floats,
+    y: Floats,
+    families: Sequence[npt.NDArray[np.bool_]],
+    groups: Sequence[Sequence[int]] = (),
+    strata: Indices | None = None,
+    draws: int = DRAWS,
 ) -> JointTest:
     """Test every column of `x` against every column of `y` by exchanging whole rows of `y`, all columns together.
 
@@ -56,12 +62,16 @@ def joint_test(
     Args:
         x, y: schemes × predictors, schemes × outcomes; NaN where unknown.
         families: predictors × outcomes, the members of each.
+        groups: numbers of the families that are taken together.
         strata: of each scheme; rows are exchanged only within them.
     """
     n, shape = len(x), (x.shape[1], y.shape[1])
     strata = np.zeros(n, np.intp) if strata is None else strata
-    dtype, slack = (np.float32, 1e-5) if n >= SINGLE_PRECISION_FROM else (np.float64, 1e-9)
-    a, b = (np.ascontiguousarray(standard_ranks(v), dtype) for v in (x, y))
+    single = n >= SINGLE_PRECISION_FROM
+    slack = 1e-5 if single else 1e-9
+    a: Any
+    b: Any
+    a, b = (standard_ranks(v).astype(np.float32 if single else np.float64) for v in (x, y))
     observed = np.abs(a.T @ b).ravel()
     # The members of each family from the largest statistic to the smallest.
     orders = [members[np.argsort(-observed[members], kind="stable")] for members in map(np.flatnonzero, families)]
@@ -73,7 +83,7 @@ def joint_test(
     per_chunk = max(1, _AT_ONCE // max(1, n * shape[1]))
     for rows in _all_orders(strata, per_chunk) if all_of_them else _sampled_orders(strata, draws, per_chunk):
         permuted = np.take(b.T, rows, axis=1)  # outcomes × draws × schemes
-        drawn = np.abs(permuted.reshape(-1, n) @ a).reshape(shape[1], len(rows), shape[0])
+        drawn = np.abs(permuted @ a)
         statistics = drawn.transpose(1, 2, 0).reshape(len(rows), -1)
         hits += (statistics >= observed - slack).sum(0)
         total += len(rows)
@@ -88,15 +98,14 @@ def joint_test(
         values = np.full(observed.size, np.nan)
         values[order] = np.maximum.accumulate((counts + unseen) / total)
         adjusted.append(values.reshape(shape))
-    found = [np.concatenate(largest) for largest in maxima if largest]
-    first = [observed[order[0]] for order in orders if len(order)]
-    if not all_of_them:
-        found = [np.append(observed_max, largest) for observed_max, largest in zip(first, found, strict=True)]
+    found = [np.concatenate(largest) if largest else np.empty(0) for largest in maxima]
+    first = [observed[order[:1]] for order in orders]
+    seen = found if all_of_them else [np.append(*pair) for pair in zip(first, found, strict=True)]
     return JointTest(
         ((hits + unseen) / total).reshape(shape),
         tuple(adjusted),
-        _together(first, found, slack),
-        tuple(_critical(np.concatenate(largest)) if largest else None for largest in maxima),
+        tuple(_together([(float(first[i][0]), seen[i]) for i in group if len(first[i])], slack) for group in groups),
+        tuple(_critical(largest) for largest in found),
     )
 
 
@@ -111,13 +120,17 @@ def standard_ranks(values: Floats) -> Floats:
     return np.asarray(centred / np.where(length > 0, length, 1))
 
 
-def _together(first: Sequence[float], found: Sequence[Floats], slack: float) -> float:
-    """How often the smallest p-value of a family is as small as it is here, among the draws with the observed order."""
-    if not found:
+def _together(families: Sequence[tuple[float, Floats]], slack: float) -> float:
+    """How often the smallest p-value of a family is as small as it is here.
+
+    Args:
+        families: the largest statistic of each, observed and in every draw.
+    """
+    if not families:
         return 1.0
-    smallest = np.ones(len(found[0]))
+    smallest = np.ones(len(families[0][1]))
     here = 1.0
-    for observed, largest in zip(first, found, strict=True):
+    for observed, largest in families:
         descending = np.sort(largest)[::-1]
         as_large = np.searchsorted(-descending, -(np.append(largest, observed) - slack), side="right") / len(largest)
         smallest, here = np.minimum(smallest, as_large[:-1]), min(here, float(as_large[-1]))
@@ -127,7 +140,7 @@ def _together(first: Sequence[float], found: Sequence[Floats], slack: float) -> 
 def _critical(largest: Floats) -> float | None:
     """The least value that at most `LEVEL` of the draws reach."""
     values, counts = np.unique(largest.round(6), return_counts=True)
-    reached = counts[::-1].cumsum()[::-1] / len(largest)
+    reached = counts[::-1].cumsum()[::-1] / max(1, len(largest))
     rare = values[reached <= LEVEL]
     return float(rare[0]) if len(rare) else None
 

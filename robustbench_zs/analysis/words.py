@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from robustbench_zs.analysis.conclusions import ESTABLISHED, NOTHING, Conclusions
+from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
 from robustbench_zs.analysis.network_outcomes import ON_CLEAN_IMAGES, ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.permutation import LEVEL
@@ -76,7 +76,7 @@ def _robustness(conclusions: Conclusions) -> list[str]:
         if nothing:
             words += f"; in {nothing} there is nothing to predict, since the schemes do not differ"
         if len(open_ones):
-            closest = open_ones.loc[open_ones["p"].idxmin()]
+            closest = open_ones.iloc[int(open_ones["p"].argmin())]
             words += f"; closest is {_code(closest['outcome'])}, {relation_text(closest)}"
         sentences.append(f"{words}.")
     return sentences
@@ -160,8 +160,10 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
 
 def together_sentence(conclusions: Conclusions) -> str:
     """Whether anything may be stated at all."""
-    verdict = "so relations are stated" if conclusions.together <= LEVEL else "so none is stated"
-    return f"All relations of this report taken together have p {_equals(conclusions.together)}, {verdict}"
+    p = conclusions.together
+    verdict = "so none is stated" if p[ALL] > LEVEL else "so that relations may be stated"
+    parts = ", ".join(f"those of {family} p {_equals(p[family])}" for family in (ON_CLEAN_IMAGES, ROBUSTNESS))
+    return f"All relations of this report taken together have p {_equals(p[ALL])}, {verdict} ({parts})"
 
 
 def _equals(p: float) -> str:

@@ -214,14 +214,14 @@ def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
             for p, n in zip(relations["adjusted"], relations["adjusted_of"], strict=True)
         ],
         "Reliability": [share(v) for v in relations["reliability"]],
-        "Schemes": relations["schemes"],
+        "Schemes": relations["schemes"].tolist(),
     }
 
 
 def predictor_table(conclusions: Conclusions) -> pd.DataFrame:
     """Spearman's ρ of every predictor with every outcome, the largest |ρ| of each outcome in bold."""
     best = dict(zip(conclusions.best["outcome"], conclusions.best["best"], strict=True))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for outcome, group in conclusions.predictors.groupby("outcome", sort=False):
         cells = {_capital(PREDICTORS[p]): share(rho) for p, rho in zip(group["predictor"], group["rho"], strict=True)}
         if pd.notna(best[outcome]):

@@ -1,4 +1,4 @@
-"""Fed with the paper's own tables the comparison of predictors gives what they imply."""
+"""Fed with the paper's own tables the conclusions are what they imply."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import pandas as pd
 import pytest
 from scipy.stats import mannwhitneyu, spearmanr
 
-from robustbench_zs.analysis import (
-    comparison_sentences,
-    effect_size,
-    effect_sizes,
-    modulus_correlations,
-    network_outcomes,
-    predictor_comparison,
-)
+from robustbench_zs.analysis import Conclusions, conclude, network_outcomes
+from robustbench_zs.analysis.conclusions import RELATION_COLUMNS
 from robustbench_zs.analysis.network_outcomes import relative_drop
 from robustbench_zs.analysis.predictors import PREDICTORS, network_predictors, scheme_predictors
+from robustbench_zs.analysis.words import summary_sentences
 from robustbench_zs.networks.spec import NetworkSpec, default_block
 from robustbench_zs.paper import paper_results
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 
 NO_GAPS = pd.DataFrame(columns=["network", "moduli", "zero_stable", "gap"])
+GAUSSIAN = "share lost, gaussian(delta=0.02)"
+DRAWS = 1_999
 
 
 def network(scheme: str, depth: int) -> dict[str, object]:
@@ -55,53 +52,45 @@ def table_6() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def comparison(table_6: pd.DataFrame) -> pd.DataFrame:
-    return predictor_comparison(table_6)
+def conclusions(table_6: pd.DataFrame) -> Conclusions:
+    return conclude(table_6)
 
 
-def of(comparison: pd.DataFrame, outcome: str) -> Any:
+def of(frame: pd.DataFrame, outcome: str) -> Any:
     """The rows of an outcome by predictor."""
-    return comparison[comparison["outcome"] == outcome].set_index("predictor")
+    return frame[frame["outcome"] == outcome].set_index("predictor")
 
 
-@pytest.mark.parametrize(
-    ("predictor", "rho"), [("largest_modulus", "0.83"), ("impulse_supremum", "0.90"), ("amplification", "0.92")]
-)
-def test_rank_correlations_with_the_drop_of_table_6(comparison: pd.DataFrame, predictor: str, rho: str) -> None:
-    row = of(comparison, "drop, gaussian(delta=0.02)").loc[predictor]
-    assert f"{row['rho']:.2f}" == rho
-    assert (row["networks"], row["schemes"]) == (10, 10)
-    assert row["rho_low"] > 0
-    assert row["rho_p"] < 0.01
-
-
-def test_the_best_predictor_of_table_6_and_that_its_lead_is_noise(comparison: pd.DataFrame) -> None:
-    rows = of(comparison, "drop, gaussian(delta=0.02)")
-    assert rows.index[rows["best"]].tolist() == ["amplification"]
-    best = rows.loc["amplification"]
-    assert f"{best['difference']:.2f}" == "0.09"
-    assert best["difference_low"] < 0 < best["difference_high"]
-    (sentence,) = (s for s in comparison_sentences(comparison) if s.startswith("Drop, gaussian(delta=0.02)"))
-    assert "amplification (eq. 6) predicts it best, ρ = 0.92; the largest modulus has ρ = 0.83" in sentence
-    assert "within noise" in sentence
-
-
-def test_every_correlation_is_scipys_on_the_table(comparison: pd.DataFrame, table_6: pd.DataFrame) -> None:
-    group = table_6[table_6["outcome"] == "drop, constant(mu=0.3)"]
-    for name, row in of(comparison, "drop, constant(mu=0.3)").iterrows():
+def test_rank_correlations_of_table_6_are_scipys(conclusions: Conclusions, table_6: pd.DataFrame) -> None:
+    group = table_6[table_6["outcome"] == GAUSSIAN]
+    found = of(conclusions.predictors, GAUSSIAN)
+    assert list(found.index) == list(PREDICTORS)
+    for name, row in found.iterrows():
         predictors = [network_predictors(n, m) for n, m in zip(group["network"], group["moduli"], strict=True)]
         x = np.array([p.values[str(name)] for p in predictors if p is not None], float)
         assert row["rho"] == pytest.approx(spearmanr(x, group["value"].round(9)).statistic)
+    assert found.loc["largest_modulus", "p"] < 0.01
+    assert found.loc["largest_modulus", "schemes"] == 10
 
 
-def test_the_modulus_agrees_with_the_table_of_correlations(comparison: pd.DataFrame) -> None:
-    rows: Any = modulus_correlations(accuracies("table6"), "drop").set_index("perturbation")
-    for label in ("gaussian(delta=0.02)", "constant(mu=0.3)"):
-        found = of(comparison, f"drop, {label}").loc["largest_modulus"]
-        expected = rows.loc[label]
-        assert found[["rho", "rho_low", "rho_high"]].tolist() == pytest.approx(
-            expected[["rho", "ci_low", "ci_high"]].tolist()
-        )
+def test_accuracies_alone_establish_no_direction_of_robustness(conclusions: Conclusions) -> None:
+    """Whether the same images are lost is not in the paper's tables."""
+    rows = conclusions.modulus.set_index("outcome")
+    assert rows.loc[GAUSSIAN, "adjusted"] <= 0.05
+    assert rows.loc[GAUSSIAN, "finding"] == "no direction: not known on images that nearly all networks have right"
+    assert conclusions.together["all"] < 0.05
+
+
+def test_the_best_of_table_6_is_adjusted_for_all_pairs_and_not_separated(conclusions: Conclusions) -> None:
+    best: Any = conclusions.best.set_index("outcome")
+    row = best.loc[GAUSSIAN]
+    assert row["best"] != "largest_modulus"
+    assert row["other"] == "largest_modulus"
+    assert row["between"] > 0.7
+    assert pd.isna(row["lead"])  # ten schemes
+    assert row["adjusted_of"] == 6 * len(PREDICTORS)
+    alone = of(conclusions.modulus, GAUSSIAN)["adjusted"].item()
+    assert of(conclusions.predictors, GAUSSIAN).loc["largest_modulus", "adjusted"] >= alone
 
 
 @pytest.mark.parametrize(
@@ -111,16 +100,17 @@ def test_accuracy_falls_with_the_modulus_in_tables_1_2_and_3(table: str, depth: 
     results = accuracies(table)
     results = results[[f"{depth}" in n for n in results["network"]]]
     assert len(results) >= 4
-    row = of(predictor_comparison(network_outcomes(results, NO_GAPS)), "clean accuracy").loc["largest_modulus"]
+    row = of(conclude(network_outcomes(results, NO_GAPS), DRAWS).modulus, "clean accuracy").loc["largest_modulus"]
     assert row["rho"] < -0.5
     assert row["schemes"] == len(results)
+    assert row["finding"].startswith("not established: fewer" if len(results) < 6 else ("established", "not"))
 
 
-def test_table_3_as_a_whole_clusters_its_depths_by_scheme() -> None:
-    found = of(predictor_comparison(network_outcomes(accuracies("table3"), NO_GAPS)), "clean accuracy")
+def test_table_3_as_a_whole_has_one_value_a_scheme() -> None:
+    found = of(conclude(network_outcomes(accuracies("table3"), NO_GAPS), DRAWS).modulus, "clean accuracy")
     assert (found.loc["largest_modulus", ["networks", "schemes"]] == [30, 10]).all()
     assert found.loc["largest_modulus", "rho_high"] < 0
-    assert found.loc["largest_modulus", "rho_p"] < 0.05
+    assert found.loc["largest_modulus", "finding"] == "established, falling"
 
 
 @pytest.mark.parametrize("depth", [56, 164, 326])
@@ -129,28 +119,26 @@ def test_gap_of_table_7_grows_with_the_parasitic_modulus_alone(depth: int) -> No
     cells = paper_results("table7").pivot_table("mean", ["scheme", "depth"], "outcome").reset_index()
     rows = cells[cells["depth"] == depth].to_dict("records")
     gaps = pd.DataFrame({**network(r["scheme"], depth), "gap": r["gap"], "test_accuracy": r["test_accuracy"]} for r in rows)
-    results = accuracies("table3").head(0)
-    comparison = predictor_comparison(network_outcomes(results, gaps))
-    found = of(comparison, "generalization gap")
-    assert math.isnan(found.loc["largest_modulus", "rho"])
-    assert found.loc["parasitic_modulus", "rho"] == pytest.approx(1)
-    assert found["rho_low"].isna().all()  # three schemes
-    (sentence,) = comparison_sentences(comparison)
-    assert "predicts it best, ρ = 1.00" in sentence or "predicts it best, ρ = -1.00" in sentence
-    assert "the largest modulus is the same for all networks" in sentence
-    assert found.loc["parasitic_modulus", "rho_p"] == pytest.approx(2 / 6)  # two of the six orders are as extreme
+    found = conclude(network_outcomes(accuracies("table3").head(0), gaps))
+    relations = of(found.predictors, "generalization gap")
+    assert math.isnan(relations.loc["largest_modulus", "rho"])
+    assert relations.loc["parasitic_modulus", "rho"] == pytest.approx(1)
+    assert relations["rho_low"].isna().all()  # three schemes
+    assert relations.loc["parasitic_modulus", "p"] == pytest.approx(2 / 6)  # two of the six orders are as extreme
+    assert relations.loc["parasitic_modulus", "finding"] == "not established: fewer than 6 schemes"
+    assert "3 schemes can establish nothing: that takes at least 6." in summary_sentences(found)
 
 
-def test_given_clean_accuracy_by_its_formula(comparison: pd.DataFrame, table_6: pd.DataFrame) -> None:
-    group = table_6[table_6["outcome"] == "drop, gaussian(delta=0.02)"]
+def test_given_clean_accuracy_by_its_formula(conclusions: Conclusions, table_6: pd.DataFrame) -> None:
+    group = table_6[table_6["outcome"] == GAUSSIAN]
     x = [round(max(m), 9) for m in group["moduli"]]
     xy, xz, yz = (
         spearmanr(a, b).statistic
         for a, b in ((x, group["value"]), (x, group["clean_accuracy"]), (group["value"], group["clean_accuracy"]))
     )
     expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
-    assert of(comparison, "drop, gaussian(delta=0.02)").loc["largest_modulus", "partial"] == pytest.approx(expected)
-    assert math.isnan(of(comparison, "clean accuracy").loc["largest_modulus", "partial"])
+    assert conclusions.modulus.set_index("outcome").loc[GAUSSIAN, "partial_rho"] == pytest.approx(expected)
+    assert math.isnan(conclusions.modulus.set_index("outcome").loc["clean accuracy", "partial_rho"])
 
 
 def test_relative_drops_of_table_6(table_6: pd.DataFrame) -> None:
@@ -160,34 +148,17 @@ def test_relative_drops_of_table_6(table_6: pd.DataFrame) -> None:
     assert relative_drop(2.0, 10.5, 10) is None  # half a point above chance
 
 
-def test_zero_stability_of_table_6_as_an_effect_size(table_6: pd.DataFrame) -> None:
-    found: Any = effect_sizes(table_6).set_index("outcome")
-    group = table_6[table_6["outcome"] == "drop, uniform(low=-0.08, high=0)"]
+def test_zero_stability_of_table_6_as_an_effect_size(conclusions: Conclusions, table_6: pd.DataFrame) -> None:
+    found: Any = conclusions.effects.set_index("outcome")
+    group = table_6[table_6["outcome"] == GAUSSIAN]
     sides = [group.loc[group["zero_stable"] == verdict, "value"] for verdict in (False, True)]
-    row = found.loc["drop, uniform(low=-0.08, high=0)"]
+    row = found.loc[GAUSSIAN]
     assert row["shift"] == pytest.approx(np.median([a - b for a in sides[0] for b in sides[1]]))
     assert row["shift_low"] > 0
     assert row["cliffs_delta"] == 1  # every non-zero-stable scheme loses more than every zero-stable one
-    assert row["p_value"] == pytest.approx(2 / math.comb(10, 4))
+    assert row["p"] == pytest.approx(mannwhitneyu(*sides, method="exact").pvalue, abs=0.001)
     assert (row["non_zero_stable_schemes"], row["zero_stable_schemes"]) == (4, 6)
     assert found.loc["clean accuracy", "cliffs_delta"] == -1
-
-
-def test_cliffs_delta_is_that_of_mann_and_whitneys_u() -> None:
-    generator = np.random.default_rng(0)
-    a, b = generator.integers(0, 9, 7).astype(float), generator.integers(0, 9, 5).astype(float)
-    found = effect_size(a, b)
-    test = mannwhitneyu(a, b)
-    assert found.cliffs_delta is not None
-    assert found.cliffs_delta == pytest.approx(2 * test.statistic / 35 - 1)
-    assert found.p_value == pytest.approx(test.pvalue)
-    assert found.delta_low is not None
-    assert found.delta_high is not None
-    assert found.delta_low <= found.cliffs_delta <= found.delta_high
-    two = effect_size(a[:2], b)
-    assert two.shift is not None
-    assert two.shift_low is None
-    assert effect_size(a[:0], b).shift is None
 
 
 def test_predictors_of_the_scheme_that_amplifies_tenfold() -> None:
@@ -202,36 +173,38 @@ def test_predictors_of_the_scheme_that_amplifies_tenfold() -> None:
     assert scheme_predictors(MultistepScheme(["1.5"], 2), 9, 3)["consistency_defect"] == pytest.approx(0.5 + 1)
 
 
+def test_schemes_are_the_same_where_their_coefficients_are_whatever_their_names() -> None:
+    first, again = (network_predictors(name, [1.0]) for name in ("zerosnet56-opt", "zerosnet56:lambda=-9/5"))
+    by_name = network_predictors("table10-10:depth=20", [1.0])
+    other = network_predictors("zerosnet56:lambda=-1.8001", [1.0])
+    assert first is not None
+    assert again is not None
+    assert by_name is not None
+    assert other is not None
+    assert first.scheme == again.scheme == by_name.scheme != other.scheme
+
+
 def test_unknown_networks_have_no_predictors_or_the_modulus_alone() -> None:
     assert network_predictors("zerosnet56-opt", None) is None
     named_otherwise = network_predictors("mine", [1.5, 0.5])
     assert named_otherwise is not None
     assert {name for name, value in named_otherwise.values.items() if value is not None} == {"largest_modulus"}
-    frame = accuracies("table3").assign(moduli=None)
-    assert predictor_comparison(network_outcomes(frame, NO_GAPS)).empty
-    assert effect_sizes(network_outcomes(frame, NO_GAPS)).empty
+    found = conclude(network_outcomes(accuracies("table3").assign(moduli=None), NO_GAPS))
+    assert found.predictors.empty
+    assert list(found.predictors.columns) == RELATION_COLUMNS
+    assert found.effects.empty
+    assert summary_sentences(found) == []
 
 
 def test_a_predictor_that_overflows_somewhere_is_compared_over_the_others() -> None:
-    results = accuracies("table1")
     name = "multistep:alphas=1e12 1e12,beta=1,depth=110"
     known = network_predictors(name, [1e12, 1.0])
     assert known is not None
     assert known.values["amplification"] is None
     wild = {"network": name, "moduli": [1e12, 1.0], "zero_stable": False, "perturbation": "clean", "accuracy": 10.0}
-    frame = pd.concat([results, pd.DataFrame([wild])], ignore_index=True)
-    found = of(predictor_comparison(network_outcomes(frame, NO_GAPS)), "clean accuracy")
-    assert found.loc["largest_modulus", "networks"] == 6
-    assert found.loc["amplification", "networks"] == 5
-    assert math.isnan(found.loc["amplification", "difference"])
-    assert not found.loc["amplification", "best"]
-
-
-def test_three_schemes_have_a_best_predictor_without_an_interval() -> None:
-    few = accuracies("table6")
-    few = few[few["network"].isin([f"table10-{i}:depth=56" for i in (1, 2, 3)])].assign(classes=10)
-    rows = predictor_comparison(network_outcomes(few, NO_GAPS))
-    assert rows["difference_high"].dtype == float
-    sentences = comparison_sentences(rows)
-    assert sentences
-    assert all("[" not in sentence for sentence in sentences)
+    frame = pd.concat([accuracies("table1"), pd.DataFrame([wild])], ignore_index=True)
+    found = conclude(network_outcomes(frame, NO_GAPS))
+    relations = of(found.predictors, "clean accuracy")
+    assert relations.loc["largest_modulus", "schemes"] == 6
+    assert relations.loc["amplification", "schemes"] == 5
+    assert found.best["best"].tolist() != ["amplification"]

@@ -4,24 +4,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robustbench_zs.analysis import effect_sizes, network_outcomes, predictor_comparison
+from robustbench_zs.analysis import conclude, network_outcomes
 from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.words import p_text, share, share_interval
 from robustbench_zs.reporting.figures import (
     accuracy_against_level,
     accuracy_by_roots,
-    degradation_against_modulus,
     png,
+    robustness_against_modulus,
     roots_in_the_plane,
 )
 from robustbench_zs.reporting.tables import (
     FLAG,
     best_predictor_table,
+    correlation_table,
     effect_table,
     every_network,
     interval,
     markdown,
     moduli_text,
-    p_value,
     predictor_table,
     spread,
     table_6,
@@ -77,8 +78,9 @@ def test_markdown_escapes_cells() -> None:
 
 
 def test_figures_are_pictures_and_always_the_same(results: pd.DataFrame) -> None:
-    figure = degradation_against_modulus(results)
-    again = degradation_against_modulus(results)
+    outcomes = network_outcomes(results.assign(clean_accuracy=90.0), results.head(0).assign(gap=[]))
+    figure = robustness_against_modulus(outcomes)
+    again = robustness_against_modulus(outcomes)
     assert figure is not None
     assert again is not None
     assert png(figure) == png(again)
@@ -105,23 +107,38 @@ def test_roots_are_drawn_for_any_scheme() -> None:
     assert png(roots_in_the_plane({"one": MultistepScheme([0])}))[:4] == b"\x89PNG"
 
 
-def test_the_best_predictor_is_bold_and_tables_show_intervals(results: pd.DataFrame) -> None:
+def test_the_best_predictor_is_bold_and_tables_say_what_may_be_said(results: pd.DataFrame) -> None:
     named = results.assign(network=results["network"].map({"a": "zerosnet56-opt", "b": "preresnet56:alpha=2"}))
-    outcomes = network_outcomes(named.assign(clean_accuracy=90.0, classes=10), named.head(0).assign(gap=[]))
-    comparison = predictor_comparison(outcomes)
-    table = predictor_table(comparison).set_index("Outcome")
-    best = comparison[comparison["best"]]
-    assert len(best)
+    third = named[named["network"] == "zerosnet56-opt"].assign(
+        network="preresnet56:alpha=0.5", accuracy=named["accuracy"] - 3
+    )
+    named = pd.concat([named, third], ignore_index=True).assign(clean_accuracy=90.0, classes=10)
+    conclusions = conclude(network_outcomes(named, named.head(0).assign(gap=[])))
+    table = predictor_table(conclusions).set_index("Outcome")
+    assert list(table.columns) == [name[0].upper() + name[1:] for name in PREDICTORS.values()]
+    best = conclusions.best.set_index("outcome")["best"]
+    assert best.notna().any()
     for outcome, row in table.iterrows():
-        assert sum(str(cell).startswith("**") for cell in row) == (best["outcome"] == outcome).sum()
-    assert {"largest modulus", *best["predictor"].map(PREDICTORS)} == set(best_predictor_table(comparison)["Predictor"])
-    shifts = effect_table(effect_sizes(outcomes)).set_index("Outcome")
-    assert shifts.loc["clean accuracy", "Shift"] == "0.00"  # one scheme a side: no interval
-    assert shifts.loc["clean accuracy", "Schemes"] == "1 and 1"
+        assert sum(str(cell).startswith("**") for cell in row) == best.notna()[outcome]
+    for shown in (correlation_table(conclusions.modulus), best_predictor_table(conclusions.best)):
+        assert set(shown["Schemes"]) == {3}
+        assert set(shown["Finding"]) <= {
+            "not established: fewer than 6 schemes",
+            "nothing to predict: the schemes do not differ in this",
+            "cannot be computed: too few schemes, or all alike",
+        }
+    shifts = effect_table(conclusions.effects).set_index("Outcome")
+    assert shifts.loc["clean accuracy", "Schemes"] == "1 and 2"
+    assert "[" not in str(shifts.loc["clean accuracy", "Shift"])  # one scheme on a side: no interval
 
 
-def test_small_p_values_are_not_printed_as_zero() -> None:
-    assert [p_value(v) for v in (0.0004, 0.0123, None, float("nan"))] == ["< 0.001", "0.012", "–", "–"]
+def test_numbers_are_written_as_statisticians_write_them() -> None:
+    assert [p_text(v) for v in (0.0004, 0.0123, 0.0449, 0.27, 1.0, None, float("nan"))] == [
+        *("< .001", ".012", ".045", ".27", "1.00", "–", "–")
+    ]
+    assert [share(v) for v in (-0.66, 0.034, -0.001, 1.0, None)] == ["−.66", ".03", ".00", "1.00", "–"]
+    assert share_interval(-0.923, 0.031) == "[−.92, .03]"
+    assert share_interval(float("nan"), 1.0) == "–"
 
 
 def test_robust_accuracies_of_flagged_networks_carry_the_flag(results: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import math
 import re
+import shutil
 import sqlite3
 from itertools import product
 from pathlib import Path
@@ -88,13 +89,13 @@ def test_run_does_everything_once_and_reports() -> None:
     pd.testing.assert_frame_equal(first.results, second.results)
     text = Path("reports/tiny/report.md").read_text()
     assert "nan" not in text.lower().replace("finance", "")
-    assert "no interval: fewer than 4 schemes" in text
+    assert "2 schemes can establish nothing: that takes at least 6." in text
     for picture in re.findall(r"\]\((\w+\.png)\)", text):
         assert (Path("reports/tiny") / picture).stat().st_size > 1000
     assert "## Which quantity predicts it best?" in text
-    assert "without an interval: fewer than 4 schemes" in text or "there is no other" in text
+    assert "The smallest ε was not searched in this study" in text
     tables = ("results", "gaps", "table6", "table7", "degradation", "correlations", "every_network", "predictors", "effects")
-    for name in tables:
+    for name in (*tables, "outcomes", "best_predictors"):
         assert len(pd.read_csv(f"reports/tiny/{name}.csv"))
 
 
@@ -282,3 +283,17 @@ def test_a_study_with_transfer_attacks_and_curves_reports_both(working_folder: P
     again = run_study(study, threads=1)
     assert (again.trained, again.evaluated) == (0, 0)
     assert (again.folder / "report.md").read_text() == text
+
+
+def test_a_study_of_the_same_networks_is_called_no_independent_evidence() -> None:
+    """With a search of the smallest ε the attacks of its norm are covered by that."""
+    run_study("tiny.toml")
+    curve = '\n[curve]\neps = "8/255"\nsteps = 2\nhalvings = 2\n'
+    Path("again.toml").write_text(STUDY.replace('"tiny"', '"again"\ncheckpoints = "tiny"', 1) + curve)
+    assert run_study("again.toml").trained == 0
+    text = Path("reports/again/report.md").read_text()
+    assert "All 4 networks are also those of [`tiny`](../tiny/report.md)" in text
+    tested = pd.read_csv("reports/again/correlations.csv")["outcome"].tolist()
+    assert "mean smallest ε" in tested
+    assert not [outcome for outcome in tested if "pgd" in outcome]
+    shutil.rmtree("reports/again")
