@@ -164,5 +164,4 @@ steps = 3
 [curve]
 eps = 0.2
 steps = 3
-halvings = 3
 """

@@ -521,12 +521,11 @@ def curve_row(subject: Subject, dataset: str, clean: Outcomes, distances: Distan
         **_identity(subject),
         "dataset": dataset,
         "seed": subject.seed,
-        "perturbation_seed": how.pgd.seed,
-        "norm": how.pgd.norm,
-        "steps": how.pgd.steps,
+        "norm": how.norm,
+        "steps": how.steps,
         "examples": len(distances),
         "clean_accuracy": clean.accuracy,
-        **curve_of(distances, how.pgd.eps),
+        **curve_of(distances, how.eps),
     }
 
 

@@ -17,11 +17,11 @@ from robustbench_zs.evaluation.evaluate import (
     resolve_checkpoints,
     run_sources,
 )
-from robustbench_zs.evaluation.smallest_eps import DEFAULT_HALVINGS, EpsSearch
+from robustbench_zs.evaluation.smallest_eps import DEFAULT_STEPS, EpsSearch
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
-from robustbench_zs.perturbations import PGD, parse_number
-from robustbench_zs.perturbations.attacks import DEFAULT_SEED, DEFAULT_STEPS, LARGEST_EPS
+from robustbench_zs.perturbations import parse_number
+from robustbench_zs.perturbations.attacks import LARGEST_EPS
 from robustbench_zs.schemes import CoefficientLike
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def robustness_curve(
     *,
     eps: CoefficientLike | None = None,
     steps: int = DEFAULT_STEPS,
-    restarts: int = 1,
     norm: str = "linf",
-    loss: str = "ce",
-    seed: int = DEFAULT_SEED,
-    halvings: int = DEFAULT_HALVINGS,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,
@@ -52,12 +48,11 @@ def robustness_curve(
     store: str | Path | None = DEFAULT_STORE,
     on_result: OnResult | None = None,
 ) -> pd.DataFrame:
-    """Robust accuracy of each network against ε, from the smallest ε that our own PGD was found to need for each image.
+    """Robust accuracy of each network against ε, from an upper bound on the smallest ε that fools each image.
 
     Args:
         eps: the largest that is tried; by default 16/255, for MNIST 0.5, for digits 0.3, for L2 2.
-        steps, restarts, norm, loss, seed: of PGD, see `attack`.
-        halvings: steps of bisection, see `EpsSearch`.
+        steps, norm: of the search, see `EpsSearch`.
         checkpoints and the others: as for `evaluate`.
 
     Returns:
@@ -71,8 +66,7 @@ def robustness_curve(
 
     def how(name: str) -> EpsSearch:
         largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(name, "16/255")
-        level = parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True)
-        return EpsSearch(PGD(level, steps=steps, restarts=restarts, norm=norm, loss=loss, seed=seed), halvings)
+        return EpsSearch(parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
     curves = [how(name) for name in names]
     plans = [((("test", None),), {"train_examples": None, "test_examples": examples})] * len(found)

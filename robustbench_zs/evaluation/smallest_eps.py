@@ -1,4 +1,4 @@
-"""For each image an upper bound on the smallest ε that fools the network: bisection over our own PGD."""
+"""For each image an upper bound on the smallest ε that fools the network, by a minimum-norm attack."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from robustbench_zs.evaluation.intervals import wilson_interval
 from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode
 from robustbench_zs.files import canonical_json
 from robustbench_zs.memory import enough_memory_or
-from robustbench_zs.perturbations import PGD
-from robustbench_zs.perturbations.native import Bisection, search
+from robustbench_zs.perturbations import parse_number
+from robustbench_zs.perturbations.attacks import LARGEST_EPS, check_whole
+from robustbench_zs.perturbations.native import NORMS, minimum_norm
 
-SEARCH_VERSION = 1
+SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""
 
-DEFAULT_HALVINGS = 7
-MOST_HALVINGS = 30
+DEFAULT_STEPS = 16
+MOST_STEPS = 100_000
 CURVE_POINTS = 17
 
 Distances = npt.NDArray[np.float64]
@@ -31,37 +32,42 @@ Distances = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EpsSearch:
-    """How the smallest ε is searched.
+    """How the smallest ε is searched, see `native.minimum_norm`.
 
     Args:
-        pgd: our own PGD at the largest ε that is tried; at smaller ones its steps are in proportion.
-        halvings: of the interval between the largest ε that failed and the smallest that fooled.
+        eps: the largest that is tried: the search goes no farther from an image, which spares the time of an example that
+            would not count.
+        norm: `"linf"` or `"l2"`.
+        steps: gradients that refine the best example of an image.
 
     Raises:
-        RequestError: PGD by a library, on a ladder or with a step size of its own; a value out of range.
+        RequestError: an unknown norm, a value out of range.
     """
 
-    pgd: PGD
-    halvings: int = DEFAULT_HALVINGS
+    eps: float
+    norm: str = "linf"
+    steps: int = DEFAULT_STEPS
 
     def __post_init__(self) -> None:
-        if self.pgd.engine != "native" or self.pgd.ladder:
-            raise RequestError("the smallest ε is searched with PGD by our own engine, without a ladder")
-        if isinstance(self.halvings, bool) or not isinstance(self.halvings, int) or not 1 <= self.halvings <= MOST_HALVINGS:
-            raise RequestError(f"the number of halvings is a whole number from 1 to {MOST_HALVINGS}, not {self.halvings!r}")
+        if self.norm not in NORMS:
+            raise RequestError(f"the norm is one of {', '.join(NORMS)}, not {self.norm!r}")
+        check_whole("steps of the search", self.steps, MOST_STEPS)
+        object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, LARGEST_EPS[self.norm], open_low=True))
 
     def key(self, weights_digest: str, data: Split) -> str:
         """What the distances are a function of, as canonical JSON."""
-        return canonical_json([weights_digest, data.digest, len(data), SEARCH_VERSION, self.pgd.key(), self.halvings])
+        how = ["minimum norm", self.norm, self.eps, self.steps]
+        return canonical_json([weights_digest, data.digest, len(data), SEARCH_VERSION, *how])
 
 
 def smallest_eps(
     network: nn.Module, data: Split, clean: Outcomes, how: EpsSearch, *, device: torch.device, batch_size: int
 ) -> Distances:
-    """The distance of the nearest example found for each of N images, in the norm of the attack.
+    """The distance of the nearest example found for each of N images, in the norm of the search.
 
     It is 0 for an image that is wrong when clean and infinite where nothing was found up to the largest ε. Each distance is
-    that of an example which was really found, so it bounds the smallest ε from above.
+    that of an image in [0, 1] which this network answers wrongly in float32, so it bounds the smallest ε from above: an
+    example may lie nearer.
 
     Args:
         network: on `device`.
@@ -77,9 +83,16 @@ def smallest_eps(
             enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size"),
             evaluation_mode(network),
         ):
-            budgets = Bisection(how.pgd.eps, how.halvings)
-            found = search(network, data, chosen.tolist(), how.pgd.method, budgets, device=device, batch_size=batch_size)
-        distances[chosen] = found.fooled_at
+            distances[chosen] = minimum_norm(
+                network,
+                data,
+                chosen.tolist(),
+                NORMS[how.norm],
+                how.eps,
+                how.steps,
+                device=device,
+                batch_size=batch_size,
+            )
     return distances
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from robustbench_zs.datasets.load import EXAMPLES
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.masking import MaskingProbe
-from robustbench_zs.evaluation.smallest_eps import DEFAULT_HALVINGS, EpsSearch
+from robustbench_zs.evaluation.smallest_eps import DEFAULT_STEPS, EpsSearch
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.spec import Form, Scheme, default_block
 from robustbench_zs.perturbations import (
@@ -242,16 +242,14 @@ PerturbationTable = Annotated[
 
 
 class CurveTable(StudyTable):
-    """The smallest ε that fools each image is searched up to `eps`."""
+    """The smallest ε that fools each image is searched up to `eps`; nothing in it is random."""
 
     eps: Number
-    steps: int = 10
-    halvings: int = DEFAULT_HALVINGS
+    steps: int = DEFAULT_STEPS
     norm: Literal["linf", "l2"] = "linf"
-    seed: Seed = 1
 
     def search(self) -> EpsSearch:
-        return EpsSearch(PGD(self.eps, steps=self.steps, norm=self.norm, seed=self.seed), self.halvings)
+        return EpsSearch(self.eps, self.norm, self.steps)
 
 
 class TransferTable(StudyTable):

@@ -112,7 +112,7 @@ def bounded(arguments: list[str]) -> list[str]:
         "gap": ["--examples", "3"],
         "corruptions": ["--examples", "3"],
         "attack": ["--examples", "3", "--queries", "2", "--steps", "2"],
-        "curve": ["--examples", "3", "--halvings", "1", "--steps", "1"],
+        "curve": ["--examples", "3", "--steps", "1"],
         "masking": ["--examples", "3", "--queries", "2", "--steps", "1", "--images", "2"],
     }
     given = {a.partition("=")[0] for a in arguments}

@@ -212,7 +212,7 @@ FULL_STUDY: dict[str, Any] = {
         {"kind": "clean", "top": 5},
     ],
     "transfer": {"kind": "pgd", "eps": 0.1, "steps": 2},
-    "curve": {"eps": 0.3, "halvings": 3},
+    "curve": {"eps": 0.3, "steps": 3},
     "scale": {"smoke": {"epochs": 1, "depths": [8], "seeds": [0]}, "small": {"train_examples": 10}},
 }
 COLLECTION: dict[str, Any] = {

@@ -45,7 +45,6 @@ steps = 1
 [curve]
 eps = 0.2
 steps = 1
-halvings = 1
 """
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -8,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
@@ -21,14 +18,8 @@ from robustbench_zs.perturbations import APGD, FGSM, PGD, GradientAttack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import (
     LOSSES,
-    NORMS,
     APGDRule,
-    Bisection,
     Found,
-    Ladder,
-    Method,
-    PGDRule,
-    search,
 )
 from robustbench_zs.perturbations.native.search import CLEAR
 from robustbench_zs.training import Checkpoint
@@ -281,38 +272,6 @@ def test_a_ladder_goes_on_from_what_the_store_has(checkpoint: Checkpoint, tmp_pa
     assert both["accuracy"][0] == first["accuracy"][0]
     afresh = evaluate([checkpoint], [high], **(options | {"store": None}))
     assert both["accuracy"][1] == afresh["accuracy"][0]
-
-
-@given(threshold=st.floats(0.001, 1.5), halvings=st.integers(0, 12))
-def test_bisection_closes_in_on_the_smallest_budget_from_above(threshold: float, halvings: int) -> None:
-    budgets = Bisection(1.0, halvings)
-    eps: float | None = budgets.first()
-    best, tries = math.inf, 0
-    while eps is not None:
-        found = eps if eps >= threshold else math.inf
-        best, tries = min(best, found), tries + 1
-        eps = budgets.after(0, eps, found)
-    if threshold > 1:
-        assert (best, tries) == (math.inf, 1)
-    else:
-        assert tries == halvings + 1
-        assert threshold <= best <= threshold + 0.5**halvings
-
-
-def test_bisection_finds_distances_that_fool(network: nn.Module, digits: LabelledImages) -> None:
-    data = digits.first(60)
-    right = np.flatnonzero(measure(network, data, None, device=CPU, batch_size=60).correct).tolist()
-    method = Method(PGDRule(10, 0.25), NORMS["linf"], LOSSES["ce"], seed=1)
-    found = search(network, data, right, method, Bisection(0.5, 6), device=CPU, batch_size=16, examples=True)
-    assert found.examples is not None
-    with torch.no_grad():
-        answers = network(found.examples).argmax(1)
-    fooled = torch.from_numpy(np.isfinite(found.fooled_at))
-    labels = data.labels[torch.tensor(right)]
-    assert int(fooled.sum()) >= 40
-    assert (answers != labels)[fooled].all()
-    ladder = search(network, data, right, method, Ladder((0.5,)), device=CPU, batch_size=16)
-    assert (found.fooled_at[np.isfinite(ladder.fooled_at)] < 0.5).mean() > 0.9
 
 
 def test_what_is_within_rounding_is_no_example() -> None:

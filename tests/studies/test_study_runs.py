@@ -265,7 +265,7 @@ def test_a_study_with_transfer_attacks_and_curves_reports_both(working_folder: P
             "dataset": {"name": "digits", "train_examples": 64, "test_examples": 50},
             "recipe": {"epochs": 1, "batch_size": 16},
             "transfer": {"eps": "8/255", "steps": 2},
-            "curve": {"eps": "16/255", "steps": 2, "halvings": 2},
+            "curve": {"eps": "16/255", "steps": 2},
         }
     )
     done = run_study(study, threads=1)

@@ -1,7 +1,8 @@
 """Our own engine: gradient attacks that spend steps only on images that are still classified rightly."""
 
-from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, Budgets, Ladder
+from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Budgets, Ladder
 from robustbench_zs.perturbations.native.losses import LOSSES
+from robustbench_zs.perturbations.native.minimum_norm import minimum_norm
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import (
@@ -19,7 +20,6 @@ __all__ = [
     "PACE_ON",
     "WIDEST_RUNG",
     "APGDRule",
-    "Bisection",
     "Budgets",
     "Found",
     "Images",
@@ -29,5 +29,6 @@ __all__ = [
     "Rule",
     "fooled_or_close",
     "gradient_at",
+    "minimum_norm",
     "search",
 ]

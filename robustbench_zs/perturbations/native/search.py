@@ -47,8 +47,7 @@ class Found:
     """What was found for N images.
 
     Args:
-        fooled_at: N, distance of the nearest example found from its image under `Bisection`, else the ε it was found at;
-            infinite where none was.
+        fooled_at: N, the ε at which an example was found; infinite where none was.
         close_at: N, the smallest ε at which some iterate was wrong, but not clearly; infinite where none was.
         examples: N×C×H×W on the device, the example, or the last iterate where there is none; None unless asked for.
     """
@@ -123,13 +122,16 @@ def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return fooled, ~fooled & (lead.abs() <= tie)
 
 
-def gradient_at(x: Tensor, loss: Tensor) -> Tensor:
+def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:
     """The gradient of a loss at images.
+
+    Args:
+        again: whether that of another loss of the same pass will be wanted.
 
     Raises:
         RequestError: none reaches them, as behind a step that rounds.
     """
-    gradient = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
+    gradient = torch.autograd.grad(loss, x, allow_unused=True, retain_graph=again)[0] if loss.requires_grad else None
     if gradient is None:
         raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
     return gradient
@@ -267,16 +269,14 @@ class _Search:
                 self.examples = rows["x0"].new_empty((len(self.chosen), *rows["x0"].shape[1:]))
             new = torch.from_numpy(np.isinf(self.fooled_at[rows["place"].numpy()])) | fooled
             self.examples[rows["place"][new].to(self.device)] = rows["x"][new.to(self.device)]
-        distances = self.method.norm.distance(rows["x"], rows["x0"]).double().cpu() if fooled else [np.inf] * _count(rows)
-        tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), distances, strict=True)
-        for row, (place, eps, restart, distance) in enumerate(tries):
+        tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), strict=True)
+        for row, (place, eps, restart) in enumerate(tries):
             if not fooled and restart + 1 < self.method.restarts:
                 self.queue.append(_Try(place, eps, restart + 1))
                 continue
-            at = min(eps, float(distance))
-            following = self.budgets.after(place, eps, at if fooled else np.inf)
+            following = self.budgets.after(eps, fooled)
             if fooled:
-                self.fooled_at[place] = min(self.fooled_at[place], self.budgets.noted(eps, at))
+                self.fooled_at[place] = min(self.fooled_at[place], eps)
             if following is None:
                 continue
             if (steps_on := self.budgets.steps_on(eps, following)) is None:
