@@ -3,13 +3,12 @@
 from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, Budgets, Ladder
 from robustbench_zs.perturbations.native.losses import LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
+from robustbench_zs.perturbations.native.passes import Directions, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import (
     Found,
     Images,
     Method,
-    fooled_or_close,
-    gradient_at,
     search,
 )
 
@@ -21,6 +20,7 @@ __all__ = [
     "APGDRule",
     "Bisection",
     "Budgets",
+    "Directions",
     "Found",
     "Images",
     "Ladder",
