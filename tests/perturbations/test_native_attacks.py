@@ -45,8 +45,10 @@ ATTACKS = [
     PGD(0.1, ladder=(0.02, 0.05)),
     PGD(0.1, ladder=(0.06,), restarts=2, steps=4),
     PGD(1.0, norm="l2", ladder=(0.6,)),
+    PGD(0.1, directions="bfloat16"),
+    PGD(1.0, norm="l2", ladder=(0.6,), restarts=2, directions="bfloat16"),
 ]
-each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.label)
+each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.label}-{attack.directions_or_none}")
 
 
 class Scaled(nn.Module):

@@ -3,7 +3,7 @@
 from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, Budgets, Ladder
 from robustbench_zs.perturbations.native.losses import LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
-from robustbench_zs.perturbations.native.passes import Directions, fooled_or_close, gradient_at
+from robustbench_zs.perturbations.native.passes import SUSPECT, Directions, faster_directions, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import (
     Found,
@@ -16,6 +16,7 @@ __all__ = [
     "LOSSES",
     "NORMS",
     "PACE_ON",
+    "SUSPECT",
     "WIDEST_RUNG",
     "APGDRule",
     "Bisection",
@@ -27,6 +28,7 @@ __all__ = [
     "Method",
     "PGDRule",
     "Rule",
+    "faster_directions",
     "fooled_or_close",
     "gradient_at",
     "search",

@@ -6,6 +6,8 @@ verdict is always that of the float32 network: bfloat16 logits only say which it
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,20 +20,24 @@ from robustbench_zs.perturbations.native.rules import Rows
 
 Directions = Literal["float32", "bfloat16"]
 
+LEAST_PIXELS = 16 * 16
+"""On smaller images passes cost more calls than arithmetic, and bfloat16 makes more of them."""
+
 CLEAR = 1e-4
 """An example counts where the other class leads by more than this part of the largest |logit|. The network's rounding is
 some hundred times smaller, so a network that sees the example in other company decides the same."""
 
-SUSPECT = 2.0**-5
+SUSPECT = 2.0**-6
 """An iterate may have fooled where the label leads by at most this part of the largest bfloat16 |logit|. `benchmarks/speed`
 has how far bfloat16 and float32 are apart."""
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """What a pass with gradients found of N iterates: `losses` (N), `gradients` (N×C×H×W), and by float32 whether each is
-    `fooled`, clearly, or `close` to it (N, N)."""
+    """What a pass with gradients found of N iterates: `leads` of another class over the label (N), `losses` (N) and
+    `gradients` (N×C×H×W), and by float32 whether each is `fooled`, clearly, or `close` to it (N, N)."""
 
+    leads: Tensor
     losses: Tensor
     gradients: Tensor
     fooled: Tensor
@@ -59,17 +65,9 @@ class Passes:
         Args:
             counts: N, where a verdict is wanted; elsewhere it may be that nothing fooled.
         """
-        logits, losses, gradients = self._differentiate(rows["x"], rows["y"], loss)
-        return Slopes(losses, gradients, *fooled_or_close(logits, rows["y"]))
-
-    def _differentiate(self, x: Tensor, labels: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, losses and gradients."""
-        x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            logits = self.network(x)
-            losses = loss(logits, labels)
-            gradients = gradient_at(x, losses.sum())
-        return logits.detach(), losses.detach(), gradients
+        logits, losses, gradients = differentiate(self.network, rows["x"], rows["y"], loss)
+        fooled, close = fooled_or_close(logits, rows["y"])
+        return Slopes(margin(logits, rows["y"]), losses, gradients, fooled, close)
 
 
 class HalfPasses(Passes):
@@ -79,28 +77,60 @@ class HalfPasses(Passes):
     """
 
     def slopes(self, rows: Rows, loss: Loss, counts: Tensor) -> Slopes:
-        found = Slopes(torch.zeros_like(rows["eps"]), torch.zeros_like(rows["x"]), counts & False, counts & False)
-        half = ~rows["exact"]
-        if half.any():
-            x, labels = rows["x"][half], rows["y"][half]
-            with torch.autocast(x.device.type, torch.bfloat16):
-                logits, losses, gradients = self._differentiate(x, labels, loss)
-            flat = gradients.flatten(1)
-            rows["exact"] = rows["exact"].masked_scatter(half, ~(torch.isfinite(flat).all(1) & flat.any(1)))
-            found.losses[half], found.gradients[half] = losses, gradients
-            suspects = counts.clone()
-            suspects[half] &= may_have_fooled(logits.float(), labels)
-            suspects &= ~rows["exact"]
+        number, no = torch.zeros_like(rows["eps"]), torch.zeros_like(counts)
+        found = Slopes(number, number.clone(), torch.zeros_like(rows["x"]), no, no.clone())
+        if (half := ~rows["exact"]).any():
+            suspects = self._in_bfloat16(rows, half, loss, found) & counts
             if suspects.any():
                 found.fooled[suspects], found.close[suspects] = self.judge(rows["x"][suspects], rows["y"][suspects])
         if (exact := rows["exact"]).any():
-            again = super().slopes({name: rows[name][exact] for name in ("x", "y")}, loss, counts[exact])
-            found.losses[exact], found.gradients[exact] = again.losses, again.gradients
-            found.fooled[exact], found.close[exact] = again.fooled, again.close
+            here = super().slopes({name: rows[name][exact] for name in ("x", "y")}, loss, counts[exact])
+            for name, values in vars(here).items():
+                vars(found)[name][exact] = values
         return found
+
+    def _in_bfloat16(self, rows: Rows, half: Tensor, loss: Loss, found: Slopes) -> Tensor:
+        """Write down what bfloat16 says of half of the rows; which of them float32 is to judge."""
+        x, labels = rows["x"][half], rows["y"][half]
+        logits, losses, gradients = differentiate(self._autocast, x, labels, loss)
+        flat = gradients.flatten(1)
+        found.leads[half], found.losses[half], found.gradients[half] = margin(logits, labels), losses, gradients
+        usable, suspects = torch.zeros_like(half), torch.zeros_like(half)
+        usable[half] = torch.isfinite(flat).all(1) & flat.any(1)
+        suspects[half] = may_have_fooled(logits, labels)
+        rows["exact"] = ~usable
+        return suspects & usable
+
+    def _autocast(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits: Tensor = self.network(x)
+        return logits.float()
 
 
 PASSES: dict[Directions, type[Passes]] = {"float32": Passes, "bfloat16": HalfPasses}
+
+
+def faster_directions(device: torch.device, image_shape: tuple[int, ...]) -> Directions:
+    """What gradients at C×H×W images are computed in faster: bfloat16 where the device has instructions for it."""
+    return "bfloat16" if math.prod(image_shape[1:]) >= LEAST_PIXELS and _has_bfloat16(device) else "float32"
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def differentiate(
+    network: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N×K), losses (N) and gradients (N×C×H×W) at N images."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = network(x)
+        losses = loss(logits, labels)
+        gradients = gradient_at(x, losses.sum())
+    return logits.detach(), losses.detach(), gradients
 
 
 def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,9 +24,12 @@ from robustbench_zs.perturbations.native.norms import Norm
 from robustbench_zs.perturbations.native.passes import PASSES, Directions
 from robustbench_zs.perturbations.native.rules import Rows, Rule
 
+GAIN_AGAIN = 0.75
+"""An iterate that would fool if this part of the last step's gain came again is looked at without gradients first: of those
+most fool, and need no gradient. A look costs nearly as much as one."""
+
 LOOK_FIRST = 0.5
-"""Where more than this share of iterates fools, a look without gradients comes first. A look costs about as much as a
-gradient: it pays if it spares that many."""
+"""So is one that has no step behind it yet, where more than this share of such iterates fooled."""
 
 
 class Images(Protocol):
@@ -175,6 +178,8 @@ class _Search:
             "eps": eps,
             "step": torch.tensor([t.step for t in tries], device=self.device),
             "exact": torch.zeros(count, dtype=torch.bool, device=self.device),
+            "lead": torch.full_like(eps, torch.nan),  # of another class at the last iterate, NaN before the first
+            "expected": torch.full_like(eps, torch.nan),  # and what the next one should have
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
@@ -200,6 +205,8 @@ class _Search:
         stands = self._judge(rows, slopes.fooled, slopes.close)
         rows = _select(rows, stands)
         gradients = torch.nan_to_num(slopes.gradients[stands], nan=0.0, posinf=0.0, neginf=0.0)
+        lead = slopes.leads[stands]
+        rows["expected"], rows["lead"] = lead + GAIN_AGAIN * (lead - rows["lead"]), lead
         self.method.rule.move(rows, slopes.losses[stands], gradients, self.method.norm)
         rows["step"] = rows["step"] + 1
         return rows
@@ -215,9 +222,9 @@ class _Search:
         if self.method.only_last:
             return rows["step"] == self.steps
         share = (self.fell + 1) / (self.seen + 4)
-        by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)
-        by_step[self.steps] = True  # no gradient is wanted there
-        return by_step[rows["step"]]
+        by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)[rows["step"]]
+        first = torch.where(rows["expected"].isnan(), by_step, rows["expected"] > 0)
+        return first | (rows["step"] == self.steps)  # no gradient is wanted there
 
     def _counts(self, rows: Rows) -> Tensor:
         return rows["step"] >= (self.steps if self.method.only_last else 0)
