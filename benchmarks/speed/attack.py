@@ -1,8 +1,10 @@
-"""Seconds of PGD: ours, torchattacks and foolbox on the same network, images, ε and steps, with robust accuracy beside them.
+"""Seconds of PGD on the same network, images, ε and steps: ours with directions in bfloat16 and in float32, torchattacks and
+foolbox, with robust accuracy and memory beside them.
 
 `python benchmarks/speed/attack.py CHECKPOINT --data-dir DIR` takes the engines in turn, round after round, in one run, and
-prints medians with the range over rounds as a Markdown table. Each engine is called as its documentation has it; each figure
-holds the clean pass where there is one, and the classification of what came out.
+prints medians with the range over rounds as a Markdown table: seconds on the clock and of the processor, which other
+processes lengthen less. Each engine is called as its documentation has it; each figure holds the clean pass where there is
+one, and the classification of what came out. Memory is the peak of the engine's process over all its rounds.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +26,7 @@ from robustbench_zs.datasets import Split, load_dataset
 from robustbench_zs.evaluation import measure
 from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.perturbations import PGD, parse_number
+from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.training import read_checkpoint
 
 CPU = torch.device("cpu")
@@ -29,9 +34,10 @@ LIBRARY_BATCH = 250
 Standing = Callable[[nn.Module, Split, float, int], int]
 
 
-def ours(network: nn.Module, data: Split, eps: float, steps: int) -> int:
+def ours(directions: Directions, network: nn.Module, data: Split, eps: float, steps: int) -> int:
+    attack = PGD(eps, steps=steps, directions=directions)
     clean = measure(network, data, None, device=CPU, batch_size=256)
-    return int(measure(network, data, PGD(eps, steps=steps), device=CPU, batch_size=256, clean=clean).correct.sum())
+    return int(measure(network, data, attack, device=CPU, batch_size=256, clean=clean).correct.sum())
 
 
 def by_torchattacks(network: nn.Module, data: Split, eps: float, steps: int) -> int:
@@ -59,7 +65,12 @@ def _standing(network: nn.Module, data: Split, attack: Callable[[Tensor, Tensor]
     return right
 
 
-ENGINES: dict[str, Standing] = {"ours": ours, "torchattacks": by_torchattacks, "foolbox": by_foolbox}
+ENGINES: dict[str, Standing] = {
+    "ours, bfloat16": partial(ours, "bfloat16"),
+    "ours, float32": partial(ours, "float32"),
+    "torchattacks": by_torchattacks,
+    "foolbox": by_foolbox,
+}
 
 
 def _serve(pipe: Any, engine: str, path: str, data_dir: str | None, examples: int, steps: int) -> None:
@@ -67,13 +78,14 @@ def _serve(pipe: Any, engine: str, path: str, data_dir: str | None, examples: in
     checkpoint = read_checkpoint(path)
     data = load_dataset(checkpoint.header.dataset.name, data_dir, None, examples).test
     network = checkpoint.network().eval()
-    if engine == "ours":  # as `zsbench attack` does it
+    if engine.startswith("ours"):  # as `zsbench attack` does it
         keep_freed_memory()
         network = network.to(memory_format=torch.channels_last)
     while (eps := pipe.recv()) is not None:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         standing = ENGINES[engine](network, data, eps, steps)
-        pipe.send((time.perf_counter() - start, standing))
+        took = time.perf_counter() - start, time.process_time() - busy
+        pipe.send((took, standing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def main() -> None:
@@ -92,25 +104,29 @@ def main() -> None:
         job = (there, engine, given.checkpoint, given.data_dir, given.examples, given.steps)
         processes.append(context.Process(target=_serve, args=job))
         processes[-1].start()
-    seconds: dict[tuple[str, str], list[float]] = {(eps, engine): [] for eps in given.eps for engine in ENGINES}
+    clock: dict[tuple[str, str], list[float]] = {(eps, engine): [] for eps in given.eps for engine in ENGINES}
+    processor: dict[tuple[str, str], list[float]] = {case: [] for case in clock}
     standing: dict[tuple[str, str], int] = {}
+    memory: dict[str, float] = {}
     for _ in range(given.rounds):
-        for case in seconds:
+        for case in clock:
             pipes[case[1]].send(parse_number(case[0], "eps", 0, 1))
-            took, standing[case] = pipes[case[1]].recv()
-            seconds[case].append(took)
+            took, standing[case], memory[case[1]] = pipes[case[1]].recv()
+            for times, seconds in zip((clock, processor), took, strict=True):
+                times[case].append(seconds)
     for engine in ENGINES:
         pipes[engine].send(None)
     for process in processes:
         process.join()
     print(f"PGD-{given.steps}, {given.examples} images, {platform.platform()}, {torch.get_num_threads()} threads\n")
-    print("| ε | engine | seconds, median | range | ours faster | robust accuracy, % |")
-    print("|---|---|--:|--:|--:|--:|")
-    for (eps, engine), times in seconds.items():
-        median = statistics.median(times)
-        faster = median / statistics.median(seconds[eps, "ours"])
-        share = 100 * standing[eps, engine] / given.examples
-        print(f"| {eps} | {engine} | {median:.1f} | {min(times):.1f} to {max(times):.1f} | {faster:.1f} | {share:.1f} |")
+    print("| ε | engine | seconds, median | range | of the processor | range | bfloat16 faster | robust accuracy, % | MiB |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    for (eps, engine), stand in standing.items():
+        times = clock[eps, engine], processor[eps, engine]
+        ratio = statistics.median(times[1]) / statistics.median(processor[eps, next(iter(ENGINES))])
+        shown = " | ".join(f"{statistics.median(t):.1f} | {min(t):.1f} to {max(t):.1f}" for t in times)
+        share = 100 * stand / given.examples
+        print(f"| {eps} | {engine} | {shown} | {ratio:.1f} | {share:.1f} | {memory[engine]:.0f} |")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,13 @@ from robustbench_zs.errors import RequestError
     type=click.Choice(["native", "foolbox", "torchattacks"]),
     help="[default: native; AutoAttack and Square torchattacks]",
 )
+@click.option(
+    "--directions",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="What PGD's gradients are computed in; examples count by float32.",
+)
 @output_options
 def attack(
     chosen: Chosen,
@@ -59,6 +66,7 @@ def attack(
     queries: int,
     attack_seed: int,
     engine: str | None,
+    directions: str,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -79,7 +87,14 @@ def attack(
     from robustbench_zs.evaluation import transfer_attack
 
     if from_:
-        if len(eps or ()) > 1 or step_size or restarts != 1 or loss != "ce" or engine not in (None, "native"):
+        if (
+            len(eps or ()) > 1
+            or step_size
+            or restarts != 1
+            or loss != "ce"
+            or engine not in (None, "native")
+            or directions == "bfloat16"
+        ):
             raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
         frame = transfer_attack(
             from_,
@@ -107,6 +122,7 @@ def attack(
         loss=loss,
         last=last or None,
         ladder=not no_ladder,
+        directions=directions,
         **chosen.options,
     )
     emit_results(frame, format_, output)

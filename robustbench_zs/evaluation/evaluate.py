@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from robustbench_zs.datasets import load_dataset
+from robustbench_zs.datasets import Dataset, load_dataset
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
@@ -26,6 +26,7 @@ from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
+from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
@@ -47,6 +48,9 @@ OnResult = Callable[[str, str], None]
 """Called with checkpoint and perturbation after each evaluation."""
 
 
+Items = tuple[tuple[str, Perturbation | None], ...]
+
+
 @dataclass(frozen=True)
 class EvaluationTask:
     """Evaluate one network: `items` pairs a split with a perturbation (None: clean); the rest takes test images."""
@@ -57,7 +61,7 @@ class EvaluationTask:
     train_examples: int | None
     test_examples: int | None
     image_size: int | None
-    items: tuple[tuple[str, Perturbation | None], ...]
+    items: Items
     store: str | None
     batch_size: int
     device: str
@@ -77,6 +81,8 @@ class Evaluated:
     evidence: Evidence | None
     distances: Distances | None = None
     warning: str | None = None
+    directions: Directions = "float32"
+    """Of attacks that left them open."""
 
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
@@ -100,6 +106,8 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     device = torch.device(task.device)
     warning = subject.unsteadiness(dataset, next(split for split, _ in task.items), device)
     results: Results = {}
+    directions = _directions(task, subject, dataset, store)
+    items = _with_directions(task.items, directions)
 
     def network() -> nn.Module:
         return subject.on(device)
@@ -132,7 +140,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     def fgsm(split: str) -> None:
         """Measure FGSM at all ε of the task that are not known, from one gradient an image."""
         data = dataset.split(split)
-        wanted = [p for s, p in task.items if s == split and isinstance(p, FGSM) and p.engine == "native"]
+        wanted = [p for s, p in items if s == split and isinstance(p, FGSM) and p.engine == "native"]
         keys = {p: ResultKey.of(subject.digest, data.digest, split, p, len(data)) for p in wanted}
         attacks = [p for p in wanted if recalled(split, p, keys[p]) is None]
         clean = outcomes(split, None)
@@ -146,7 +154,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     def climb(split: str, wanted: GradientAttack) -> None:
         """Measure what is not known of the longest ladder of the task that holds the attack, in one pass."""
         data = dataset.split(split)
-        asked = [p for s, p in task.items if s == split]
+        asked = [p for s, p in items if s == split]
         asked += [prior for p in asked if isinstance(p, Attack) for prior in p.prior]
         ladders = [p for p in asked if searches(p) and wanted in p.rungs]
         longest = max(ladders, key=lambda p: len(p.rungs), default=wanted)
@@ -185,11 +193,30 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
         send("smallest ε")
         return distances
 
-    for split, perturbation in task.items:
-        outcomes(split, perturbation)
+    for asked, (split, perturbation) in zip(task.items, items, strict=True):
+        results[asked] = outcomes(split, perturbation)
         send(perturbation.label if perturbation else f"clean {split}")
     evidence = probed(task.probe) if task.probe else None
-    return Evaluated(results, evidence, searched(task.curve) if task.curve else None, warning)
+    return Evaluated(results, evidence, searched(task.curve) if task.curve else None, warning, directions)
+
+
+def _with_directions(items: Items, directions: Directions) -> Items:
+    return tuple((split, p and p.with_directions(directions)) for split, p in items)
+
+
+def _directions(task: EvaluationTask, subject: Subject, dataset: Dataset, store: ResultsStore | None) -> Directions:
+    """Those of attacks that leave them open: float32 where all of them are known so, or where code is not ours, which may
+    not bear bfloat16; else what is faster."""
+    plain = [item for item in _with_directions(task.items, "float32") if item not in task.items]
+
+    def known(split: str, perturbation: Perturbation | None) -> bool:
+        data = dataset.split(split)
+        key = ResultKey.of(subject.digest, data.digest, split, perturbation, len(data))
+        return store is not None and store.get(key) is not None
+
+    if not plain or not isinstance(task.source, Checkpoint) or all(known(*item) for item in plain):
+        return "float32"
+    return faster_directions(torch.device(task.device), dataset.test.shape)
 
 
 def evaluate(
@@ -227,7 +254,7 @@ def evaluate(
         UnfinishedError: out of memory, disk full, store locked.
     """
     found = resolve_checkpoints(checkpoints, dataset)
-    items: tuple[tuple[str, Perturbation | None], ...] = ((split, None), *((split, p) for p in perturbations))
+    items: Items = ((split, None), *((split, p) for p in perturbations))
     limits = {
         "train_examples": examples if split == "train" else None,
         "test_examples": examples if split == "test" else None,
@@ -237,10 +264,10 @@ def evaluate(
     )
     rows = []
     for source, result in zip(found, results, strict=True):
-        subject, outcomes = Subject.of(source), result.outcomes
+        subject, clean = Subject.of(source), result.outcomes[split, None]
         name = dataset_label(dataset_of(source, dataset))
-        for _, perturbation in items[1:] or items:
-            row = result_row(subject, name, split, perturbation, outcomes[split, perturbation], outcomes[split, None])
+        for _, perturbation in _with_directions(items[1:] or items, result.directions):
+            row = result_row(subject, name, split, perturbation, result.outcomes[split, perturbation], clean)
             rows.append({**row, "warning": result.warning})
     return frame_of_rows(rows)
 
@@ -260,6 +287,7 @@ def attack(
     loss: str = "ce",
     last: bool | None = None,
     ladder: bool = True,
+    directions: str = "auto",
     dataset: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -275,6 +303,8 @@ def attack(
         last: whether only PGD's last iterate counts; any one does by default.
         queries: of Square.
         seed: of all but FGSM.
+        directions: what PGD's gradients are computed in, `"float32"` or `"bfloat16"`, see `PGD`; `"auto"`, the default, is
+            bfloat16 where processor and image size make it faster, unless the store has all results in float32.
         engine: `"native"` (the default), `"foolbox"` or `"torchattacks"`, which alone has AutoAttack and Square.
 
     Raises:
@@ -302,6 +332,7 @@ def attack(
             loss=loss,
             last=last,
             ladder=ladder,
+            directions=directions,
         )
         frames.append(evaluate(group, attacks, dataset=dataset, **options))
     return pd.concat(frames, ignore_index=True)
@@ -496,6 +527,7 @@ def result_row(
         "split": split,
         "perturbation": "clean" if perturbation is None else perturbation.label,
         "engine": perturbation.engine_or_none if perturbation else None,
+        "directions": perturbation.directions_or_none if perturbation else None,
         "seed": subject.seed,
         "perturbation_seed": perturbation.seed_or_none if perturbation else None,
         "examples": n,
@@ -560,7 +592,7 @@ def frame_of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
     # nullable integers: a missing seed stays null instead of turning the whole column into floats with NaN
     frame = pd.DataFrame(rows)
     identity = ("scheme", "moduli", "zero_stable", "block_moduli", "train_digest", "recipe_digest")
-    for column in (*identity, "dataset", "engine", "flagged", "warning"):
+    for column in (*identity, "dataset", "engine", "directions", "flagged", "warning"):
         if column in frame:  # a missing text stays None instead of becoming NaN
             frame[column] = pd.Series([row[column] for row in rows], dtype=object)
     return frame.astype({c: "Int64" for c in ("seed", "perturbation_seed", "classes") if c in frame})

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,10 @@ from robustbench_zs.perturbations.native import (
     LOSSES,
     NORMS,
     PACE_ON,
+    SUSPECT,
     WIDEST_RUNG,
     APGDRule,
+    Directions,
     Found,
     Images,
     Ladder,
@@ -44,6 +46,8 @@ CLIMBING_TENTHS = 4
 
 BALL_TOLERANCE = 1e-6
 """How far rounding may carry an example out of the ε-ball before it counts as an error of the engine."""
+
+DIRECTIONS = ("auto", *get_args(Directions))
 
 LARGEST_EPS = {"linf": 1.0, "l2": 1000.0}
 
@@ -172,6 +176,10 @@ class GradientAttack(Attack):
         assert found.examples is not None
         return self._verified(images, found.examples)
 
+    @property
+    def directions_or_none(self) -> Directions | None:
+        return self.method.directions if self.engine == "native" else None
+
     @abstractmethod
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor: ...
 
@@ -275,10 +283,14 @@ class PGD(IterativeAttack):
     Args:
         step_size: length of a step; ε/4 by default.
         last: only the last iterate counts; None leaves that to the engine.
+        directions: `"bfloat16"` computes gradients in bfloat16 and follows their signs (L2: directions); an example counts
+            only where float32 says so, and float32 judges each last iterate. `"auto"` leaves the choice to `evaluate`;
+            elsewhere it is `"float32"`. Of our own engine alone.
     """
 
     step_size: float | None = None
     last: bool | None = None
+    directions: Literal["auto"] | Directions = "auto"
     kind: ClassVar[str] = "pgd"
 
     def __post_init__(self) -> None:
@@ -290,6 +302,10 @@ class PGD(IterativeAttack):
         object.__setattr__(self, "last", last)
         if self.ladder and self.step_size != usual:
             raise RequestError("on a ladder each step is a quarter of ε: leave the step size out, or attack with one ε")
+        if self.directions not in DIRECTIONS:
+            raise RequestError(f"directions are one of {', '.join(DIRECTIONS)}, not {self.directions[:40]!r}")
+        if self.engine != "native" and self.directions == "bfloat16":
+            raise RequestError(f"the engine {self.engine} has no directions in bfloat16: leave one of them out")
         if self.engine != "native" and (self.norm != "linf" or self.loss != "ce" or not last or self.ladder):
             raise RequestError(
                 f"the engine {self.engine} has PGD in the L∞ ball on cross-entropy, one ε and the last iterate"
@@ -302,14 +318,19 @@ class PGD(IterativeAttack):
     @property
     def method(self) -> Method:
         assert self.step_size is not None
-        return self._method(PGDRule(self.steps, self.step_size / self.eps), bool(self.last))
+        method = self._method(PGDRule(self.steps, self.step_size / self.eps), bool(self.last))
+        return replace(method, directions="bfloat16" if self.directions == "bfloat16" else "float32")
+
+    def with_directions(self, directions: Directions) -> Self:
+        return replace(self, directions=directions) if self.directions == "auto" and self.engine == "native" else self
 
     def _rung(self, eps: float, ladder: tuple[float, ...]) -> Self:
         return replace(self, eps=eps, ladder=ladder, step_size=None)
 
     def key(self) -> dict[str, Any]:
         values = asdict(self)
-        usual = {"norm": "linf", "loss": "ce", "ladder": (), "last": self.engine != "native"}
+        values["directions"] = ["bfloat16", SUSPECT] if self.directions == "bfloat16" else None
+        usual = {"norm": "linf", "loss": "ce", "ladder": (), "last": self.engine != "native", "directions": None}
         said = {k: v for k, v in values.items() if k not in usual or v != usual[k]}
         return {"kind": self.kind, **said, **({"climb": [self.steps_on, PACE_ON, WIDEST_RUNG]} if self.ladder else {})}
 
@@ -349,6 +370,7 @@ class PGD(IterativeAttack):
             ("steps", self.steps, None),
             ("step-size", format_number(self.step_size), format_number(self.eps / STEP_SIZE_PART)),
             *self._options(),
+            *([("directions", "bfloat16", None)] if self.directions == "bfloat16" else []),
         ]
         return self._request(*options, below=self.ladder) + (" --last" if self.engine == "native" and self.last else "")
 

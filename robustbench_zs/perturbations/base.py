@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
+
+from robustbench_zs.perturbations.native import Directions
 
 
 class Perturbation(ABC):
@@ -46,6 +48,10 @@ class Perturbation(ABC):
         """What `zsbench` takes to make it, such as `evaluate --noise gaussian --delta 0.02`; None where it takes nothing."""
         return None
 
+    def with_directions(self, directions: Directions) -> Self:
+        """The perturbation with gradients computed in `directions`, where it leaves that open."""
+        return self
+
     @property
     def answers(self) -> int:
         """How many answers the network has: an image counts as right if its label is among so many largest logits."""
@@ -58,3 +64,8 @@ class Perturbation(ABC):
     @property
     def engine_or_none(self) -> str | None:
         return getattr(self, "engine", None)
+
+    @property
+    def directions_or_none(self) -> Directions | None:
+        """What gradients are computed in; None where our own engine computes none."""
+        return None

@@ -39,12 +39,14 @@ def make_attacks(
     loss: str = "ce",
     last: bool | None = None,
     ladder: bool = True,
+    directions: str = "auto",
 ) -> list[Perturbation]:
     """One attack a budget, in the order of `budgets`; see the attacks' classes.
 
     Args:
         ladder: several budgets of PGD or APGD by our own engine, with the default step size, form a ladder: an image that
             falls to a smaller one counts as fooled at the larger ones.
+        directions: `"float32"`, `"bfloat16"` or, by default, what is faster; of PGD by our own engine.
 
     Raises:
         RequestError: an unknown attack or engine, or a value out of range.
@@ -56,6 +58,10 @@ def make_attacks(
     levels = [parse_number(eps, "eps", 0, LARGEST_EPS[norm], open_low=True) for eps in budgets]
     if kind in ("fgsm", "square") and (norm != "linf" or loss != "ce"):
         raise RequestError(f"{kind} has neither another norm nor another loss")
+    if kind != "pgd" and directions == "bfloat16":
+        raise RequestError(
+            f"{kind} has no directions in bfloat16: of our own attacks only pgd needs no more than directions"
+        )
     if kind == "square":
         return [Square(eps, engine or "torchattacks", queries, seed) for eps in levels]
     if kind == "autoattack":
@@ -80,5 +86,6 @@ def make_attacks(
             made.append(APGD(eps, engine, DEFAULT_APGD_STEPS if steps is None else steps, **common))
         else:
             length: Any = step_size  # text such as '2/255' becomes a float on construction
-            made.append(PGD(eps, engine, DEFAULT_STEPS if steps is None else steps, step_size=length, last=last, **common))
+            common |= {"step_size": length, "last": last, "directions": directions}
+            made.append(PGD(eps, engine, DEFAULT_STEPS if steps is None else steps, **common))
     return made

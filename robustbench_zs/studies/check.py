@@ -21,6 +21,7 @@ from robustbench_zs.files import canonical_json
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.gate.decision import About, Comparison, Rule, compare
 from robustbench_zs.gate.rendering import no_verdict
+from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.studies.run import OnEvent, Status, complete, settled, stored_outcomes
@@ -125,7 +126,7 @@ def measure_study(
     """Outcomes of the networks of a study on its test images, clean and under every perturbation.
 
     Args:
-        before: the baseline to compare with; it gives the precision where the study leaves it open.
+        before: the baseline to compare with; it gives the precision and the directions where the study leaves them open.
 
     Raises:
         RequestError: the study trains nothing, or consists of several parts; the baseline was made with other settings: said
@@ -140,6 +141,8 @@ def measure_study(
     loaded = loaded.model_copy(
         update={"masking_images": 0, "transfer": None, "curve": None}
     )  # a check compares outcomes only
+    if before or models is not None:
+        loaded = loaded.with_directions(_directions(before))
     if models is None:
         recipe = before.settings.get("recipe") if before else None
         recipe = recipe if isinstance(recipe, dict) else {}
@@ -197,6 +200,11 @@ def measure_study(
             correct = {_label(p): results.outcomes["test", p].correct for _, p in items}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
     return Baseline(loaded.name, settings, tuple(entries))
+
+
+def _directions(before: Baseline | None) -> Directions:
+    """What the gradients of a baseline were computed in; float32 without one."""
+    return "bfloat16" if before and "bfloat16" in str(before.settings.get("perturbations")) else "float32"
 
 
 def _label(perturbation: Any) -> str:

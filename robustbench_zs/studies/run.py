@@ -35,6 +35,7 @@ from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
 from robustbench_zs.locks import alone_in
 from robustbench_zs.perturbations.attacks import Attack
+from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
@@ -327,17 +328,29 @@ def _execution(
 
 
 def settled(study: Study, device: str | None, data_dir: str | Path | None, store: ResultsStore) -> Study:
-    """The study with a precision: that of its recipe; else the one most networks of it are known in; else the device's."""
-    recipe = study.full_recipe()
-    if recipe.precision != "auto":
+    """The study with a precision and with directions: those that it states; else those most of it is known in; else the
+    device's."""
+    here = choose_device(device)
+    if study.full_recipe().precision == "auto":
+        first = study.full_recipe().for_device(str(here)).precision
+        choices: list[Precision] = [first, "float32" if first == "bfloat16" else "bfloat16"]
+
+        def networks(study: Study) -> int:
+            return sum(_known(step.task, store) is not None for step in make_plan(study, data_dir).evaluations)
+
+        study = max((study.with_precision(precision) for precision in choices), key=networks)  # the first, if equal
+    if study.with_directions("float32").all_perturbations() == study.all_perturbations():
         return study
-    first = recipe.for_device(str(choose_device(device))).precision
-    choices: list[Precision] = [first, "float32" if first == "bfloat16" else "bfloat16"]
+    shape = make_plan(study, data_dir).evaluations[0].task.load_dataset().test.shape
+    faster = faster_directions(here, shape)
+    orders: list[Directions] = [faster, "float32" if faster == "bfloat16" else "bfloat16"]
 
-    def known(study: Study) -> int:
-        return sum(_known(step.task, store) is not None for step in make_plan(study, data_dir).evaluations)
+    def results(study: Study) -> int:
+        steps = [(step, _known(step.task, store)) for step in make_plan(study, data_dir).evaluations]
+        found = [stored_outcomes(step, known.digest, store).values() for step, known in steps if known]
+        return sum(outcomes is not None for each in found for outcomes in each)
 
-    return max((study.with_precision(precision) for precision in choices), key=known)  # the first, where they are equal
+    return max((study.with_directions(directions) for directions in orders), key=results)
 
 
 def run_networks(

@@ -25,6 +25,7 @@ from robustbench_zs.perturbations import (
 )
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
+from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.atlas import HALVES, atlas_names, quarter_of
 from robustbench_zs.schemes.catalog import multistep_name
@@ -321,6 +322,7 @@ class Study(StudyTable):
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1, max_length=1000)
     recipe: RecipeTable = RecipeTable()
     engine: Literal["native", "foolbox", "torchattacks"] = "native"
+    directions: Literal["auto", "float32", "bfloat16"] = "auto"
     perturbations: list[PerturbationTable] = Field(default_factory=list, max_length=1000)
     masking_images: int = Field(60, ge=0, le=100_000)
     transfer: TransferTable | None = None
@@ -409,6 +411,11 @@ class Study(StudyTable):
         """The same study trained in another precision."""
         return self.model_copy(update={"recipe": self.recipe.model_copy(update={"precision": precision})})
 
+    def with_directions(self, directions: Directions) -> Study:
+        """The same study with PGD's gradients computed in `directions`, where it leaves that open."""
+        open_ = self.directions == "auto" and self.engine == "native"
+        return self.model_copy(update={"directions": directions}) if open_ else self
+
     def probe(self) -> MaskingProbe | None:
         """How gradients are checked: at the largest ε of the study; None where it makes no attack or wants no check."""
         budgets = [p.eps for p in self.all_perturbations() if isinstance(p, Attack) and p.ball == "linf"]
@@ -431,7 +438,10 @@ class Study(StudyTable):
                     made.append(CleanTop(table.top))
                 case APGDTable() | AutoAttackTable() | SquareTable():
                     made += make_attacks(table.kind, table.eps, **table.model_dump(exclude={"kind", "eps"}))
-                case FGSMTable() | PGDTable():
+                case PGDTable():
+                    options = table.model_dump(exclude={"kind", "eps"}) | {"directions": self.directions}
+                    made += make_attacks(table.kind, table.eps, engine=self.engine, **options)
+                case FGSMTable():
                     options = table.model_dump(exclude={"kind", "eps"})
                     made += make_attacks(table.kind, table.eps, engine=self.engine, **options)
         return made

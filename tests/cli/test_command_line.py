@@ -243,6 +243,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         FGSM(0.1, "torchattacks"),
         PGD(2 / 255, steps=3),
         PGD(0.3, steps=40, step_size=0.01, restarts=2, seed=5),
+        PGD(0.1, ladder=(0.05,), directions="bfloat16"),
         Square(0.1, queries=3),
     ],
     ids=lambda p: p.label,
@@ -254,7 +255,8 @@ def test_a_perturbation_says_what_to_type_for_it(
     with pytest.raises(SystemExit) as end:
         main([*perturbation.request.split(), "--examples", "5", "--format", "json", str(checkpoint.path)])
     assert end.value.code == 0
-    (row,) = json.loads(capsys.readouterr().out)
+    row = json.loads(capsys.readouterr().out)[-1]
     assert row["perturbation"] == perturbation.label
     assert row["perturbation_seed"] == perturbation.seed_or_none
     assert row["engine"] == perturbation.engine_or_none
+    assert row["directions"] == perturbation.directions_or_none

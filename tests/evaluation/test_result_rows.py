@@ -42,6 +42,7 @@ COLUMNS = [
     "split",
     "perturbation",
     "engine",
+    "directions",
     "seed",
     "perturbation_seed",
     "examples",

@@ -21,7 +21,7 @@ from robustbench_zs.perturbations.native import (
     APGDRule,
     Found,
 )
-from robustbench_zs.perturbations.native.search import CLEAR
+from robustbench_zs.perturbations.native.passes import CLEAR
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -36,8 +36,10 @@ ATTACKS = [
     PGD(0.1, ladder=(0.02, 0.05)),
     PGD(0.1, ladder=(0.06,), restarts=2, steps=4),
     PGD(1.0, norm="l2", ladder=(0.6,)),
+    PGD(0.1, directions="bfloat16"),
+    PGD(1.0, norm="l2", ladder=(0.6,), restarts=2, directions="bfloat16"),
 ]
-each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.label)
+each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.label}-{attack.directions_or_none}")
 
 
 class Scaled(nn.Module):

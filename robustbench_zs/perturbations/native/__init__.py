@@ -4,13 +4,12 @@ from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Budgets, La
 from robustbench_zs.perturbations.native.losses import LOSSES
 from robustbench_zs.perturbations.native.minimum_norm import minimum_norm
 from robustbench_zs.perturbations.native.norms import NORMS
+from robustbench_zs.perturbations.native.passes import SUSPECT, Directions, faster_directions, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import (
     Found,
     Images,
     Method,
-    fooled_or_close,
-    gradient_at,
     search,
 )
 
@@ -18,15 +17,18 @@ __all__ = [
     "LOSSES",
     "NORMS",
     "PACE_ON",
+    "SUSPECT",
     "WIDEST_RUNG",
     "APGDRule",
     "Budgets",
+    "Directions",
     "Found",
     "Images",
     "Ladder",
     "Method",
     "PGDRule",
     "Rule",
+    "faster_directions",
     "fooled_or_close",
     "gradient_at",
     "minimum_norm",

@@ -18,19 +18,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.losses import Loss, margin
+from robustbench_zs.perturbations.native.losses import Loss
 from robustbench_zs.perturbations.native.norms import Norm
+from robustbench_zs.perturbations.native.passes import PASSES, Directions
 from robustbench_zs.perturbations.native.rules import Rows, Rule
 
-CLEAR = 1e-4
-"""An example counts where the other class leads by more than this part of the largest |logit|. The network's rounding is
-some hundred times smaller, so a network that sees the example in other company decides the same."""
+GAIN_AGAIN = 0.75
+"""An iterate that would fool if this part of the last step's gain came again is looked at without gradients first: of those
+most fool, and need no gradient. A look costs nearly as much as one."""
 
 LOOK_FIRST = 0.5
-"""Where more than this share of iterates fools, a look without gradients comes first. A look costs about as much as a
-gradient: it pays if it spares that many."""
+"""So is one that has no step behind it yet, where more than this share of such iterates fooled."""
 
 
 class Images(Protocol):
@@ -81,6 +80,7 @@ class Method:
         restarts: starts an ε, random but for the first where an image goes on from a smaller ε.
         seed: of the random starts; None starts at the image itself.
         only_last: only the iterate after the last step counts, as in the libraries.
+        directions: what gradients are computed in, see `passes`; not for a rule that follows the loss.
     """
 
     rule: Rule
@@ -89,6 +89,7 @@ class Method:
     restarts: int = 1
     seed: int | None = None
     only_last: bool = False
+    directions: Directions = "float32"
 
 
 def search(
@@ -114,29 +115,6 @@ def search(
     return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
 
 
-def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images are fooled, clearly, and which of the others are nearly right or nearly wrong; N×K logits → N, N."""
-    lead = margin(logits, labels)
-    tie = CLEAR * logits.abs().amax(1)
-    fooled = (lead > tie) | ~torch.isfinite(logits).all(1)  # logits that are not finite are no right answer
-    return fooled, ~fooled & (lead.abs() <= tie)
-
-
-def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:
-    """The gradient of a loss at images.
-
-    Args:
-        again: whether that of another loss of the same pass will be wanted.
-
-    Raises:
-        RequestError: none reaches them, as behind a step that rounds.
-    """
-    gradient = torch.autograd.grad(loss, x, allow_unused=True, retain_graph=again)[0] if loss.requires_grad else None
-    if gradient is None:
-        raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
-    return gradient
-
-
 class _Search:
     def __init__(
         self,
@@ -150,7 +128,8 @@ class _Search:
         numbers: Sequence[int] | None,
         examples: bool,
     ) -> None:
-        self.network, self.data, self.method, self.budgets = network, data, method, budgets
+        self.data, self.method, self.budgets = data, method, budgets
+        self.passes = PASSES[method.directions](network)
         self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
         self.numbers = self.chosen if numbers is None else torch.as_tensor(np.asarray(numbers, dtype=np.int64))
         self.device, self.batch_size = device, batch_size
@@ -197,6 +176,9 @@ class _Search:
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
             "step": torch.tensor([t.step for t in tries], device=self.device),
+            "exact": torch.zeros(count, dtype=torch.bool, device=self.device),
+            "lead": torch.full_like(eps, torch.nan),  # of another class at the last iterate, NaN before the first
+            "expected": torch.full_like(eps, torch.nan),  # and what the next one should have
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
@@ -218,23 +200,19 @@ class _Search:
 
     def _climb(self, rows: Rows) -> Rows:
         """Rows that still stand, one step on."""
-        x = rows["x"].detach().requires_grad_()
-        with torch.enable_grad():
-            logits = self.network(x)
-            losses = self.method.loss(logits, rows["y"])
-            gradient = gradient_at(x, losses.sum())
-        stands = self._judge(rows, logits.detach())
+        slopes = self.passes.slopes(rows, self.method.loss, self._counts(rows))
+        stands = self._judge(rows, slopes.fooled, slopes.close)
         rows = _select(rows, stands)
-        gradient = torch.nan_to_num(gradient[stands], nan=0.0, posinf=0.0, neginf=0.0)
-        self.method.rule.move(rows, losses.detach()[stands], gradient, self.method.norm)
+        gradients = torch.nan_to_num(slopes.gradients[stands], nan=0.0, posinf=0.0, neginf=0.0)
+        lead = slopes.leads[stands]
+        rows["expected"], rows["lead"] = lead + GAIN_AGAIN * (lead - rows["lead"]), lead
+        self.method.rule.move(rows, slopes.losses[stands], gradients, self.method.norm)
         rows["step"] = rows["step"] + 1
         return rows
 
     def _look(self, rows: Rows) -> Rows:
         """Rows that still stand and have steps left."""
-        with torch.no_grad():
-            logits = self.network(rows["x"])
-        rows = _select(rows, self._judge(rows, logits))
+        rows = _select(rows, self._judge(rows, *self.passes.judge(rows["x"], rows["y"])))
         ended = rows["step"] == self.steps
         self._end(_select(rows, ended), fooled=False)
         return _select(rows, ~ended)
@@ -243,14 +221,16 @@ class _Search:
         if self.method.only_last:
             return rows["step"] == self.steps
         share = (self.fell + 1) / (self.seen + 4)
-        by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)
-        by_step[self.steps] = True  # no gradient is wanted there
-        return by_step[rows["step"]]
+        by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)[rows["step"]]
+        first = torch.where(rows["expected"].isnan(), by_step, rows["expected"] > 0)
+        return first | (rows["step"] == self.steps)  # no gradient is wanted there
 
-    def _judge(self, rows: Rows, logits: Tensor) -> Tensor:
+    def _counts(self, rows: Rows) -> Tensor:
+        return rows["step"] >= (self.steps if self.method.only_last else 0)
+
+    def _judge(self, rows: Rows, fooled: Tensor, close: Tensor) -> Tensor:
         """Which rows stand; those that fell are written down."""
-        counts = rows["step"] >= (self.steps if self.method.only_last else 0)
-        fooled, close = (counts & which for which in fooled_or_close(logits, rows["y"]))
+        fooled, close = (self._counts(rows) & which for which in (fooled, close))
         if close.any():
             at = _select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
             np.minimum.at(self.close_at, at["place"].numpy(), at["budget"].numpy())

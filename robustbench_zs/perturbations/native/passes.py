@@ -1,0 +1,161 @@
+"""How the network is passed: all in float32, or gradients in bfloat16 whose verdicts float32 gives.
+
+An attack follows the sign of a gradient (L2: its direction), which bfloat16 has nearly as well in about half the time. A
+verdict is always that of the float32 network: bfloat16 logits only say which iterates may have fooled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.native.losses import Loss, margin
+from robustbench_zs.perturbations.native.rules import Rows
+
+Directions = Literal["float32", "bfloat16"]
+
+LEAST_PIXELS = 16 * 16
+"""On smaller images passes cost more calls than arithmetic, and bfloat16 makes more of them."""
+
+CLEAR = 1e-4
+"""An example counts where the other class leads by more than this part of the largest |logit|. The network's rounding is
+some hundred times smaller, so a network that sees the example in other company decides the same."""
+
+SUSPECT = 2.0**-6
+"""An iterate may have fooled where the label leads by at most this part of the largest bfloat16 |logit|. `benchmarks/speed`
+has how far bfloat16 and float32 are apart."""
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """What a pass with gradients found of N iterates: `leads` of another class over the label (N), `losses` (N) and
+    `gradients` (N×C×H×W), and by float32 whether each is `fooled`, clearly, or `close` to it (N, N)."""
+
+    leads: Tensor
+    losses: Tensor
+    gradients: Tensor
+    fooled: Tensor
+    close: Tensor
+
+
+class Passes:
+    """Passes of a network in float32.
+
+    Args:
+        network: in evaluation mode, its parameters without gradients.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def judge(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of N images are fooled, and which of the others are close to it; N, N."""
+        with torch.no_grad():
+            return fooled_or_close(self.network(x), labels)
+
+    def slopes(self, rows: Rows, loss: Loss, counts: Tensor) -> Slopes:
+        """The gradients of the loss at the iterates of rows.
+
+        Args:
+            counts: N, where a verdict is wanted; elsewhere it may be that nothing fooled.
+        """
+        logits, losses, gradients = differentiate(self.network, rows["x"], rows["y"], loss)
+        fooled, close = fooled_or_close(logits, rows["y"])
+        return Slopes(margin(logits, rows["y"]), losses, gradients, fooled, close)
+
+
+class HalfPasses(Passes):
+    """Passes with gradients in bfloat16 and verdicts in float32.
+
+    An image whose gradient is not finite in bfloat16, or 0, goes on in float32: `exact` says so of its row.
+    """
+
+    def slopes(self, rows: Rows, loss: Loss, counts: Tensor) -> Slopes:
+        number, no = torch.zeros_like(rows["eps"]), torch.zeros_like(counts)
+        found = Slopes(number, number.clone(), torch.zeros_like(rows["x"]), no, no.clone())
+        if (half := ~rows["exact"]).any():
+            suspects = self._in_bfloat16(rows, half, loss, found) & counts
+            if suspects.any():
+                found.fooled[suspects], found.close[suspects] = self.judge(rows["x"][suspects], rows["y"][suspects])
+        if (exact := rows["exact"]).any():
+            here = super().slopes({name: rows[name][exact] for name in ("x", "y")}, loss, counts[exact])
+            for name, values in vars(here).items():
+                vars(found)[name][exact] = values
+        return found
+
+    def _in_bfloat16(self, rows: Rows, half: Tensor, loss: Loss, found: Slopes) -> Tensor:
+        """Write down what bfloat16 says of half of the rows; which of them float32 is to judge."""
+        x, labels = rows["x"][half], rows["y"][half]
+        logits, losses, gradients = differentiate(self._autocast, x, labels, loss)
+        flat = gradients.flatten(1)
+        found.leads[half], found.losses[half], found.gradients[half] = margin(logits, labels), losses, gradients
+        usable, suspects = torch.zeros_like(half), torch.zeros_like(half)
+        usable[half] = torch.isfinite(flat).all(1) & flat.any(1)
+        suspects[half] = may_have_fooled(logits, labels)
+        rows["exact"] = ~usable
+        return suspects & usable
+
+    def _autocast(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits: Tensor = self.network(x)
+        return logits.float()
+
+
+PASSES: dict[Directions, type[Passes]] = {"float32": Passes, "bfloat16": HalfPasses}
+
+
+def faster_directions(device: torch.device, image_shape: tuple[int, ...]) -> Directions:
+    """What gradients at C×H×W images are computed in faster: bfloat16 where the device has instructions for it."""
+    return "bfloat16" if math.prod(image_shape[1:]) >= LEAST_PIXELS and _has_bfloat16(device) else "float32"
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def differentiate(
+    network: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N×K), losses (N) and gradients (N×C×H×W) at N images."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = network(x)
+        losses = loss(logits, labels)
+        gradients = gradient_at(x, losses.sum())
+    return logits.detach(), losses.detach(), gradients
+
+
+def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images are fooled, clearly, and which of the others are nearly right or nearly wrong; N×K logits → N, N."""
+    lead = margin(logits, labels)
+    tie = CLEAR * logits.abs().amax(1)
+    fooled = (lead > tie) | ~torch.isfinite(logits).all(1)  # logits that are not finite are no right answer
+    return fooled, ~fooled & (lead.abs() <= tie)
+
+
+def may_have_fooled(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which images float32 is to decide, N, given their N×K bfloat16 logits."""
+    return ~(margin(logits, labels) < -SUSPECT * logits.abs().amax(1))  # NaN counts
+
+
+def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:
+    """The gradient of a loss at images.
+
+    Args:
+        again: whether that of another loss of the same pass will be wanted.
+
+    Raises:
+        RequestError: none reaches them, as behind a step that rounds.
+    """
+    gradient = torch.autograd.grad(loss, x, allow_unused=True, retain_graph=again)[0] if loss.requires_grad else None
+    if gradient is None:
+        raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
+    return gradient
