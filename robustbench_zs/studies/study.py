@@ -297,8 +297,8 @@ class Study(StudyTable):
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there. `scaled` says how a
     scaled-down form differs, `paper_depths` the full depths that its depths stand for, in order, `request` what
     `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first seed of
-    each network are checked where the study attacks it, 0 for none. `atlas` adds its schemes to `schemes`. `checkpoints` is another study whose folder of
-    checkpoints it uses, so that both evaluate the same networks.
+    each network are checked where the study attacks it, 0 for none. `atlas` adds its schemes to `schemes`. `checkpoints` is
+    another study whose folder of checkpoints it uses, so that both evaluate the same networks.
     """
 
     name: str = Field(pattern=NAME)
