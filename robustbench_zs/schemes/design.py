@@ -16,7 +16,12 @@ from robustbench_zs.schemes.polynomial import Polynomial
 from robustbench_zs.schemes.scheme import MultistepScheme
 
 ORDERS = ((1, 0.10), (2, 0.30), (3, 0.30), (4, 0.30))
-MODULI = (((0.20, 0.97), 0.30), ((1.00, 1.00), 0.25), ((1.01, 1.40), 0.25), ((1.41, 2.50), 0.20))
+MODULI: tuple[tuple[tuple[float, float], float], ...] = (
+    ((0.20, 0.97), 0.30),
+    ((1.00, 1.00), 0.25),
+    ((1.01, 1.40), 0.25),
+    ((1.41, 2.50), 0.20),
+)
 """Ranges of the largest modulus and their shares. At 2.5 a network of 56 layers can still be trained."""
 
 ROOT_AT_ONE = 0.40

@@ -298,8 +298,7 @@ class Study(StudyTable):
     it the study's depths stand for, in order (the same by default). `scaled` says how a scaled-down form differs, `request`
     what `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first
     seed of each network are checked where the study attacks it, 0 for none. `atlas` adds its schemes to `schemes`.
-    `checkpoints` is another study whose folder of
-    checkpoints it uses, so that both evaluate the same networks.
+    `checkpoints` is another study whose folder of checkpoints it uses, so that both evaluate the same networks.
     """
 
     name: str = Field(pattern=NAME)

@@ -44,9 +44,9 @@ def test_the_smallest_form_runs_discovery_first(working_folder: Path) -> None:
             finished.append(task.network.name)
 
     result = run_study("atlas-digits", scale="smoke", device="cpu", threads=1, on_event=event)
-    assert result.trained == 10
+    assert result.trained == 4
     assert finished == sorted(finished, key=lambda name: int(name[6:9]) > 400)
-    assert set(result.results["scheme"]) == {*(f"atlas-{n:03d}" for n in (1, 2, 3, 4, 401, 402, 403, 404))}
+    assert set(result.results["scheme"]) == {"atlas-001", "atlas-002", "atlas-401", "atlas-402"}
     assert len(report("atlas-digits", scale="smoke").results) == len(result.results)
 
 
