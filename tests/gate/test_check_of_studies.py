@@ -219,6 +219,14 @@ def test_a_damaged_baseline_is_refused(folder: Path, run: Run, damage: Callable[
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_an_impossible_batch_size_is_refused(folder: Path, run: Run, size: str) -> None:
+    for models in ([], ["--model", "torch.nn:Identity"]):
+        code, _, err = run("check", "small.toml", "--baseline", "baseline.json", "--batch-size", size, *models)
+        assert code == 2
+        assert "the batch size must lie between 1 and" in err
+
+
 def test_a_baseline_that_is_not_there(folder: Path, run: Run) -> None:
     code, _, err = run("check", "small.toml", "--baseline", "no.json")
     assert code == 2
