@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from false_relations import false_relations
 from interval_coverage import leads, of_correlations, of_shifts
-from power import power
+from power import power, said
 from worlds import TABLE_10, networks, outcomes_of, same_share_lost, scheme_of, unrelated
 
 from robustbench_zs.analysis import conclude, rank_correlation
@@ -85,8 +85,8 @@ def test_intervals_cover_about_as_often_as_they_say() -> None:
 
 def test_what_could_have_been_found_is_found_in_half_of_cases() -> None:
     generator = np.random.default_rng(0)
-    half = power(24, 0.0, 6, 5, 399, generator)[1]
-    assert 0.3 < power(24, half, 6, 80, 399, generator)[0] < 0.7
+    half, _ = said(24, generator, DRAWS * 5)
+    assert 0.3 < power(24, half, 40, generator, DRAWS * 2) < 0.8
 
 
 def test_leads_are_given_from_forty_schemes_on() -> None:
