@@ -37,7 +37,8 @@ class JointTest:
         p: predictors × outcomes, of each alone.
         adjusted: the same for each family: adjusted for the other members, NaN for what is no member.
         together: for each group of families the p-value of all of them together: that any shows anything at all.
-        critical: for each family the least |ρ| of its largest one that is significant; None where even 1 is not.
+        critical: for each family the least |ρ| of its largest one that is significant, also when it is taken together with
+            every group that it belongs to; None where even 1 is not.
     """
 
     p: Floats
@@ -101,11 +102,16 @@ def joint_test(
     found = [np.concatenate(largest) if largest else np.empty(0) for largest in maxima]
     first = [observed[order[:1]] for order in orders]
     seen = found if all_of_them else [np.append(*pair) for pair in zip(first, found, strict=True)]
+    together = [_together([(float(first[i][0]), seen[i]) for i in group if len(first[i])], slack) for group in groups]
+    levels = [
+        min([LEVEL, *(level for group, (_, level) in zip(groups, together, strict=True) if i in group)])
+        for i in range(len(families))
+    ]
     return JointTest(
         ((hits + unseen) / total).reshape(shape),
         tuple(adjusted),
-        tuple(_together([(float(first[i][0]), seen[i]) for i in group if len(first[i])], slack) for group in groups),
-        tuple(_critical(largest) for largest in found),
+        tuple(p for p, _ in together),
+        tuple(_critical(largest, level) for largest, level in zip(found, levels, strict=True)),
     )
 
 
@@ -120,28 +126,28 @@ def standard_ranks(values: Floats) -> Floats:
     return np.asarray(centred / np.where(length > 0, length, 1))
 
 
-def _together(families: Sequence[tuple[float, Floats]], slack: float) -> float:
-    """How often the smallest p-value of a family is as small as it is here.
+def _together(families: Sequence[tuple[float, Floats]], slack: float) -> tuple[float, float]:
+    """How often the smallest p-value of a family is as small as it is here, and how small it is in `LEVEL` of the draws.
 
     Args:
         families: the largest statistic of each, observed and in every draw.
     """
     if not families:
-        return 1.0
+        return 1.0, LEVEL
     smallest = np.ones(len(families[0][1]))
     here = 1.0
     for observed, largest in families:
         descending = np.sort(largest)[::-1]
         as_large = np.searchsorted(-descending, -(np.append(largest, observed) - slack), side="right") / len(largest)
         smallest, here = np.minimum(smallest, as_large[:-1]), min(here, float(as_large[-1]))
-    return float((smallest <= here + 1e-12).mean())
+    return float((smallest <= here + 1e-12).mean()), float(np.quantile(smallest, LEVEL, method="lower"))
 
 
-def _critical(largest: Floats) -> float | None:
-    """The least value that at most `LEVEL` of the draws reach."""
+def _critical(largest: Floats, level: float) -> float | None:
+    """The least value that at most this share of the draws reaches."""
     values, counts = np.unique(largest.round(6), return_counts=True)
     reached = counts[::-1].cumsum()[::-1] / max(1, len(largest))
-    rare = values[reached <= LEVEL]
+    rare = values[reached <= level]
     return float(rare[0]) if len(rare) else None
 
 

@@ -106,7 +106,8 @@ def transfer_sentence(summary: pd.DataFrame) -> str | None:
     else:
         bounds = f"[{last['fooled_low']:.1f}, {last['fooled_high']:.1f}]"
         sure = last["fooled_low"] > 0 or last["fooled_high"] < 0
-        finding = f"a difference of {last['fooled']:.1f} {bounds} points" + ("" if sure else ", within noise")
+        finding = f"a difference of {last['fooled']:.1f} {bounds} points, "
+        finding += "by an interval that is not adjusted for the other outcomes" if sure else "within noise"
     return (
         f"Examples of non-zero-stable networks fool zero-stable ones on {there:.1f}% of the images these have right, the "
         f"reverse holds for {back:.1f}%: {finding}."

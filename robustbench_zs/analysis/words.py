@@ -36,6 +36,8 @@ def share_interval(low: float | None, high: float | None) -> str:
 
 def relation_text(row: pd.Series, members: str = "outcomes") -> str:
     """`"ρ = −.66 [−.92, .03], 10 schemes, p = .045, adjusted for 12 outcomes .27: not established"`."""
+    if row["finding"] == NOTHING and pd.notna(row["reliability"]):
+        return f"{NOTHING} (reliability {share(row['reliability'])})"
     if pd.isna(row["rho"]) or row["finding"] == NOTHING:
         return str(row["finding"])
     bounds = share_interval(row["rho_low"], row["rho_high"])
@@ -67,18 +69,22 @@ def _robustness(conclusions: Conclusions) -> list[str]:
         f"Largest root modulus and {_code(row['outcome'])}: {relation_text(row)}." for _, row in rows[full].iterrows()
     ]
     rest = rows[~full]
-    if len(rest):
-        nothing = int((rest["finding"] == NOTHING).sum())
-        open_ones = rest[(rest["finding"] != NOTHING) & rest["rho"].notna()]
-        words = (
-            f"Of {len(rest)} {'other ' if full.any() else ''}outcomes of robustness none has an established relation to it"
+    what = f"{len(rest)} {'other ' if full.any() else ''}outcomes of robustness"
+    nothing = rest["finding"] == NOTHING
+    if nothing.all():
+        return (
+            [*sentences, f"In all {what} there is nothing to predict: the schemes do not differ in them."]
+            if len(rest)
+            else sentences
         )
-        if nothing:
-            words += f"; in {nothing} there is nothing to predict, since the schemes do not differ"
-        if len(open_ones):
-            closest = open_ones.iloc[int(open_ones["p"].argmin())]
-            words += f"; closest is {_code(closest['outcome'])}, {relation_text(closest)}"
-        sentences.append(f"{words}.")
+    words = f"Of {what} none has an established relation to the largest root modulus"
+    if nothing.any():
+        words += f"; in {nothing.sum()} there is nothing to predict"
+    known = rest[~nothing & rest["rho"].notna()]
+    if len(known):
+        closest = known.iloc[int(known["p"].argmin())]
+        words += f"; closest is {_code(closest['outcome'])}, {relation_text(closest)}"
+    sentences.append(f"{words}.")
     return sentences
 
 

@@ -60,8 +60,8 @@ def test_differences_by_bisection_are_those_that_are_sorted(seed: int) -> None:
     generator = np.random.default_rng(seed)
     a, b = np.sort(generator.integers(-4, 9, 9) / 7), np.sort(generator.normal(size=11).round(1))
     wanted = np.sort(np.subtract.outer(a, b), axis=None)
-    many = [np.concatenate([np.full(40, side[0]), side, np.full(40, side[-1])]) for side in (a, b)]
-    many_sorted = np.sort(np.subtract.outer(*many), axis=None)
+    more_a, more_b = (np.concatenate([np.full(40, side[0]), side, np.full(40, side[-1])]) for side in (a, b))
+    more = np.sort(np.subtract.outer(more_a, more_b), axis=None)
     for k in (0, 17, 50, 98):
         assert kth_difference(a, b, k) == wanted[k]
-        assert kth_difference(*many, k * 80) == pytest.approx(many_sorted[k * 80], abs=1e-12)
+        assert kth_difference(more_a, more_b, k * 80) == pytest.approx(more[k * 80], abs=1e-12)

@@ -75,7 +75,7 @@ def test_rank_correlations_of_table_6_are_scipys(conclusions: Conclusions, table
 
 def test_accuracies_alone_establish_no_direction_of_robustness(conclusions: Conclusions) -> None:
     """Whether the same images are lost is not in the paper's tables."""
-    rows = conclusions.modulus.set_index("outcome")
+    rows: Any = conclusions.modulus.set_index("outcome")
     assert rows.loc[GAUSSIAN, "adjusted"] <= 0.05
     assert rows.loc[GAUSSIAN, "finding"] == "no direction: not known on images that nearly all networks have right"
     assert conclusions.together["all"] < 0.05
@@ -137,8 +137,9 @@ def test_given_clean_accuracy_by_its_formula(conclusions: Conclusions, table_6: 
         for a, b in ((x, group["value"]), (x, group["clean_accuracy"]), (group["value"], group["clean_accuracy"]))
     )
     expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
-    assert conclusions.modulus.set_index("outcome").loc[GAUSSIAN, "partial_rho"] == pytest.approx(expected)
-    assert math.isnan(conclusions.modulus.set_index("outcome").loc["clean accuracy", "partial_rho"])
+    rows: Any = conclusions.modulus.set_index("outcome")
+    assert rows.loc[GAUSSIAN, "partial_rho"] == pytest.approx(expected)
+    assert math.isnan(rows.loc["clean accuracy", "partial_rho"])
 
 
 def test_relative_drops_of_table_6(table_6: pd.DataFrame) -> None:
@@ -151,12 +152,12 @@ def test_relative_drops_of_table_6(table_6: pd.DataFrame) -> None:
 def test_zero_stability_of_table_6_as_an_effect_size(conclusions: Conclusions, table_6: pd.DataFrame) -> None:
     found: Any = conclusions.effects.set_index("outcome")
     group = table_6[table_6["outcome"] == GAUSSIAN]
-    sides = [group.loc[group["zero_stable"] == verdict, "value"] for verdict in (False, True)]
+    sides = [group.loc[group["zero_stable"] == verdict, "value"].to_numpy() for verdict in (False, True)]
     row = found.loc[GAUSSIAN]
     assert row["shift"] == pytest.approx(np.median([a - b for a in sides[0] for b in sides[1]]))
     assert row["shift_low"] > 0
     assert row["cliffs_delta"] == 1  # every non-zero-stable scheme loses more than every zero-stable one
-    assert row["p"] == pytest.approx(mannwhitneyu(*sides, method="exact").pvalue, abs=0.001)
+    assert row["p"] == pytest.approx(mannwhitneyu(sides[0], sides[1], method="exact").pvalue, abs=0.001)
     assert (row["non_zero_stable_schemes"], row["zero_stable_schemes"]) == (4, 6)
     assert found.loc["clean accuracy", "cliffs_delta"] == -1
 

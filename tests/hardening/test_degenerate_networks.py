@@ -141,7 +141,10 @@ def test_networks_without_finite_logits_are_right_on_no_image(working_folder: Pa
     results = pd.read_csv(folder / "results.csv")
     assert (results["accuracy"] == 0).all()
     assert (results["drop"] == 0).all()
-    assert "Largest root modulus and clean accuracy: nothing to predict: the schemes do not differ in this." in text
+    assert (
+        "Largest root modulus and clean accuracy: nothing to predict: the schemes do not differ in this (reliability .00)."
+        in text
+    )
     assert "no image is classified rightly" in text
 
 
