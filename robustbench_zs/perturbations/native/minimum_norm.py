@@ -37,10 +37,10 @@ FARTHEST = 1.5
 NO_NEARER = 1.1
 """A class is given up where its boundary still seems this many times as far as the best example after a few steps."""
 
-FEW = 4
+FEW = 3
 """Steps from the image after which a class may be given up."""
 
-NEARER = 0.998
+NEARER = 0.9995
 """The radius after an example, at most, as a part of its distance."""
 
 
@@ -80,7 +80,7 @@ def minimum_norm(
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
         chosen: places in `data` of the N images; they should be right when clean.
-        steps: to refine the best example; half as many, at most, are spent on each class that is tried.
+        steps: to refine the best example; two thirds as many, at most, are spent on each class that is tried.
     """
     return _MinimumNorm(network, data, chosen, norm, largest, steps, device, batch_size).run()
 
@@ -102,8 +102,8 @@ class _MinimumNorm:
         self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
         self.waiting = 0  # the first image that has not begun
         self.distances = np.full(len(self.chosen), np.inf)
-        self.trying = _Turn(max(2, steps // 2), length=(1.0, 0.1), change=(0.5, 0.05))
-        self.refining = _Turn(steps, length=(0.5, 0.01), change=(0.1, 0.002))
+        self.trying = _Turn(max(2, 2 * steps // 3), length=(1.0, 0.1), change=(0.5, 0.05))
+        self.refining = _Turn(steps, length=(0.5, 0.003), change=(0.1, 0.001))
 
     def run(self) -> npt.NDArray[np.float64]:
         rows: Rows = {}
@@ -185,7 +185,8 @@ class _MinimumNorm:
         rows["distance"] = torch.where(better, distance, rows["distance"])
 
         direction, slope = self._ascent(x, gradient)
-        reach = distance - (lead.detach() - CLEAR * logits.abs().amax(1)) / slope  # where the lead is clear, were it linear
+        aim = 2 * CLEAR * logits.abs().amax(1)  # beyond what counts, by more than rounding
+        reach = distance - (lead.detach() - aim) / slope  # where the loss gets there, were it linear
         rows["x"] = self._moved(rows, x, distance, reach, direction, refining)
         rows["step"] = rows["step"] + 1
         hopeless = (rows["best_target"] != target) & (rows["step"] >= FEW) & (reach > NO_NEARER * rows["distance"])
