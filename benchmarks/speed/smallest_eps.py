@@ -1,8 +1,8 @@
-"""How small the distances of `zsbench curve` are, beside foolbox's DeepFool, FMN and DDN and torchattacks' FAB, and at what cost.
+"""How small the distances of `zsbench curve` are, beside foolbox's DeepFool, FMN and DDN and torchattacks' FAB.
 
-`python benchmarks/speed/smallest_eps.py CHECKPOINT --data-dir DIR` prints a Markdown table for each norm: the median distance
-over the images that are right when clean, passes per image forwards and backwards, processor seconds per image, and ours over
-the smallest of the others.
+`python benchmarks/speed/smallest_eps.py CHECKPOINT --data-dir DIR` prints a Markdown table for each norm: the median
+distance over the images that are right when clean, and for each of these images passes forwards and backwards and processor
+seconds. Below it stands how ours compare with the smallest of the others, image by image.
 """
 
 from __future__ import annotations

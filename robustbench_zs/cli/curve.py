@@ -15,7 +15,7 @@ from robustbench_zs.files import write_atomically
 @click.command(cls=Command)
 @checkpoint_arguments
 @click.option("--eps", metavar="ε", help="The largest that is tried.  [default: 16/255; MNIST 0.5, digits 0.3, L2 2]")
-@click.option("--steps", type=int, default=12, show_default=True, metavar="N", help="Steps that refine an example.")
+@click.option("--steps", type=int, default=16, show_default=True, metavar="N", help="Steps that refine an example.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
 @click.option("--plot", type=OUTPUT_FILE, metavar="FILE", help="Draw the curves as PNG.")
 @output_options

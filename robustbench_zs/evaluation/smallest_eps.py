@@ -23,7 +23,7 @@ from robustbench_zs.perturbations.native import NORMS, minimum_norm
 SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""
 
-DEFAULT_STEPS = 12
+DEFAULT_STEPS = 16
 MOST_STEPS = 100_000
 CURVE_POINTS = 17
 

@@ -4,8 +4,8 @@ An iterate climbs along the gradient inside a ball around its image, and the bal
 where the loss, taken as linear, changes sign. Steps and changes of the radius shrink along a cosine. Beyond the paper: the
 loss is the lead of one class over the label, since an image's nearest boundary is seldom that of the class with the
 second-largest logit. The classes tried are those whose boundary is nearest where the network is linear at the image, as in
-DeepFool (Moosavi-Dezfooli et al. 2016) and FAB (Croce and Hein 2020); then the best example is refined. Pixels that cannot
-move along the gradient, at 0 or 1, have no part in a step.
+DeepFool (Moosavi-Dezfooli et al. 2016) and FAB (Croce and Hein 2020); then the best example is refined, towards the class of
+the largest other logit, as in the paper. Pixels that cannot move along the gradient, at 0 or 1, have no part in a step.
 
 Nothing is random, each row of a batch has its own image, class and number of steps, and an example counts only where the
 decision is clear of rounding: what is found does not depend on who shares the batch.
@@ -133,7 +133,7 @@ class _MinimumNorm:
             "step": torch.ones_like(y),  # the first one led to the start
             "x": starts[:, 0],
             "best": x0,
-            "best_target": targets[:, 0],
+            "best_turn": torch.full_like(y, -1),
             "distance": x0.new_full((len(x0),), torch.inf),  # of the best example
         }
         return _select(rows, tried > 0)
@@ -169,11 +169,12 @@ class _MinimumNorm:
 
     def _step(self, rows: Rows) -> Rows:
         """Judge each iterate, move it on, and let rows whose turn has ended begin the next one or leave."""
-        refining, target = rows["turn"] == rows["tried"], _of_turn(rows["targets"], rows["turn"])
-        target = torch.where(refining, rows["best_target"], target)
+        refining = rows["turn"] == rows["tried"]
         x = rows["x"].detach().requires_grad_()
         with torch.enable_grad():
             logits = self.network(x)
+            largest = logits.detach().scatter(1, rows["y"][:, None], -torch.inf).argmax(1)
+            target = torch.where(refining, largest, _of_turn(rows["targets"], rows["turn"]))
             lead = (logits.gather(1, target[:, None]) - logits.gather(1, rows["y"][:, None]))[:, 0]
             gradient = gradient_at(x, lead.sum())
         logits, x = logits.detach(), x.detach()
@@ -181,7 +182,7 @@ class _MinimumNorm:
         fooled, _ = fooled_or_close(logits, rows["y"])
         better = fooled & (distance < rows["distance"]) & (distance <= self.largest)
         rows["best"] = torch.where(wide(better), x, rows["best"])
-        rows["best_target"] = torch.where(better, target, rows["best_target"])
+        rows["best_turn"] = torch.where(better, rows["turn"], rows["best_turn"])
         rows["distance"] = torch.where(better, distance, rows["distance"])
 
         direction, slope = self._ascent(x, gradient)
@@ -189,7 +190,8 @@ class _MinimumNorm:
         reach = distance - (lead.detach() - aim) / slope  # where the loss gets there, were it linear
         rows["x"] = self._moved(rows, x, distance, reach, direction, refining)
         rows["step"] = rows["step"] + 1
-        hopeless = (rows["best_target"] != target) & (rows["step"] >= FEW) & (reach > NO_NEARER * rows["distance"])
+        hopeless = (rows["best_turn"] != rows["turn"]) & (rows["step"] >= FEW) & (reach > NO_NEARER * rows["distance"])
+        hopeless &= ~refining
         ended = hopeless | (rows["step"] >= torch.where(refining, self.refining.steps, self.trying.steps))
         return self._next_turn(rows, ended, refining)
 
