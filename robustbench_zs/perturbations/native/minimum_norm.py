@@ -41,7 +41,7 @@ FEW = 3
 """Steps from the image after which a class may be given up."""
 
 NEARER = 0.9995
-"""The radius after an example, at most, as a part of its distance."""
+"""The radius after an example, at most, as a part of its distance; the inverse after an iterate that is none, at least."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,7 @@ class _MinimumNorm:
         direction, slope = self._ascent(x, gradient)
         aim = 2 * CLEAR * logits.abs().amax(1)  # beyond what counts, by more than rounding
         reach = distance - (lead.detach() - aim) / slope  # where the loss gets there, were it linear
+        reach = torch.where(fooled, reach, reach.maximum(distance / NEARER))  # on the boundary rounding would keep it there
         rows["x"] = self._moved(rows, x, distance, reach, direction, refining)
         rows["step"] = rows["step"] + 1
         hopeless = (rows["best_turn"] != rows["turn"]) & (rows["step"] >= FEW) & (reach > NO_NEARER * rows["distance"])
