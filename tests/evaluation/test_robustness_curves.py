@@ -3,7 +3,9 @@ from __future__ import annotations
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
+import foolbox
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,9 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import ResultsStore, measure, robustness_curve
-from robustbench_zs.evaluation.smallest_eps import EpsSearch, curve_of, smallest_eps
+from robustbench_zs.evaluation.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
 from robustbench_zs.perturbations import PGD
+from robustbench_zs.perturbations.native import NORMS
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -53,12 +56,12 @@ def test_the_distance_from_a_plane_is_found(digits: LabelledImages, norm: str, o
     exact = (logits[:, 0].abs() / network.normal.norm(order)).detach().double().numpy()
     clean = measure(network, data, None, device=CPU, batch_size=100)  # type: ignore[arg-type]
     assert clean.accuracy == 100
-    how = EpsSearch(PGD(largest, norm=norm, steps=20), 10)
+    how = EpsSearch(largest, norm)
     found = smallest_eps(network, data, clean, how, device=CPU, batch_size=100)  # type: ignore[arg-type]
     near = exact < 0.9 * largest
     assert near.mean() > 0.8
     assert (found[near] >= exact[near] * (1 - 1e-3)).all()  # nothing can lie nearer than the plane
-    assert (found[near] <= exact[near] * 1.02 + 2 * largest / 2**10).all()
+    assert (found[near] <= exact[near] * 1.001 + 1e-4 * largest).all()  # next to the plane float32 sees less than that
     assert np.isinf(found[exact > largest * 1.01]).all()
 
 
@@ -76,7 +79,7 @@ def test_a_curve_falls_from_the_clean_accuracy_and_is_no_weaker_than_foolbox(
         by_foolbox = measure(
             network, data, PGD(row["eps"][place], "foolbox"), device=CPU, batch_size=200, clean=clean
         ).accuracy
-        assert accuracy[place] <= by_foolbox + 2.5  # between two tried ε the bound may come late by a few images of 200
+        assert accuracy[place] <= by_foolbox
     assert row["eps_25"] < row["median_eps"] < row["eps_75"]
 
 
@@ -103,16 +106,16 @@ def test_distances_are_kept_by_what_they_depend_on(
     path = tmp_path / "results.sqlite"
 
     def made(**options: object) -> list[float]:
-        frame = robustness_curve([checkpoint], examples=30, steps=2, store=path, threads=1, **options)  # type: ignore[arg-type]
+        frame = robustness_curve([checkpoint], examples=30, store=path, threads=1, **options)  # type: ignore[arg-type]
         return list(frame["robust_accuracy"].iloc[0])
 
     ResultsStore(path)
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE distances")  # a store of an older version
-    first, coarse = made(), made(halvings=1)
+    first, coarse = made(), made(steps=1)
     assert first != coarse
     monkeypatch.setattr(sys.modules["robustbench_zs.evaluation.evaluate"], "smallest_eps", None)
-    assert (made(), made(halvings=1)) == (first, coarse)
+    assert (made(), made(steps=1)) == (first, coarse)
 
 
 def test_infinite_distances_come_back_from_the_store(tmp_path: Path) -> None:
@@ -124,9 +127,84 @@ def test_infinite_distances_come_back_from_the_store(tmp_path: Path) -> None:
     assert store.distances("another", 3) is None
 
 
-@pytest.mark.parametrize("attack", [PGD(0.1, "foolbox"), PGD(0.1, ladder=(0.05,))])
-def test_other_attacks_are_refused(attack: PGD) -> None:
-    with pytest.raises(RequestError, match="our own engine"):
-        EpsSearch(attack)
-    with pytest.raises(RequestError, match="halvings"):
-        EpsSearch(PGD(0.1), 0)
+@pytest.mark.parametrize(("values", "said"), [({"eps": 0.0}, "eps"), ({"norm": "l1"}, "norm"), ({"steps": 0}, "steps")])
+def test_searches_that_cannot_be_are_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        EpsSearch(**{"eps": 0.1, **values})
+
+
+def found_by_foolbox(network: nn.Module, x: Tensor, y: Tensor, attacks: list[Any], norm: str) -> Distances:
+    """The smallest distance of an example that one of the attacks finds."""
+    model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
+    best = torch.full((len(x),), torch.inf, dtype=torch.float64)
+    for attack in attacks:
+        examples = attack(model, x, y, epsilons=None)[0].clamp(0, 1)
+        with torch.no_grad():
+            fooled = network(examples).argmax(1) != y
+        distances = NORMS[norm].distance(examples.double(), x.double())
+        best = torch.where(fooled, best.minimum(distances), best)
+    return best.numpy()
+
+
+ATTACKS = {
+    "linf": [foolbox.attacks.LinfDeepFoolAttack(), foolbox.attacks.LInfFMNAttack()],
+    "l2": [foolbox.attacks.L2DeepFoolAttack(), foolbox.attacks.L2FMNAttack(), foolbox.attacks.DDNAttack()],
+}
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_distances_are_as_small_as_the_smallest_of_foolbox(
+    checkpoint: Checkpoint, digits: LabelledImages, norm: str
+) -> None:
+    network, data = checkpoint.network().eval(), digits.first(100)
+    clean = measure(network, data, None, device=CPU, batch_size=100)
+    right = torch.from_numpy(np.flatnonzero(clean.correct))
+    by_foolbox = found_by_foolbox(network, data.images(right), data.labels[right], ATTACKS[norm], norm)
+    ours = smallest_eps(network, data, clean, EpsSearch(1.0 if norm == "linf" else 8.0, norm), device=CPU, batch_size=64)
+    assert (ours[~clean.correct] == 0).all()
+    ratio = ours[right] / by_foolbox
+    # This network is a rough one; `benchmarks/speed` has what is found on better ones.
+    assert (ratio <= 1.1).mean() >= 0.9
+    assert np.median(ratio) <= 1.005
+    assert np.exp(np.log(ratio).mean()) <= 1
+
+
+def test_what_is_found_does_not_depend_on_the_batch(checkpoint: Checkpoint, digits: LabelledImages) -> None:
+    network, data = checkpoint.network(), digits.first(40)
+    clean = measure(network, data, None, device=CPU, batch_size=40)
+    small, large = (smallest_eps(network, data, clean, EpsSearch(0.3), device=CPU, batch_size=n) for n in (3, 40))
+    np.testing.assert_allclose(small, large, rtol=0.01)  # rounding is left, which may turn the sign of a gradient
+
+
+class Masked(nn.Module):
+    """Always sure of class 0, with no slope or with logits that are not finite a little away from grey."""
+
+    def __init__(self, breaks: bool) -> None:
+        super().__init__()
+        self.breaks = breaks
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.flatten(1).mean(1)
+        if not self.breaks:
+            return torch.stack([1 + 0 * mean, 0 * mean], 1)
+        away = torch.where((mean - 0.5).abs() > 0.1, torch.nan, 0.0)
+        return torch.stack([1 + mean + away, mean * 0.9], 1)
+
+
+@pytest.mark.parametrize(("breaks", "farthest"), [(False, np.inf), (True, 0.5)])
+def test_networks_without_a_slope_or_finite_logits(digits: LabelledImages, breaks: bool, farthest: float) -> None:
+    class Grey:
+        labels = torch.zeros(5, dtype=torch.int64)
+        digest = "grey"
+
+        def __len__(self) -> int:
+            return 5
+
+        def images(self, indices: Tensor) -> Tensor:
+            return torch.full((len(indices), 1, 8, 8), 0.5)
+
+    data: Any = Grey()
+    clean = measure(Masked(breaks), data, None, device=CPU, batch_size=5)
+    found = smallest_eps(Masked(breaks), data, clean, EpsSearch(1.0), device=CPU, batch_size=4)
+    assert ((found >= 0.1) & (found <= farthest)).all()
+    assert np.isfinite(found).all() == breaks

@@ -4,8 +4,8 @@ An iterate climbs along the gradient inside a ball around its image, and the bal
 where the loss, taken as linear, changes sign. Steps and changes of the radius shrink along a cosine. Beyond the paper: the
 loss is the lead of one class over the label, since an image's nearest boundary is seldom that of the class with the
 second-largest logit. The classes tried are those whose boundary is nearest where the network is linear at the image, as in
-DeepFool (Moosavi-Dezfooli et al. 2016) and FAB (Croce and Hein 2020); then the best example is refined. Pixels that cannot
-move along the gradient, at 0 or 1, have no part in a step.
+DeepFool (Moosavi-Dezfooli et al. 2016) and FAB (Croce and Hein 2020); then the best example is refined, towards the class of
+the largest other logit, as in the paper. Pixels that cannot move along the gradient, at 0 or 1, have no part in a step.
 
 Nothing is random, each row of a batch has its own image, class and number of steps, and an example counts only where the
 decision is clear of rounding: what is found does not depend on who shares the batch.
@@ -38,11 +38,11 @@ FARTHEST = 1.5
 NO_NEARER = 1.1
 """A class is given up where its boundary still seems this many times as far as the best example after a few steps."""
 
-FEW = 4
+FEW = 3
 """Steps from the image after which a class may be given up."""
 
-NEARER = 0.998
-"""The radius after an example, at most, as a part of its distance."""
+NEARER = 0.9995
+"""The radius after an example, at most, as a part of its distance; the inverse after an iterate that is none, at least."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def minimum_norm(
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
         chosen: places in `data` of the N images; they should be right when clean.
-        steps: to refine the best example; half as many, at most, are spent on each class that is tried.
+        steps: to refine the best example; two thirds as many, at most, are spent on each class that is tried.
     """
     return _MinimumNorm(network, data, chosen, norm, largest, steps, device, batch_size).run()
 
@@ -103,8 +103,8 @@ class _MinimumNorm:
         self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
         self.waiting = 0  # the first image that has not begun
         self.distances = np.full(len(self.chosen), np.inf)
-        self.trying = _Turn(max(2, steps // 2), length=(1.0, 0.1), change=(0.5, 0.05))
-        self.refining = _Turn(steps, length=(0.5, 0.01), change=(0.1, 0.002))
+        self.trying = _Turn(max(2, 2 * steps // 3), length=(1.0, 0.1), change=(0.5, 0.05))
+        self.refining = _Turn(steps, length=(0.5, 0.003), change=(0.1, 0.001))
 
     def run(self) -> npt.NDArray[np.float64]:
         rows: Rows = {}
@@ -134,7 +134,7 @@ class _MinimumNorm:
             "step": torch.ones_like(y),  # the first one led to the start
             "x": starts[:, 0],
             "best": x0,
-            "best_target": targets[:, 0],
+            "best_turn": torch.full_like(y, -1),
             "distance": x0.new_full((len(x0),), torch.inf),  # of the best example
         }
         return _select(rows, tried > 0)
@@ -170,11 +170,12 @@ class _MinimumNorm:
 
     def _step(self, rows: Rows) -> Rows:
         """Judge each iterate, move it on, and let rows whose turn has ended begin the next one or leave."""
-        refining, target = rows["turn"] == rows["tried"], _of_turn(rows["targets"], rows["turn"])
-        target = torch.where(refining, rows["best_target"], target)
+        refining = rows["turn"] == rows["tried"]
         x = rows["x"].detach().requires_grad_()
         with torch.enable_grad():
             logits = self.network(x)
+            largest = logits.detach().scatter(1, rows["y"][:, None], -torch.inf).argmax(1)
+            target = torch.where(refining, largest, _of_turn(rows["targets"], rows["turn"]))
             lead = (logits.gather(1, target[:, None]) - logits.gather(1, rows["y"][:, None]))[:, 0]
             gradient = gradient_at(x, lead.sum())
         logits, x = logits.detach(), x.detach()
@@ -182,14 +183,17 @@ class _MinimumNorm:
         fooled, _ = fooled_or_close(logits, rows["y"])
         better = fooled & (distance < rows["distance"]) & (distance <= self.largest)
         rows["best"] = torch.where(wide(better), x, rows["best"])
-        rows["best_target"] = torch.where(better, target, rows["best_target"])
+        rows["best_turn"] = torch.where(better, rows["turn"], rows["best_turn"])
         rows["distance"] = torch.where(better, distance, rows["distance"])
 
         direction, slope = self._ascent(x, gradient)
-        reach = distance - (lead.detach() - CLEAR * logits.abs().amax(1)) / slope  # where the lead is clear, were it linear
+        aim = 2 * CLEAR * logits.abs().amax(1)  # beyond what counts, by more than rounding
+        reach = distance - (lead.detach() - aim) / slope  # where the loss gets there, were it linear
+        reach = torch.where(fooled, reach, reach.maximum(distance / NEARER))  # on the boundary rounding would keep it there
         rows["x"] = self._moved(rows, x, distance, reach, direction, refining)
         rows["step"] = rows["step"] + 1
-        hopeless = (rows["best_target"] != target) & (rows["step"] >= FEW) & (reach > NO_NEARER * rows["distance"])
+        hopeless = (rows["best_turn"] != rows["turn"]) & (rows["step"] >= FEW) & (reach > NO_NEARER * rows["distance"])
+        hopeless &= ~refining
         ended = hopeless | (rows["step"] >= torch.where(refining, self.refining.steps, self.trying.steps))
         return self._next_turn(rows, ended, refining)
 
