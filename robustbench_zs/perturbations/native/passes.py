@@ -3,9 +3,9 @@
 An attack follows the sign of a gradient (L2: its direction), which bfloat16 has nearly as well in about 0.6 of the time. A
 verdict is always that of the float32 network: bfloat16 logits only say which iterates may have fooled.
 
-Of the company in a batch a verdict does not depend, see `CLEAR`. Which way an iterate goes may, in either precision, where
-an entry of a gradient is within rounding of 0. No library promises more; measured, bfloat16 gave each image the same gradient
-bit for bit in batches of 1 to 96 by 1 or 2 threads, and float32 did but for batches of 1 and 7.
+A verdict does not depend on the company in the batch, see `CLEAR`. Which way an iterate goes may, in either precision, where
+an entry of the gradient is within rounding of 0: no library promises more. Measured, bfloat16 gave each image the same
+gradient bit for bit in batches of 1 to 96 on 1 or 2 threads; float32 did so except in batches of 1 and 7.
 """
 
 from __future__ import annotations
