@@ -243,7 +243,8 @@ def evaluate(
         perturbations: noise and attacks from `robustbench_zs.perturbations`.
         dataset: the one the checkpoint was trained on by default.
         examples: the first so many images of the split; all by default.
-        batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`).
+        batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`), except
+            that PGD's gradients are computed in what is faster on the device where it leaves that open.
         store: results of checkpoints found there are not computed again; None computes everything and stores nothing.
 
     Returns:

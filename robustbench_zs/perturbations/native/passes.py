@@ -1,7 +1,11 @@
 """How the network is passed: all in float32, or gradients in bfloat16 whose verdicts float32 gives.
 
-An attack follows the sign of a gradient (L2: its direction), which bfloat16 has nearly as well in about half the time. A
+An attack follows the sign of a gradient (L2: its direction), which bfloat16 has nearly as well in about 0.6 of the time. A
 verdict is always that of the float32 network: bfloat16 logits only say which iterates may have fooled.
+
+A verdict does not depend on the company in the batch, see `CLEAR`. Which way an iterate goes may, in either precision, where
+an entry of the gradient is within rounding of 0: no library promises more. Measured, bfloat16 gave each image the same
+gradient bit for bit in batches of 1 to 96 on 1 or 2 threads; float32 did so except in batches of 1 and 7.
 """
 
 from __future__ import annotations
@@ -117,7 +121,7 @@ def faster_directions(device: torch.device, image_shape: tuple[int, ...]) -> Dir
 
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
