@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         UniformNoise,
     )
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
-    from robustbench_zs.schemes.table import roots_table
+    from robustbench_zs.schemes.table import atlas, roots_table
     from robustbench_zs.studies import (
         Study,
         check,
@@ -92,7 +92,7 @@ _HOMES = {
         "UniformNoise",
     ),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
-    "schemes.table": ("roots_table",),
+    "schemes.table": ("atlas", "roots_table"),
     "studies": (
         "Study",
         "check",
@@ -134,6 +134,7 @@ __all__ = [
     "UnfinishedError",
     "UniformNoise",
     "ZsbenchError",
+    "atlas",
     "attack",
     "catalog",
     "check",

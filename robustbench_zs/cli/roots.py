@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("--k", metavar="K", help="Eq. 8 with this k and the consistent β = 1 + k.")
 @click.option("--lambda", "lambda_", metavar="L", help="Eq. 10 with this λ.")
 @click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
-@click.option("--depth", type=int, metavar="D", help="Also the amplification over the blocks of a network of D layers.")
+@click.option(
+    "--depth", type=int, metavar="D", help="Also amplification and noise gain over the blocks of a network of D layers."
+)
 @click.option("--plot", type=OUTPUT_FILE, metavar="FILE", help="Draw the roots with the unit circle as PNG.")
 @output_options
 def roots(
@@ -74,6 +76,7 @@ def roots(
             "Sup |g|": _significant("impulse_supremum"),
             "Eff. depth": _significant("effective_depth"),
             "Amplification": _significant("amplification"),
+            "Noise gain": _significant("noise_gain"),
         }
     if all(scheme.name is None for scheme in schemes):
         del columns["Scheme"]

@@ -30,7 +30,7 @@ _LAYERS = {"basic": 2, "bottleneck": 3}
 _FAMILY_NAME = re.compile(r"(resnet|preresnet|lm-resnet|zerosnet)(\d{1,6})(-opt|-tra)?")
 _FORMS = (
     "zerosnet56-opt, zerosnet56-tra, zerosnet20:lambda=10, resnet20, preresnet32, preresnet32:alpha=0.7, lm-resnet44, "
-    "lm-resnet44:k=-0.5, table10-1:depth=56, zerosnet18-opt:form=imagenet"
+    "lm-resnet44:k=-0.5, table10-1:depth=56, atlas-001:depth=56, zerosnet18-opt:form=imagenet"
 )
 
 Scheme = MultistepScheme | TrainableScheme | None

@@ -13,6 +13,7 @@ from robustbench_zs.schemes.families import (
     third_order,
     two_step,
 )
+from robustbench_zs.schemes.gains import Gains, block_weights, gains_over, last_share
 from robustbench_zs.schemes.scheme import MultistepScheme
 from robustbench_zs.schemes.trainable import LM_ORIGINAL, ZEROSNET_TRA, TrainableScheme
 
@@ -27,14 +28,18 @@ __all__ = [
     "Amplification",
     "Coefficient",
     "CoefficientLike",
+    "Gains",
     "MultistepScheme",
     "TrainableScheme",
     "ZeroStableRegion",
     "amplification_over",
+    "block_weights",
     "catalog",
     "companion_row_norms",
     "format_coefficient",
+    "gains_over",
     "impulse_response",
+    "last_share",
     "one_step",
     "parse_coefficient",
     "scheme_from_name",

@@ -29,11 +29,12 @@ def atlas_scheme(name: str) -> MultistepScheme:
     Raises:
         RequestError: there is none by that name.
     """
-    schemes = [entry for half in HALVES for entry in atlas_file()[half]]
-    number = _NAME.fullmatch(name)
-    if not number or not 1 <= int(number[1]) <= len(schemes):
-        raise RequestError(f"there is no scheme {name[:80]!r}; the atlas has atlas-001 to {_name(len(schemes))}")
-    alphas, beta = schemes[int(number[1]) - 1]
+    first, second = (atlas_file()[half] for half in HALVES)
+    number, whole = _NAME.fullmatch(name), len(first) + len(second)
+    if not number or not 1 <= int(number[1]) <= whole:
+        raise RequestError(f"there is no scheme {name[:80]!r}; the atlas has atlas-001 to {_name(whole)}")
+    place = int(number[1]) - 1
+    alphas, beta = first[place] if place < len(first) else second[place - len(first)]
     return MultistepScheme(alphas.split(), beta, name)
 
 

@@ -70,7 +70,7 @@ def draw_scheme(random: Random) -> MultistepScheme:
         alphas = [-c for c in expand(factors)[1:]]
         if not consistent:
             return MultistepScheme(alphas, _decimals(BETAS[0] * (BETAS[1] / BETAS[0]) ** random.random()))
-        beta = MultistepScheme(alphas).required_beta
+        beta = Fraction(MultistepScheme(alphas).required_beta)
         if CONSISTENT_BETAS[0] <= abs(beta) <= CONSISTENT_BETAS[1]:
             return MultistepScheme(alphas, beta)
 

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from robustbench_zs.schemes.amplification import amplification_over
+from robustbench_zs.schemes.atlas import HALVES, atlas_names, atlas_scheme
 from robustbench_zs.schemes.coefficients import Coefficient, format_coefficient
+from robustbench_zs.schemes.gains import gains_over
 from robustbench_zs.schemes.scheme import MultistepScheme
 
 if TYPE_CHECKING:
@@ -50,18 +52,34 @@ def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
 
 
 def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -> pd.DataFrame:
-    """One row a scheme, see `roots_row`; with a number of residual blocks also `blocks`, `impulse_supremum`,
-    `effective_depth` and `amplification` over so many (see `amplification.Amplification`).
+    """One row a scheme, see `roots_row`; with a number of residual blocks also `blocks` and over so many the fields of
+    `amplification.Amplification` and `gains.Gains`.
 
     Raises:
         RequestError: fewer than one block.
     """
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            roots_row(scheme) | ({} if blocks is None else {"blocks": blocks, **asdict(amplification_over(scheme, blocks))})
-            for scheme in schemes
-        ],
-        dtype=object,
-    )
+    return pd.DataFrame([roots_row(scheme) | _over(scheme, blocks) for scheme in schemes], dtype=object)
+
+
+def atlas(blocks: int | None = None) -> pd.DataFrame:
+    """The schemes of the atlas as `roots_table` gives them, with `half` (discovery or confirmation).
+
+    Args:
+        blocks: number of residual blocks, 27 in a network of 56 layers, 9 in one of 20.
+
+    Example:
+        >>> atlas()["half"].value_counts().to_dict()
+        {'discovery': 400, 'confirmation': 400}
+    """
+    names = {name: half for half in HALVES for name in atlas_names(half)}
+    table = roots_table(map(atlas_scheme, names), blocks)
+    table.insert(2, "half", list(names.values()))
+    return table
+
+
+def _over(scheme: MultistepScheme, blocks: int | None) -> dict[str, Any]:
+    if blocks is None:
+        return {}
+    return {"blocks": blocks, **asdict(amplification_over(scheme, blocks)), **asdict(gains_over(scheme, blocks))}

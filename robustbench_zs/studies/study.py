@@ -86,11 +86,11 @@ class SchemeTable(StudyTable):
 
 
 class AtlasTable(StudyTable):
-    """Schemes of the atlas in place of a list, one seed each; see `schemes.atlas`.
+    """Schemes of the atlas beside those that are listed, with the study's seeds; see `schemes.atlas`.
 
     Args:
         schemes_per_half: so many of the first of each half; all by default.
-        second_seed: `"quarter"` trains a random quarter of each half with a second seed, always the same quarter.
+        second_seed: `"quarter"` trains a random quarter of each half with one seed more, always the same quarter.
     """
 
     half: Literal["discovery", "confirmation", "both"] = "both"
@@ -361,9 +361,10 @@ class Study(StudyTable):
         return self._listed() + self._made(of_atlas)
 
     def phases(self) -> list[list[tuple[NetworkSpec, int]]]:
-        """Networks with their seeds, the first seed of all before the second of any; no phase begins before the one before.
+        """Networks with their seeds, the first seed of all before the second of any.
 
-        The atlas's halves are phases, so that what confirms is trained last.
+        No network of a phase is begun before all of the phase before are. The atlas's halves are phases, so that what
+        confirms is trained last.
         """
         phases = [[(spec, seed) for seed in self.seeds for spec in self._listed()]]
         for names in self.atlas.halves() if self.atlas else ():
@@ -374,8 +375,9 @@ class Study(StudyTable):
 
     @property
     def size(self) -> int:
-        """Number of trainings."""
-        return sum(map(len, self.phases()))
+        """Number of trainings, those of `phases`, without making a list that may be long."""
+        again = sum(len(names) // 4 for names in self.atlas.halves()) if self.atlas and self.atlas.second_seed else 0
+        return len(self.specs()) * len(self.seeds) + again * len(self.depths)
 
     def _listed(self) -> list[NetworkSpec]:
         return self._made(self.schemes) + [network_from_name(name) for name in self.networks]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.networks.multistep import MultistepResNet
+from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.schemes import TrainableScheme
 from robustbench_zs.training.checkpoint import EpochHeader, finite
 from robustbench_zs.training.distributed import ALONE, Processes, wrapped
@@ -258,9 +259,7 @@ class Step:
         if compiled and group.size == 1 and recipe.replicas == 1:
             if isinstance(network, MultistepResNet):
                 network.scalars_to_data()
-            # What was compiled for the networks before counts against torch's limit, beyond which it silently stops
-            # compiling.
-            torch.compiler.reset()
+            _make_room(network, recipe)
             # On a GPU hundreds of small kernels a step are replayed as CUDA graphs.
             mode = "reduce-overhead" if self.device_type == "cuda" else None
             self.whole = torch.compile(network, dynamic=False, mode=mode)
@@ -300,6 +299,24 @@ class Step:
             module.track_running_stats = True
         self.optimizer.step()
         return sums
+
+
+_compiled: set[Hashable] = set()
+"""Shapes of the networks that this process has compiled code for."""
+
+MOST_COMPILED = 4
+"""Shapes for which compiled code is kept: a network of a known shape starts at once. Torch silently stops compiling at 8."""
+
+
+def _make_room(network: nn.Module, recipe: Recipe) -> None:
+    """Drop compiled code where this network's would be too much; a GPU's CUDA graphs hold the tensors of one network."""
+    spec = getattr(network, "spec", None)
+    sizes = tuple(tuple(p.shape) for p in network.parameters())
+    shape = (spec and (stack_shape(spec) or spec), sizes, recipe.batch_size, recipe.precision)
+    if next(network.parameters()).is_cuda or (shape not in _compiled and len(_compiled) >= MOST_COMPILED):
+        torch.compiler.reset()
+        _compiled.clear()
+    _compiled.add(shape)
 
 
 def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:

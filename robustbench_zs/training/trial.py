@@ -137,8 +137,9 @@ def _try(tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, sa
     except Exception as error:  # whatever a compiler may say, training goes on without it
         say(f"{name}: code could not be compiled here ({type(error).__name__}), so they are trained without")
         return Choice()
-    # Each network is compiled again, mostly from a cache; the first time stands for all.
-    compiled = images / fast.images_per_second + fast.start * len(tasks)
+    # Each process compiles once for all networks of the shape; on a GPU it does so for each, mostly from a cache.
+    starts = at_a_time if execution.device == "cpu" else len(tasks)
+    compiled = images / fast.images_per_second + fast.start * starts
     say(
         f"{name}: trained with {'compiled' if compiled < seconds else 'eager'} code, {fast.images_per_second:.0f} images/s "
         f"a process compiled ({fast.start:.0f} s to compile) against {eager.images_per_second:.0f} eager"

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from robustbench_zs.analysis.predictors import scheme_predictors
+import robustbench_zs
+from robustbench_zs.analysis.predictors import PREDICTORS, predictor_correlations, scheme_predictors
 from robustbench_zs.errors import RequestError
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.atlas import HALVES, atlas_file, atlas_names, digest_of, quarter_of
 from robustbench_zs.schemes.design import draw_pool, draw_scheme, expand
 from robustbench_zs.schemes.exchange import exchange, mean_correlation, nested, ranks_of
+from robustbench_zs.schemes.table import roots_table
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +80,18 @@ def test_candidates_come_apart_in_each_half_and_in_its_first_schemes(
     pool: list[MultistepScheme], halves: dict[str, list[MultistepScheme]]
 ) -> None:
     def mean_rho(schemes: list[MultistepScheme]) -> float:
-        values = [[v for n, v in scheme_predictors(s, 27, 9).items() if not n.startswith("stage_")] for s in schemes]
-        rho = np.abs(spearmanr(np.array(values, dtype=float)).statistic)
+        names = [name for name in PREDICTORS if not name.startswith("stage_")]
+        rho = predictor_correlations(schemes, 27, 9).loc[names, names].abs().to_numpy()
         return float(rho[np.triu_indices(len(rho), 1)].mean())
 
     before = mean_rho(pool[:400])
     found = [mean_rho(half[:size]) for half in halves.values() for size in (400, 100, 24)]
     assert max(found) < before - 0.1
     assert abs(found[0] - found[3]) < 0.03
+    some = halves["discovery"][:24]
+    values = [[scheme_predictors(s, 27, 9)[name] or 0 for name in ("noise_gain", "beta")] for s in some]
+    expected = spearmanr(values).statistic
+    assert predictor_correlations(some, 27, 9).loc["noise_gain", "beta"] == pytest.approx(expected)
 
 
 def test_exchange_lowers_correlation_and_keeps_shares() -> None:
@@ -126,3 +132,11 @@ def test_a_quarter_is_always_the_same() -> None:
     quarter = quarter_of(names)
     assert len(quarter) == 100
     assert quarter == [name for name in names if name in quarter_of(names[::-1])]
+
+
+def test_the_atlas_as_a_table() -> None:
+    table = robustbench_zs.atlas(9)
+    assert list(table["scheme"]) == [f"atlas-{number:03d}" for number in range(1, 801)]
+    assert table["half"].value_counts().to_dict() == {"discovery": 400, "confirmation": 400}
+    assert table["noise_gain"].notna().all()
+    assert "noise_gain" not in roots_table([scheme_from_name("euler")])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import part_of, stack, stack_shape
 from robustbench_zs.training import Checkpoint, Recipe
 from robustbench_zs.training import trial as trial_module
+from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step
+from robustbench_zs.training.loop import Step, sgd
 from robustbench_zs.training.state import StateFile
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import Stack
@@ -261,4 +264,22 @@ def test_compiled_code_takes_coefficients_as_data() -> None:
     for network in (first, second):
         torch.compile(network, backend=backend, dynamic=False)(torch.rand(4, 3, 8, 8))
     assert len(graphs) == 1
+    torch._dynamo.reset()
+
+
+def test_compiled_code_is_kept_for_the_next_network_of_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of three networks of order 3 and one of order 1 compile twice, and do what eager steps do."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    recipe = Recipe(epochs=1, batch_size=8, precision="float32")
+    batch = (torch.rand(8, 3, 8, 8), torch.arange(8))
+    for network in networks_of([NAMES[0], NAMES[1], "preresnet8:alpha=0.7,widths=2-3-4", NAMES[2]]):
+        other = copy.deepcopy(network)
+        other.scalars_to_data()
+        for trained, compiled in ((network, True), (other, False)):
+            Step(trained, sgd(trained, recipe), recipe, ALONE, compiled)([batch], 8)
+        torch.testing.assert_close(list(network.parameters()), list(other.parameters()))
+        torch.testing.assert_close(list(network.buffers()), list(other.buffers()))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
     torch._dynamo.reset()
