@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.evaluate import emit_results
+from robustbench_zs.cli.evaluate import compare_with_care, emit_results
 from robustbench_zs.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command(cls=Command)
@@ -75,13 +80,13 @@ def attack(
     kinds = [kind for kind, wanted in (("fgsm", fgsm), ("pgd", pgd), (name, name is not None)) if wanted and kind]
     if len(kinds) != 1:
         raise RequestError("give one of --fgsm, --pgd or --attack NAME, for example `zsbench attack --pgd`")
-    from robustbench_zs.evaluation import attack as attack_checkpoints
-    from robustbench_zs.evaluation import transfer_attack
+    if from_ and (len(eps or ()) > 1 or step_size or restarts != 1 or loss != "ce" or engine not in (None, "native")):
+        raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
 
-    if from_:
-        if len(eps or ()) > 1 or step_size or restarts != 1 or loss != "ce" or engine not in (None, "native"):
-            raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
-        frame = transfer_attack(
+    def transferred() -> pd.DataFrame:
+        from robustbench_zs.evaluation import transfer_attack
+
+        return transfer_attack(
             from_,
             chosen.sources,
             kinds[0],
@@ -91,22 +96,25 @@ def attack(
             seed=attack_seed,
             **chosen.options,
         )
-        emit_results(frame, format_, output)
-        return
-    frame = attack_checkpoints(
-        chosen.sources,
-        kinds[0],
-        eps=eps,
-        steps=steps,
-        step_size=step_size,
-        restarts=restarts,
-        queries=queries,
-        seed=attack_seed,
-        engine=engine,
-        norm=norm,
-        loss=loss,
-        last=last or None,
-        ladder=not no_ladder,
-        **chosen.options,
-    )
-    emit_results(frame, format_, output)
+
+    def attacked() -> pd.DataFrame:
+        from robustbench_zs.evaluation import attack as attack_checkpoints
+
+        return attack_checkpoints(
+            chosen.sources,
+            kinds[0],
+            eps=eps,
+            steps=steps,
+            step_size=step_size,
+            restarts=restarts,
+            queries=queries,
+            seed=attack_seed,
+            engine=engine,
+            norm=norm,
+            loss=loss,
+            last=last or None,
+            ladder=not no_ladder,
+            **chosen.options,
+        )
+
+    emit_results(answer(transferred if from_ else attacked, compare_with_care), format_, output)

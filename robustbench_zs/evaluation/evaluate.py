@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +16,7 @@ import torch
 from torch import nn
 
 from robustbench_zs.datasets import load_dataset
+from robustbench_zs.datasets.digits import TEST_IMAGES
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
@@ -37,6 +40,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+
+SMALL_WORK = 1e11
+"""Multiply-adds that are done in this process: some ten seconds, about what worker processes take to import torch."""
+
+USUAL_IMAGES = 10_000
+"""Number of test images that a data set other than digits is taken to have, before it is read."""
 DEFAULT_BATCH_SIZE = 256
 DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
 """Default L∞ budget of an attack by dataset; 8/255 for all others."""
@@ -91,7 +100,25 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated
         torch.set_num_threads(threads_before)
 
 
-def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
+class _NotStoredError(Exception):
+    """A result has to be computed."""
+
+
+def stored(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated | None:
+    """What `evaluate_one` gives, where all of it is in the store."""
+    if task.store is None or not ResultsStore(task.store).knows(Subject.of(task.source).digest):
+        return None
+    sent: list[str] = []
+    try:
+        found = _evaluate_one(task, sent.append, compute=False)
+    except _NotStoredError:
+        return None
+    for label in sent:
+        send(label)
+    return found
+
+
+def _evaluate_one(task: EvaluationTask, send: Callable[[str], None], compute: bool = True) -> Evaluated:
     subject = Subject.of(task.source)
     dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples, task.image_size)
     for split in {split for split, _ in task.items}:
@@ -102,6 +129,8 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     results: Results = {}
 
     def network() -> nn.Module:
+        if not compute:
+            raise _NotStoredError
         return subject.on(device)
 
     def recalled(split: str, perturbation: Perturbation | None, key: ResultKey) -> Outcomes | None:
@@ -414,25 +443,20 @@ def run_sources(
     """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe and curve."""
     batch_size = checked_batch_size(batch_size)
     execution = choose_execution(len(sources), device, threads, workers)
-    jobs = [
-        Job(
-            evaluate_one,
-            (
-                EvaluationTask(
-                    source=source,
-                    dataset=dataset_of(source, dataset),
-                    data_dir=None if data_dir is None else str(data_dir),
-                    image_size=header.resize_to if (header := trained_on(source)) else None,
-                    items=items,
-                    store=None if store is None or not isinstance(source, Checkpoint) else str(store),
-                    batch_size=batch_size,
-                    device=execution.device,
-                    threads=execution.threads,
-                    probe=probe,
-                    curve=curve,
-                    **limits,
-                ),
-            ),
+    tasks = [
+        EvaluationTask(
+            source=source,
+            dataset=dataset_of(source, dataset),
+            data_dir=None if data_dir is None else str(data_dir),
+            image_size=header.resize_to if (header := trained_on(source)) else None,
+            items=items,
+            store=None if store is None or not isinstance(source, Checkpoint) else str(store),
+            batch_size=batch_size,
+            device=execution.device,
+            threads=execution.threads,
+            probe=probe,
+            curve=curve,
+            **limits,
         )
         for source, (items, limits), probe, curve in zip(
             sources, plans, probes or [None] * len(sources), curves or [None] * len(sources), strict=True
@@ -443,13 +467,34 @@ def run_sources(
         for checkpoint in sources:
             if isinstance(checkpoint, Checkpoint):
                 remember(known, checkpoint)
-    results: list[Evaluated | None] = [None] * len(jobs)
-    # A module at hand stays in this process.
-    workers = workers if execution.device == "cpu" and not any(isinstance(s, nn.Module) for s in sources) else 1
     names = [str(s.path) if isinstance(s, Checkpoint) else "model" for s in sources]
-    for index, result in run_jobs(jobs, workers, lambda i, label: on_result and on_result(names[i], label)):
-        results[index] = result
+
+    def done(index: int, label: str) -> None:
+        if on_result:
+            on_result(names[index], label)
+
+    results = [stored(task, partial(done, index)) for index, task in enumerate(tasks)]
+    pending = [index for index, result in enumerate(results) if result is None]
+    at_home = execution.device != "cpu" or sum(_work(tasks[i]) for i in pending) < SMALL_WORK
+    jobs = [Job(evaluate_one, (tasks[index],)) for index in pending]
+    # A module at hand stays in this process.
+    workers = 1 if at_home or any(isinstance(s, nn.Module) for s in sources) else workers
+    for place, result in run_jobs(jobs, workers, lambda place, label: done(pending[place], label)):
+        results[pending[place]] = result
     return [result for result in results if result is not None]
+
+
+def _work(task: EvaluationTask) -> float:
+    """Multiply-adds of a task, at most: as if every weight acted on every pixel, and each step were three passes."""
+    if not isinstance(task.source, Checkpoint):
+        return math.inf
+    height, width = task.source.header.dataset.image_size
+    weights = sum(tensor.numel() for tensor in task.source.tensors.values())
+    passes = sum(1 if p is None else 1 + 3 * getattr(p, "steps", 1) * getattr(p, "restarts", 1) for _, p in task.items)
+    all_of_them = TEST_IMAGES if task.dataset == "digits" else USUAL_IMAGES
+    images = max(task.test_examples or all_of_them, task.train_examples or 0)
+    extra = 100 * (task.probe is not None) + 100 * (task.curve is not None)
+    return float(weights * height * width * images * (passes + extra))
 
 
 def checked_batch_size(batch_size: int) -> int:
