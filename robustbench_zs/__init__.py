@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robustbench_zs.analysis import degradation_by_verdict, predictor_comparison, rank_correlation
     from robustbench_zs.analysis.check_masking import masking
-    from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
+    from robustbench_zs.datasets import Dataset, LabelledImages, dataset_of_arrays, load_dataset
     from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
     from robustbench_zs.evaluation import (
         Model,
@@ -51,7 +51,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "analysis": ("degradation_by_verdict", "predictor_comparison", "rank_correlation"),
     "analysis.check_masking": ("masking",),
-    "datasets": ("Dataset", "LabelledImages", "load_dataset"),
+    "datasets": ("Dataset", "LabelledImages", "dataset_of_arrays", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
     "gate": ("Baseline", "Rule", "read_baseline"),
     "evaluation": (
@@ -116,6 +116,7 @@ __all__ = [
     "catalog",
     "check",
     "corruptions",
+    "dataset_of_arrays",
     "degradation_by_verdict",
     "evaluate",
     "gap",

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from robustbench_zs.datasets import load_dataset
+from robustbench_zs.datasets import Dataset, dataset_of_arrays, load_dataset
 from robustbench_zs.datasets.digits import TEST_IMAGES
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
+from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import Outcomes, measure, measure_fgsm, measure_rungs, searches
 from robustbench_zs.evaluation.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
@@ -52,6 +53,7 @@ DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
 DEFAULT_L2_EPS = "0.5"
 
 CheckpointLike = str | Path | Source
+DatasetLike = str | Dataset
 OnResult = Callable[[str, str], None]
 """Called with checkpoint and perturbation after each evaluation."""
 
@@ -61,7 +63,7 @@ class EvaluationTask:
     """Evaluate one network: `items` pairs a split with a perturbation (None: clean); the rest takes test images."""
 
     source: Source
-    dataset: str
+    dataset: str | Dataset
     data_dir: str | None
     train_examples: int | None
     test_examples: int | None
@@ -110,7 +112,8 @@ def stored(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated | Non
         return None
     sent: list[str] = []
     try:
-        found = _evaluate_one(task, sent.append, compute=False)
+        with torch.inference_mode(False):  # the labels that are read here are kept, and gradients may want them
+            found = _evaluate_one(task, sent.append, compute=False)
     except _NotStoredError:
         return None
     for label in sent:
@@ -222,10 +225,12 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None], compute: bo
 
 
 def evaluate(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     perturbations: Sequence[Perturbation] = (),
     *,
-    dataset: str | None = None,
+    images: Any = None,
+    labels: Any = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     split: Literal["train", "test"] = "test",
     examples: int | None = None,
@@ -239,10 +244,11 @@ def evaluate(
     """Accuracy of each checkpoint under each perturbation; without perturbations, on clean images.
 
     Args:
-        checkpoints: files, `Checkpoint`s, `Model`s, or modules on images in [0, 1]; all checkpoints below `checkpoints/`
-            (trained on `dataset`, if given) by default, else the zoo's for `dataset`. A `Model` or module is evaluated
-            afresh every time: its code is not in the digest of its weights.
+        checkpoints: one or several of: files, `Checkpoint`s, `Model`s, modules on images in [0, 1]; all checkpoints below
+            `checkpoints/` (trained on `dataset`, if given) by default, else the zoo's for `dataset`. A `Model` or module is
+            evaluated afresh every time: its code is not in the digest of its weights.
         perturbations: noise and attacks from `robustbench_zs.perturbations`.
+        images, labels: test images at hand instead of those of a dataset, see `dataset_of_arrays`; `dataset` names them.
         dataset: the one the checkpoint was trained on by default.
         examples: the first so many images of the split; all by default.
         batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`).
@@ -255,6 +261,7 @@ def evaluate(
         RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.
         UnfinishedError: out of memory, disk full, store locked.
     """
+    dataset = images_at_hand(images, labels, dataset)
     found = resolve_checkpoints(checkpoints, dataset)
     items: tuple[tuple[str, Perturbation | None], ...] = ((split, None), *((split, p) for p in perturbations))
     limits = {
@@ -275,7 +282,7 @@ def evaluate(
 
 
 def attack(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     kind: str = "pgd",
     *,
     eps: CoefficientLike | Sequence[CoefficientLike] | None = None,
@@ -289,7 +296,9 @@ def attack(
     loss: str = "ce",
     last: bool | None = None,
     ladder: bool = True,
-    dataset: str | None = None,
+    images: Any = None,
+    labels: Any = None,
+    dataset: DatasetLike | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Robust accuracy of each checkpoint under an attack; rows and further options as for `evaluate`.
@@ -311,10 +320,11 @@ def attack(
     """
     import pandas as pd
 
+    dataset = images_at_hand(images, labels, dataset)
     found = resolve_checkpoints(checkpoints, dataset)
     groups: dict[str, list[Source]] = {}
     for source in found:
-        groups.setdefault(dataset_of(source, dataset), []).append(source)
+        groups.setdefault(dataset_label(dataset_of(source, dataset)), []).append(source)
     budgets: Sequence[Any] | None = None if eps is None else eps if isinstance(eps, (list, tuple)) else [eps]
     frames = []
     for name, group in groups.items():
@@ -384,7 +394,20 @@ def gap(
     )
 
 
-def dataset_of(source: Source, dataset: str | None) -> str:
+def images_at_hand(images: Any, labels: Any, dataset: DatasetLike | None) -> DatasetLike | None:
+    """The dataset of images and labels that were given; without them that which was asked for.
+
+    Raises:
+        RequestError: one without the other, or see `dataset_of_arrays`.
+    """
+    if images is None and labels is None:
+        return dataset
+    if images is None or labels is None:
+        raise RequestError("images and labels go together")
+    return dataset_of_arrays(images, labels, *([dataset] if isinstance(dataset, str) else []))
+
+
+def dataset_of(source: Source, dataset: DatasetLike | None) -> DatasetLike:
     """The dataset asked for, else the one a checkpoint was trained on.
 
     Raises:
@@ -392,17 +415,24 @@ def dataset_of(source: Source, dataset: str | None) -> str:
     """
     header = trained_on(source)
     if dataset is None and header is None:
-        raise RequestError("a model of your own needs the dataset to evaluate it on, for example --dataset cifar10")
+        raise RequestError(
+            "a model of your own needs the dataset to evaluate it on, for example --dataset cifar10 (from Python also "
+            "images and labels)"
+        )
     return dataset or (header.name if header else "")
 
 
-def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: str | None = None) -> list[Source]:
+def resolve_checkpoints(
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None, dataset: DatasetLike | None = None
+) -> list[Source]:
     """The networks meant; without any, all checkpoints below `checkpoints/` that were trained on `dataset`, and where there
     are none, those of the zoo for it.
 
     Raises:
         RequestError: there is none; the sentence says how to get one.
     """
+    if isinstance(checkpoints, (str, Path, Checkpoint, Model, nn.Module)):  # nn.Sequential is an iterable too
+        checkpoints = [checkpoints]
     if checkpoints is not None:
         given = [read_checkpoint(c) if isinstance(c, (str, Path)) else c for c in checkpoints]
         if not given:
@@ -412,7 +442,7 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
     # The zoo's networks need a dataset that is not embedded, so they are taken only where it is asked for.
     found: list[Source] = [*(own_checkpoints(label) or (zoo_checkpoints(label) if label else []))]
     if not found:
-        trained_on = f" trained on {dataset}" if dataset else ""
+        trained_on = f" trained on {label}" if label else ""
         zoo = "" if dataset else ", ".join(sorted({c.header.dataset.name for c in zoo_checkpoints()}))
         instead = f", name a file, or give --dataset for the networks of the zoo ({zoo})" if zoo else ", or name a file"
         raise RequestError(
@@ -421,14 +451,16 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
     return found
 
 
-def dataset_label(dataset: str) -> str:
+def dataset_label(dataset: DatasetLike) -> str:
     """The name of a dataset that may be given as a path."""
+    if isinstance(dataset, Dataset):
+        return dataset.name
     return Path(dataset).resolve().name if os.path.isdir(dataset) else dataset
 
 
 def run_sources(
     sources: Sequence[Source],
-    dataset: str | None,
+    dataset: DatasetLike | None,
     data_dir: str | Path | None,
     plans: Sequence[tuple[Any, dict[str, int | None]]],
     batch_size: int,

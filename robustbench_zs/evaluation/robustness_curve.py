@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from robustbench_zs.evaluation.evaluate import (
     DEFAULT_BATCH_SIZE,
     CheckpointLike,
+    DatasetLike,
     OnResult,
     curve_row,
     dataset_label,
@@ -33,7 +34,7 @@ LARGEST_L2 = "2"
 
 
 def robustness_curve(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     *,
     eps: CoefficientLike | None = None,
     steps: int = DEFAULT_STEPS,
@@ -42,7 +43,7 @@ def robustness_curve(
     loss: str = "ce",
     seed: int = DEFAULT_SEED,
     halvings: int = DEFAULT_HALVINGS,
-    dataset: str | None = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -69,8 +70,10 @@ def robustness_curve(
     found = resolve_checkpoints(checkpoints, dataset)
     names = [dataset_of(source, dataset) for source in found]
 
-    def how(name: str) -> EpsSearch:
-        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(name, "16/255")
+    def how(name: DatasetLike) -> EpsSearch:
+        largest = (
+            eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(dataset_label(name), "16/255")
+        )
         level = parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True)
         return EpsSearch(PGD(level, steps=steps, restarts=restarts, norm=norm, loss=loss, seed=seed), halvings)
 
