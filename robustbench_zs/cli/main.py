@@ -25,6 +25,7 @@ from robustbench_zs.cli.evaluate import evaluate
 from robustbench_zs.cli.gap import gap
 from robustbench_zs.cli.masking import masking
 from robustbench_zs.cli.networks import networks
+from robustbench_zs.cli.output import spell_what_cannot_be_shown
 from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
     if arguments is None:
         signal.signal(signal.SIGINT, _interrupt)
+    spell_what_cannot_be_shown()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         code = _run(arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import sys
@@ -40,7 +42,8 @@ def emit(rows: pd.DataFrame | list[dict[str, Any]], columns: Columns, format_: s
     kind = format_of(format_, output)
     rows = rows if isinstance(rows, list) else plain_rows(rows)
     if kind == "json":
-        text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        ascii_only = output is None and not is_unicode(sys.stdout)  # escapes keep what the screen cannot show
+        text = json.dumps(rows, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
     elif kind == "csv":
         text = _csv(rows)
     else:
@@ -71,6 +74,41 @@ def _warnings(rows: list[dict[str, Any]]) -> list[str]:
     """What must be known of networks in the table, which marks them."""
     said = (f"Warning: {MARK} {row['network']}: {row['warning']}" for row in rows if row.get("warning"))
     return list(dict.fromkeys(said))
+
+
+def is_unicode(stream: Any) -> bool:
+    """Whether a stream can take every character."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith(("utf", "cp65001"))
+
+
+SPELLED = {"ε": "eps", "δ": "delta", "ρ": "rho", "λ": "lambda", "μ": "mu", "α": "alpha", "β": "beta", "Σ": "sum"} | {
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "─": "-",
+    "…": "...",
+    "≤": "<=",
+    "≥": ">=",
+    "→": "->",
+    "×": "x",
+    "·": "*",
+    "∞": "inf",
+}
+"""Characters of ours as text for streams that cannot take them."""
+
+
+def spell_what_cannot_be_shown() -> None:
+    """Let the standard streams write in full, or as ?, what their encoding (cp1252, latin-1, ASCII) lacks."""
+    codecs.register_error("zsbench", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not is_unicode(stream):
+            stream.reconfigure(errors="zsbench")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SPELLED.get(character, "?") for character in error.object[error.start : error.end]), error.end
 
 
 def format_of(format_: str | None, output: Path | None) -> str:
