@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         transfer_attack,
         wilson_interval,
     )
-    from robustbench_zs.gate import Baseline, Rule, read_baseline
+    from robustbench_zs.gate import Baseline, Rule, compare_networks, read_baseline
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.multistep import MultistepResNet
     from robustbench_zs.perturbations import (
@@ -53,7 +53,7 @@ _HOMES = {
     "analysis.check_masking": ("masking",),
     "datasets": ("Dataset", "LabelledImages", "dataset_of_arrays", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
-    "gate": ("Baseline", "Rule", "read_baseline"),
+    "gate": ("Baseline", "Rule", "compare_networks", "read_baseline"),
     "evaluation": (
         "Model",
         "ResultsStore",
@@ -115,6 +115,7 @@ __all__ = [
     "attack",
     "catalog",
     "check",
+    "compare_networks",
     "corruptions",
     "dataset_of_arrays",
     "degradation_by_verdict",

@@ -19,10 +19,12 @@ import robustbench_zs
 from robustbench_zs.cli.attack import attack
 from robustbench_zs.cli.check import baseline, check
 from robustbench_zs.cli.command import fail_to_standard_error
+from robustbench_zs.cli.compare import compare
 from robustbench_zs.cli.corruptions import corruptions
 from robustbench_zs.cli.curve import curve
 from robustbench_zs.cli.evaluate import evaluate
 from robustbench_zs.cli.gap import gap
+from robustbench_zs.cli.listing import list_
 from robustbench_zs.cli.masking import masking
 from robustbench_zs.cli.networks import networks
 from robustbench_zs.cli.output import spell_what_cannot_be_shown
@@ -48,7 +50,12 @@ def cli() -> None:
     """
 
 
-for command in (roots, networks, train, evaluate, attack, curve, corruptions, masking, gap, run, report, baseline, check):
+COMMANDS = (
+    *(list_, roots, networks, train),
+    *(evaluate, attack, curve, corruptions, masking, gap, compare),
+    *(run, report, baseline, check),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 
