@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
 import robustbench_zs
 from robustbench_zs.cli.attack import attack
@@ -33,6 +34,9 @@ from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
 from robustbench_zs.cli.train import train
 from robustbench_zs.errors import ZsbenchError, ZsbenchWarning
+
+COMPLETE = "_ZSBENCH_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 DONE, REQUEST_WRONG, UNFINISHED, INTERRUPTED = 0, 2, 3, 130
 
@@ -62,6 +66,8 @@ for command in COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
     if arguments is None:
+        if COMPLETE in os.environ:
+            sys.exit(shell_complete(cli, {}, "zsbench", COMPLETE, os.environ[COMPLETE]))
         signal.signal(signal.SIGINT, _interrupt)
     spell_what_cannot_be_shown()
     with warnings.catch_warnings():

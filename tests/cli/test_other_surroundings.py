@@ -76,3 +76,14 @@ def test_a_choice_of_compiled_code_waits_for_a_compiler(working_folder: Path, mo
     assert not can_compile("cpu")
     (again,) = train(["zerosnet20-opt:widths=2-2-2"], seeds=(1,), **options)  # type: ignore[arg-type]
     assert (eager.header.execution.get("compiled"), again.header.execution.get("compiled")) == (False, False)
+
+
+def test_completions_by_the_shell(working_folder: Path) -> None:
+    def said(**variables: str) -> str:
+        command = [sys.executable, "-c", "from robustbench_zs.cli.main import main; main()"]
+        variables = os.environ | variables
+        return subprocess.run(command, capture_output=True, text=True, env=variables, check=False).stdout
+
+    for shell in ("bash", "zsh", "fish"):
+        assert "_ZSBENCH_COMPLETE" in said(_ZSBENCH_COMPLETE=f"{shell}_source")
+    assert said(_ZSBENCH_COMPLETE="bash_complete", COMP_WORDS="zsbench att", COMP_CWORD="1").split() == ["plain,attack"]

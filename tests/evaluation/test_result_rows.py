@@ -53,6 +53,7 @@ COLUMNS = [
     "drop",
     "dataset_digest",
     "environment",
+    "warning",
 ]
 
 Command = Callable[..., pd.DataFrame]
