@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         mean_corruption_error,
         measure,
         robustness_curve,
+        save_examples,
         transfer_attack,
         wilson_interval,
     )
@@ -64,6 +65,7 @@ _HOMES = {
         "mean_corruption_error",
         "measure",
         "robustness_curve",
+        "save_examples",
         "transfer_attack",
         "wilson_interval",
     ),
@@ -140,6 +142,7 @@ __all__ = [
     "robustness_curve",
     "roots_table",
     "run_study",
+    "save_examples",
     "scheme_from_name",
     "third_order",
     "train",

@@ -10,6 +10,7 @@ import click
 from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.evaluate import compare_with_care, emit_results
+from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     type=click.Choice(["native", "foolbox", "torchattacks"]),
     help="[default: native; AutoAttack and Square torchattacks]",
 )
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write the examples as PNG.")
 @output_options
 def attack(
     chosen: Chosen,
@@ -64,6 +66,7 @@ def attack(
     queries: int,
     attack_seed: int,
     engine: str | None,
+    save: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -76,6 +79,7 @@ def attack(
     zsbench attack --pgd
     zsbench attack --fgsm --eps 2/255,8/255
     zsbench attack --pgd --from SOURCE CHECKPOINT…
+    zsbench attack --pgd --examples 100 --save examples
     """
     kinds = [kind for kind, wanted in (("fgsm", fgsm), ("pgd", pgd), (name, name is not None)) if wanted and kind]
     if len(kinds) != 1:
@@ -117,4 +121,29 @@ def attack(
             **chosen.options,
         )
 
-    emit_results(answer(transferred if from_ else attacked, compare_with_care), format_, output)
+    if save and (from_ or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
+        raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, and not with --from")
+    found = answer(transferred if from_ else attacked, compare_with_care)
+    emit_results(found, format_, output)
+    if save:
+        from robustbench_zs.evaluation.evaluate import DEFAULT_EPS
+        from robustbench_zs.evaluation.saved import save_examples
+        from robustbench_zs.perturbations.make import make_attacks
+
+        budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]
+        attacks = make_attacks(
+            kinds[0],
+            budgets,
+            steps=steps,
+            step_size=step_size,
+            restarts=restarts,
+            seed=attack_seed,
+            engine=engine,
+            loss=loss,
+            last=last or None,
+            ladder=False,
+        )
+        options = {name: value for name, value in chosen.options.items() if name != "workers"}
+        saved = save_examples(chosen.sources, attacks, save, **options)
+        lost = f"; {saved.lost} more fool in floating point only" if saved.lost else ""
+        say(f"{len(saved.examples)} examples that fool with 8 bits are in {save}{lost}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from robustbench_zs.cli.command import Command, output_options
 from robustbench_zs.cli.output import emit, text
+
+Entries = Iterator[tuple[str, str]]
+"""Name and what it is."""
 
 KINDS = ("studies", "networks", "schemes", "attacks", "recipes", "checkpoints", "datasets")
 
@@ -23,7 +26,7 @@ def list_(kinds: tuple[str, ...], data_dir: Path | None, format_: str | None, ou
 
     Without KIND all of them; KIND is one of studies, networks, schemes, attacks, recipes, checkpoints, datasets.
     """
-    makers = {
+    makers: dict[str, Callable[[], Entries]] = {
         "studies": _studies,
         "networks": _networks,
         "schemes": _schemes,
@@ -38,9 +41,6 @@ def list_(kinds: tuple[str, ...], data_dir: Path | None, format_: str | None, ou
         for name, what in makers[kind]()
     ]
     emit(rows, {"Kind": text("kind"), "Name": text("name"), "What": text("what")}, format_, output)
-
-
-Entries = Iterator[tuple[str, str]]
 
 
 def _studies() -> Entries:

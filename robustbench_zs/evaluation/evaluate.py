@@ -607,7 +607,7 @@ def curve_row(subject: Subject, dataset: str, clean: Outcomes, distances: Distan
     }
 
 
-def gap_row(subject: Subject, dataset: str, train: Outcomes, test: Outcomes) -> dict[str, Any]:
+def gap_row(subject: Subject, dataset: DatasetLike, train: Outcomes, test: Outcomes) -> dict[str, Any]:
     """One row of the generalization gap, with Wilson intervals of both accuracies and Newcombe's of their difference."""
     counts = [(int(o.correct.sum()), len(o.correct)) for o in (train, test)]
     (train_low, train_high), (test_low, test_high) = (wilson_interval(*c) for c in counts)

@@ -47,7 +47,7 @@ def test_every_type_gives_the_same(network: nn.Sequential, digits: LabelledImage
 def test_all_functions_take_them(network: nn.Sequential, digits: LabelledImages, checkpoint: Checkpoint) -> None:
     images, labels = digits.images(slice(0, N)), digits.labels[:N]
     at_hand = dataset_of_arrays(images, labels, "some digits")
-    same = {"dataset": "digits", "examples": N, "store": None}
+    same: dict[str, Any] = {"dataset": "digits", "examples": N, "store": None}
     for frame, other in (
         (attack(checkpoint, images=images, labels=labels, eps=0.1, store=None), attack(checkpoint, eps=0.1, **same)),
         (robustness_curve(network, eps=0.1, dataset=at_hand, halvings=2, store=None), None),
