@@ -325,7 +325,9 @@ def attack(
     groups: dict[str, list[Source]] = {}
     for source in found:
         groups.setdefault(dataset_label(dataset_of(source, dataset)), []).append(source)
-    budgets: Sequence[Any] | None = None if eps is None else eps if isinstance(eps, (list, tuple)) else [eps]
+    budgets: Sequence[Any] | None = (
+        None if eps is None else list(eps) if isinstance(eps, Iterable) and not isinstance(eps, str) else [eps]
+    )
     frames = []
     for name, group in groups.items():
         attacks = make_attacks(
