@@ -301,7 +301,7 @@ def test_numpy_numbers_are_numbers(linear: nn.Linear) -> None:
     plain = attack([network], eps=[0.1], steps=3, restarts=2, seed=1, dataset="digits", examples=20, store=None)
     numbers = attack(
         [network],
-        eps=np.array([0.1]),
+        eps=np.array([0.1]),  # type: ignore[arg-type]
         steps=np.int64(3),  # type: ignore[arg-type]
         restarts=np.int32(2),  # type: ignore[arg-type]
         seed=np.int64(1),  # type: ignore[arg-type]
