@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robustbench_zs.analysis import conclude, degradation_by_verdict, network_outcomes, rank_correlation
     from robustbench_zs.analysis.check_masking import masking
-    from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
+    from robustbench_zs.datasets import Dataset, LabelledImages, dataset_of_arrays, load_dataset
     from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
     from robustbench_zs.evaluation import (
         Model,
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
         mean_corruption_error,
         measure,
         robustness_curve,
+        save_examples,
         transfer_attack,
         wilson_interval,
     )
-    from robustbench_zs.gate import Baseline, Rule, read_baseline
+    from robustbench_zs.gate import Baseline, Rule, compare_networks, read_baseline
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.multistep import MultistepResNet
     from robustbench_zs.perturbations import (
@@ -62,9 +63,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "analysis": ("conclude", "degradation_by_verdict", "network_outcomes", "rank_correlation"),
     "analysis.check_masking": ("masking",),
-    "datasets": ("Dataset", "LabelledImages", "load_dataset"),
+    "datasets": ("Dataset", "LabelledImages", "dataset_of_arrays", "load_dataset"),
     "errors": ("RequestError", "UnfinishedError", "ZsbenchError"),
-    "gate": ("Baseline", "Rule", "read_baseline"),
+    "gate": ("Baseline", "Rule", "compare_networks", "read_baseline"),
     "evaluation": (
         "Model",
         "ResultsStore",
@@ -75,6 +76,7 @@ _HOMES = {
         "mean_corruption_error",
         "measure",
         "robustness_curve",
+        "save_examples",
         "transfer_attack",
         "wilson_interval",
     ),
@@ -138,8 +140,10 @@ __all__ = [
     "attack",
     "catalog",
     "check",
+    "compare_networks",
     "conclude",
     "corruptions",
+    "dataset_of_arrays",
     "degradation_by_verdict",
     "evaluate",
     "gap",
@@ -163,6 +167,7 @@ __all__ = [
     "robustness_curve",
     "roots_table",
     "run_study",
+    "save_examples",
     "scheme_from_name",
     "third_order",
     "train",

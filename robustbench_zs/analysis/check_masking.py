@@ -12,6 +12,7 @@ from robustbench_zs.evaluation.evaluate import (
     DEFAULT_EPS,
     SCHEMA_VERSION,
     CheckpointLike,
+    DatasetLike,
     OnResult,
     dataset_label,
     dataset_of,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def masking(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     *,
     eps: CoefficientLike | None = None,
     images: int = 200,
@@ -38,7 +39,7 @@ def masking(
     queries: int = 1000,
     seed: int = 1,
     engine: str = DEFAULT_ENGINE,
-    dataset: str | None = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -67,7 +68,7 @@ def masking(
     found = resolve_checkpoints(checkpoints, dataset)
     names = [dataset_of(source, dataset) for source in found]
     probes = [
-        MaskingProbe(eps or DEFAULT_EPS.get(name, "8/255"), images, steps, queries, seed, engine)  # type: ignore[arg-type]
+        MaskingProbe(eps or DEFAULT_EPS.get(dataset_label(name), "8/255"), images, steps, queries, seed, engine)  # type: ignore[arg-type]
         for name in names
     ]
     plans = [((("test", None),), {"train_examples": None, "test_examples": examples})] * len(found)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.evaluate import emit_results
+from robustbench_zs.cli.evaluate import compare_with_care, emit_results
+from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command(cls=Command)
@@ -48,6 +54,7 @@ from robustbench_zs.errors import RequestError
     show_default=True,
     help="What PGD's gradients are computed in; examples count by float32.",
 )
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write the examples as PNG.")
 @output_options
 def attack(
     chosen: Chosen,
@@ -67,6 +74,7 @@ def attack(
     attack_seed: int,
     engine: str | None,
     directions: str,
+    save: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -79,24 +87,19 @@ def attack(
     zsbench attack --pgd
     zsbench attack --fgsm --eps 2/255,8/255
     zsbench attack --pgd --from SOURCE CHECKPOINT…
+    zsbench attack --pgd --examples 100 --save examples
     """
     kinds = [kind for kind, wanted in (("fgsm", fgsm), ("pgd", pgd), (name, name is not None)) if wanted and kind]
     if len(kinds) != 1:
         raise RequestError("give one of --fgsm, --pgd or --attack NAME, for example `zsbench attack --pgd`")
-    from robustbench_zs.evaluation import attack as attack_checkpoints
-    from robustbench_zs.evaluation import transfer_attack
+    alone = (len(eps or ()) > 1, step_size, restarts != 1, loss != "ce", engine not in (None, "native"), directions == "bfloat16")
+    if from_ and any(alone):
+        raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
 
-    if from_:
-        if (
-            len(eps or ()) > 1
-            or step_size
-            or restarts != 1
-            or loss != "ce"
-            or engine not in (None, "native")
-            or directions == "bfloat16"
-        ):
-            raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
-        frame = transfer_attack(
+    def transferred() -> pd.DataFrame:
+        from robustbench_zs.evaluation import transfer_attack
+
+        return transfer_attack(
             from_,
             chosen.sources,
             kinds[0],
@@ -106,23 +109,52 @@ def attack(
             seed=attack_seed,
             **chosen.options,
         )
-        emit_results(frame, format_, output)
-        return
-    frame = attack_checkpoints(
-        chosen.sources,
-        kinds[0],
-        eps=eps,
-        steps=steps,
-        step_size=step_size,
-        restarts=restarts,
-        queries=queries,
-        seed=attack_seed,
-        engine=engine,
-        norm=norm,
-        loss=loss,
-        last=last or None,
-        ladder=not no_ladder,
-        directions=directions,
-        **chosen.options,
-    )
-    emit_results(frame, format_, output)
+
+    def attacked() -> pd.DataFrame:
+        from robustbench_zs.evaluation import attack as attack_checkpoints
+
+        return attack_checkpoints(
+            chosen.sources,
+            kinds[0],
+            eps=eps,
+            steps=steps,
+            step_size=step_size,
+            restarts=restarts,
+            queries=queries,
+            seed=attack_seed,
+            engine=engine,
+            norm=norm,
+            loss=loss,
+            last=last or None,
+            ladder=not no_ladder,
+            directions=directions,
+            **chosen.options,
+        )
+
+    if save and (from_ or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
+        raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, and not with --from")
+    found = answer(transferred if from_ else attacked, compare_with_care)
+    emit_results(found, format_, output)
+    if save:
+        from robustbench_zs.evaluation.evaluate import DEFAULT_EPS
+        from robustbench_zs.evaluation.saved import save_examples
+        from robustbench_zs.perturbations.make import make_attacks
+
+        budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]
+        attacks = make_attacks(
+            kinds[0],
+            budgets,
+            steps=steps,
+            step_size=step_size,
+            restarts=restarts,
+            seed=attack_seed,
+            engine=engine,
+            loss=loss,
+            last=last or None,
+            ladder=False,
+            directions=directions,
+        )
+        options = {name: value for name, value in chosen.options.items() if name != "workers"}
+        saved = save_examples(chosen.sources, attacks, save, **options)
+        lost = f"; {saved.lost} more fool in floating point only" if saved.lost else ""
+        say(f"{len(saved.examples)} examples that fool with 8 bits are in {save}{lost}")

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from robustbench_zs.cli.answers import Answer
 from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
+from robustbench_zs.cli.evaluate import compare_with_care, emit_results
+from robustbench_zs.cli.output import emit, moduli, number, plain_rows, text, yes_no
 
 
 @click.command(cls=Command)
@@ -34,7 +36,6 @@ def corruptions(
     Reads the published images from DIR/CIFAR-10-C/*.npy, where DIR is that of --data-dir. With --generated they are made
     here, for any images from 32×32 up; their strengths are ImageNet-C's, so those numbers are not CIFAR-10-C's.
     """
-    from robustbench_zs.cli.evaluate import emit_results
     from robustbench_zs.evaluation import corruptions as on_corruptions
     from robustbench_zs.evaluation import mean_corruption_error
 
@@ -47,7 +48,8 @@ def corruptions(
         **{name: value for name, value in limits.items() if value is not None},
     )
     if cells:
-        emit_results(frame, format_, output)
+        words = compare_with_care(frame)
+        emit_results(Answer(plain_rows(frame), [words] if words else []), format_, output)
         return
     emit(
         mean_corruption_error(frame),

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from robustbench_zs.cli.answers import Answer, answer
 from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
+from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
 
 if TYPE_CHECKING:
@@ -47,16 +49,14 @@ def evaluate(
     zsbench evaluate --noise uniform --low -0.08 --high 0
     zsbench evaluate --noise constant --mu 0.3
     """
-    given = {"delta": delta, "low": low, "high": high, "mu": mu}
-    perturbations = _noise(noise, given, noise_seed)
-    from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
 
-    frame = evaluate_checkpoints(
-        chosen.sources,
-        perturbations,
-        **chosen.options,
-    )
-    emit_results(frame, format_, output)
+    def compute() -> pd.DataFrame:
+        perturbations = _noise(noise, {"delta": delta, "low": low, "high": high, "mu": mu}, noise_seed)
+        from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
+
+        return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
+
+    emit_results(answer(compute, compare_with_care), format_, output)
 
 
 def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturbation]:
@@ -79,11 +79,15 @@ def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturba
     return []
 
 
-def emit_results(frame: pd.DataFrame, format_: str | None, output: Path | None) -> None:
-    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes."""
+def compare_with_care(frame: pd.DataFrame) -> str | None:
+    """A sentence on what rows differ in besides schemes."""
     from robustbench_zs.analysis.comparability import mark
-    from robustbench_zs.cli.progress import say
 
+    return mark(frame)
+
+
+def emit_results(found: Answer, format_: str | None, output: Path | None) -> None:
+    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes."""
     columns: dict[str, Any] = {
         "Network": text("network"),
         "Seed": text("seed"),
@@ -96,6 +100,6 @@ def emit_results(frame: pd.DataFrame, format_: str | None, output: Path | None) 
         "Accuracy % [95% interval]": with_interval("accuracy", "ci_low", "ci_high"),
         "Drop": number("drop"),
     }
-    emit(frame, columns, format_, output)
-    if words := mark(frame):
+    emit(found.rows, columns, format_, output)
+    for words in found.said:
         say(words)

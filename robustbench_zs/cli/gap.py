@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command(cls=Command)
@@ -22,14 +27,14 @@ def gap(
 
     Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo.
     """
-    from robustbench_zs.evaluation import gap as gap_of_checkpoints
 
-    frame = gap_of_checkpoints(
-        chosen.sources,
-        **chosen.options,
-    )
+    def compute() -> pd.DataFrame:
+        from robustbench_zs.evaluation import gap as gap_of_checkpoints
+
+        return gap_of_checkpoints(chosen.sources, **chosen.options)
+
     emit(
-        frame,
+        answer(compute).rows,
         {
             "Network": text("network"),
             "Seed": text("seed"),

@@ -11,26 +11,33 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn, TextIO
 
 import click
+from click.shell_completion import shell_complete
 
 import robustbench_zs
 from robustbench_zs.cli.archive import pack, unpack
 from robustbench_zs.cli.attack import attack
 from robustbench_zs.cli.check import baseline, check
 from robustbench_zs.cli.command import fail_to_standard_error
+from robustbench_zs.cli.compare import compare
 from robustbench_zs.cli.corruptions import corruptions
 from robustbench_zs.cli.curve import curve
 from robustbench_zs.cli.evaluate import evaluate
 from robustbench_zs.cli.gap import gap
+from robustbench_zs.cli.listing import list_
 from robustbench_zs.cli.masking import masking
 from robustbench_zs.cli.networks import networks
+from robustbench_zs.cli.output import spell_what_cannot_be_shown
 from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
 from robustbench_zs.cli.train import train
 from robustbench_zs.errors import ZsbenchError, ZsbenchWarning
+
+COMPLETE = "_ZSBENCH_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 DONE, REQUEST_WRONG, UNFINISHED, INTERRUPTED = 0, 2, 3, 130
 
@@ -48,41 +55,40 @@ def cli() -> None:
     """
 
 
-for command in (
-    roots,
-    networks,
-    train,
-    evaluate,
-    attack,
-    curve,
-    corruptions,
-    masking,
-    gap,
-    run,
-    report,
-    pack,
-    unpack,
-    baseline,
-    check,
-):
+COMMANDS = (
+    *(list_, roots, networks, train),
+    *(evaluate, attack, curve, corruptions, masking, gap, compare),
+    *(run, report, pack, unpack, baseline, check),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the request was wrong, 3 it could not be finished, 130 interrupted."""
     if arguments is None:
+        if COMPLETE in os.environ:
+            sys.exit(shell_complete(cli, {}, "zsbench", COMPLETE, os.environ[COMPLETE]))
         signal.signal(signal.SIGINT, _interrupt)
+    spell_what_cannot_be_shown()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         code = _run(arguments)
     sys.exit(code)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     if issubclass(category, ZsbenchWarning):
         click.echo(f"Warning: {message}", err=True)
     else:
-        click.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
+        click.echo(warnings.formatwarning(message, category, filename, lineno, line), err=True, nl=False)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FLAGS = {True: "FLAG", False: "ok", None: "–"}
 
@@ -42,19 +47,22 @@ def masking(
       loss_scale_sensitivity  PGD fools more images once the logits are rescaled
     Each needs 50 images that are classified rightly, and significance at 0.01.
     """
-    from robustbench_zs.analysis.check_masking import masking as check_masking
 
-    frame = check_masking(
-        chosen.sources,
-        eps=eps,
-        images=images,
-        steps=steps,
-        queries=queries,
-        seed=attack_seed,
-        **chosen.options,
-    )
+    def compute() -> pd.DataFrame:
+        from robustbench_zs.analysis.check_masking import masking as check_masking
+
+        return check_masking(
+            chosen.sources,
+            eps=eps,
+            images=images,
+            steps=steps,
+            queries=queries,
+            seed=attack_seed,
+            **chosen.options,
+        )
+
     emit(
-        frame,
+        answer(compute).rows,
         {
             "Network": text("network"),
             "Seed": text("seed"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import sys
@@ -30,38 +32,83 @@ Columns = dict[str, Callable[[Any], str]]
 """Title of each column of the table for people → text of its cell, from a row as a dictionary."""
 
 
-def emit(frame: pd.DataFrame, columns: Columns, format_: str | None, output: Path | None) -> None:
-    """Print `frame` or write it to `output`; JSON and CSV hold everything, the table its `columns`.
+def emit(rows: pd.DataFrame | list[dict[str, Any]], columns: Columns, format_: str | None, output: Path | None) -> None:
+    """Print rows or write them to `output`; JSON and CSV hold everything, the table its `columns`.
 
     Raises:
         RequestError: `output` has an ending that is no format and none was given.
         UnfinishedError: `output` cannot be written.
     """
     kind = format_of(format_, output)
-    warnings = _warnings(frame)
-    rows = [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    rows = rows if isinstance(rows, list) else plain_rows(rows)
     if kind == "json":
-        text = json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        ascii_only = output is None and not is_unicode(sys.stdout)  # escapes keep what the screen cannot show
+        text = json.dumps(rows, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
     elif kind == "csv":
-        from robustbench_zs.reporting.tables import flat_cell
-
-        text = frame.assign(**{c: [flat_cell(c, r[c]) for r in rows] for c in frame.columns}).to_csv(index=False)
+        text = _csv(rows)
     else:
         text = _table(rows, columns, output is not None)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_atomically(output, text)
-    for words in warnings:
+    for words in _warnings(rows):
         click.echo(words, err=True)
 
 
-def _warnings(frame: pd.DataFrame) -> list[str]:
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame with JSON values."""
+    return [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    import pandas as pd
+
+    from robustbench_zs.reporting.tables import flat_cell
+
+    flat = [{name: flat_cell(name, value) for name, value in row.items()} for row in rows]
+    return pd.DataFrame(flat, dtype=object).to_csv(index=False)
+
+
+def _warnings(rows: list[dict[str, Any]]) -> list[str]:
     """What must be known of networks in the table, which marks them."""
-    if "warning" not in frame:
-        return []
-    said = frame[frame["warning"].notna()].drop_duplicates(["network", "warning"])
-    return [f"Warning: {MARK} {row['network']}: {row['warning']}" for _, row in said.iterrows()]
+    said = (f"Warning: {MARK} {row['network']}: {row['warning']}" for row in rows if row.get("warning"))
+    return list(dict.fromkeys(said))
+
+
+def is_unicode(stream: Any) -> bool:
+    """Whether a stream can take every character."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith(("utf", "cp65001"))
+
+
+SPELLED = {"ε": "eps", "δ": "delta", "ρ": "rho", "λ": "lambda", "μ": "mu", "α": "alpha", "β": "beta", "Σ": "sum"} | {
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "─": "-",
+    "…": "...",
+    "≤": "<=",
+    "≥": ">=",
+    "→": "->",
+    "×": "x",
+    "·": "*",
+    "∞": "inf",
+}
+"""Characters of ours as text for streams that cannot take them."""
+
+
+def spell_what_cannot_be_shown() -> None:
+    """Let the standard streams write in full, or as ?, what their encoding (cp1252, latin-1, ASCII) lacks."""
+    codecs.register_error("zsbench", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not is_unicode(stream):
+            stream.reconfigure(errors="zsbench")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SPELLED.get(character, "?") for character in error.object[error.start : error.end]), error.end
 
 
 def format_of(format_: str | None, output: Path | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        self.console = Console(stderr=True, quiet=not shown)
+        # FORCE_COLOR asks for colours, not for bars that are drawn over and over in a file.
+        self.console = Console(stderr=True, quiet=not shown, force_terminal=sys.stderr.isatty())
         self.live = self.console.is_terminal
         self.total = total
         self.finished = 0

@@ -30,7 +30,7 @@ scale_option = click.option(
 
 
 @click.command(cls=Command)
-@click.argument("study")
+@click.argument("study", required=False)
 @scale_option
 @data_dir_option
 @click.option("--train-only", is_flag=True, help="Train what is missing, as for a machine that evaluates nothing, and stop.")
@@ -39,7 +39,7 @@ scale_option = click.option(
 @execution_options
 @output_options
 def run(
-    study: str,
+    study: str | None,
     scale: str | None,
     data_dir: Path | None,
     train_only: bool,
@@ -55,8 +55,13 @@ def run(
     Does only what is not in the store (reports/results.sqlite) yet, and writes reports/NAME/.
     """
     from robustbench_zs.studies import load_study, make_plan, run_study, train_study
+    from robustbench_zs.studies.load import known_studies
     from robustbench_zs.workers import available_cores
 
+    if study is None:
+        raise RequestError(
+            f"say which study, one of {', '.join(known_studies())}: `zsbench list studies` says what they are"
+        )
     loaded = load_study(study, scale)
     if plan_only:
         _print_plan([make_plan(part, data_dir).table() for part in loaded.parts], format_, output)

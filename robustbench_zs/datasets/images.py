@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -51,13 +51,16 @@ class Split(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """N images and labels; kept as the integers they were stored as, handed out as float32 in [0, 1].
+    """N images and labels; kept as the numbers they were stored as, handed out as float32 in [0, 1].
 
     Args:
-        pixels: uint8, N×C×H×W.
-        labels: int64, N, each in 0 … classes − 1.
+        pixels: N×C×H×W, uint8, or floating-point numbers in [0, 1], which are kept as float32.
+        labels: N whole numbers of any type, each in 0 … classes − 1; kept as int64.
         classes: number of classes.
-        levels: the integer that means white, 255 for most images, 16 for `digits`.
+        levels: the integer that means white, 255 for most images, 16 for `digits`; 1 where pixels are floats.
+
+    Raises:
+        RequestError: another type or shape, a value out of range.
     """
 
     pixels: Tensor
@@ -66,8 +69,16 @@ class LabelledImages:
     levels: int = 255
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
-            raise RequestError("pixels must be uint8 of shape N×C×H×W")
+        if self.labels.ndim != 1 or self.labels.is_floating_point() or self.labels.dtype == torch.bool:
+            raise RequestError(
+                f"labels are whole numbers, one per image, not {_kind(self.labels)}: of one-hot labels take argmax(1)"
+            )
+        object.__setattr__(self, "labels", self.labels.long())
+        if self.pixels.is_floating_point():
+            object.__setattr__(self, "pixels", self.pixels.float())
+            object.__setattr__(self, "levels", 1)
+        if self.pixels.dtype not in (torch.uint8, torch.float32) or self.pixels.ndim != 4:
+            raise RequestError(f"images are uint8, or floats in [0, 1], of shape N×C×H×W, not {_kind(self.pixels)}")
         if len(self.pixels) != len(self.labels):
             raise RequestError(f"there are {len(self.pixels)} images but {len(self.labels)} labels")
         if len(self) == 0:
@@ -76,6 +87,11 @@ class LabelledImages:
             raise RequestError(f"a dataset has 1 to {MOST_CLASSES} classes, not {self.classes}")
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.classes:
             raise RequestError(f"labels must lie in 0 … {self.classes - 1}")
+        if self.pixels.is_floating_point() and not bool(((self.pixels >= 0) & (self.pixels <= 1)).all()):
+            raise RequestError(
+                f"floating-point images lie in [0, 1], not from {float(self.pixels.min()):g} to "
+                f"{float(self.pixels.max()):g}: divide by 255, or take the normalization off and make it part of the network"
+            )
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -114,6 +130,9 @@ class LabelledImages:
     def channel_statistics(self) -> Statistics:
         """Mean and standard deviation per channel over all pixels, on the [0, 1] scale; a constant channel has std 1."""
         means, stds = [], []
+        if self.pixels.is_floating_point():
+            values = self.pixels.double().transpose(0, 1).flatten(1)
+            return tuple(values.mean(1).tolist()), tuple(s or 1.0 for s in values.std(1, correction=0).tolist())
         for channel in range(self.pixels.shape[1]):
             # From the histogram of the integer levels: exact, the same on every machine, and in little memory.
             counts = torch.bincount(self.pixels[:, channel].reshape(-1).long(), minlength=256).double()
@@ -125,6 +144,10 @@ class LabelledImages:
         return tuple(means), tuple(stds)
 
 
+def _kind(values: Tensor) -> str:
+    return f"{str(values.dtype).removeprefix('torch.')} of shape {'×'.join(map(str, values.shape)) or '()'}"
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test split of one name, each read when it is first used.
@@ -134,12 +157,23 @@ class Dataset:
         classes: number of classes of both splits.
         load_split: `"train"` or `"test"` → its images; may raise `RequestError`.
         class_names: where the source gives them.
+        more_classes: the labels may be of a part of the classes only, so a network may have more of them.
     """
 
     name: str
     classes: int
     load_split: Callable[[str], Split]
     class_names: tuple[str, ...] | None = None
+    more_classes: bool = False
+
+    def has_classes(self, classes: int | None) -> bool:
+        """Whether a network of so many classes fits."""
+        return classes == self.classes or (self.more_classes and classes is not None and classes > self.classes)
+
+    def limited(self, train_examples: int | None, test_examples: int | None) -> Dataset:
+        """The same with so many images from the front of each split; None leaves it as it is."""
+        limits, full = {"train": train_examples, "test": test_examples}, self.load_split
+        return replace(self, load_split=lambda split: full(split).first(limits[split]))
 
     @cached_property
     def train(self) -> Split:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def default_data_dir() -> Path:
 
 
 def load_dataset(
-    name: str,
+    name: str | Dataset,
     data_dir: Path | str | None = None,
     train_examples: int | None = None,
     test_examples: int | None = None,
@@ -60,7 +59,7 @@ def load_dataset(
     `data_dir`/imagenet/train and val.
 
     Args:
-        name: a name or a path.
+        name: a name or a path; a dataset at hand is taken as it is.
         data_dir: folder that holds `cifar10/`, `mnist/`, …; `default_data_dir()` if None.
         train_examples, test_examples: keep only that many images from the front of the split.
         image_size: side that images in class folders are resized and cropped to, each time they are used, so they may be of
@@ -69,6 +68,8 @@ def load_dataset(
     Raises:
         RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
     """
+    if isinstance(name, Dataset):
+        return name.limited(train_examples, test_examples)
     directory = Path(data_dir) if data_dir is not None else default_data_dir()
     if data_dir is not None and not os.path.isdir(directory):
         raise RequestError(f"the data folder {directory} does not exist")
@@ -110,8 +111,7 @@ def _load(
             f"there is no dataset {name[:200]!r}: give one of {', '.join(DATASETS)}, or a folder that holds train and test "
             "as Parquet files or class folders"
         )
-    full = dataset.load_split
-    return replace(dataset, load_split=lambda split: full(split).first(limits[split]))
+    return dataset.limited(train_examples, test_examples)
 
 
 def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_size: int | None) -> Dataset:

@@ -6,6 +6,7 @@ from robustbench_zs.evaluation.intervals import wilson_interval
 from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import NEAR_TIE, Outcomes, measure
 from robustbench_zs.evaluation.robustness_curve import robustness_curve
+from robustbench_zs.evaluation.saved import save_examples
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import transfer_attack
@@ -23,6 +24,7 @@ __all__ = [
     "mean_corruption_error",
     "measure",
     "robustness_curve",
+    "save_examples",
     "transfer_attack",
     "wilson_interval",
 ]

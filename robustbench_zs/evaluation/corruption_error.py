@@ -11,7 +11,14 @@ import numpy as np
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.datasets.load import default_data_dir
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import CheckpointLike, dataset_of, evaluate, frame_of_rows, resolve_checkpoints
+from robustbench_zs.evaluation.evaluate import (
+    CheckpointLike,
+    dataset_label,
+    dataset_of,
+    evaluate,
+    frame_of_rows,
+    resolve_checkpoints,
+)
 from robustbench_zs.perturbations.corruptions import (
     CORRUPTIONS,
     SEVERITIES,
@@ -65,7 +72,7 @@ def corruptions(
     frames = []
     for name in dict.fromkeys(dataset_of(source, dataset) for source in found):
         group = [source for source in found if dataset_of(source, dataset) == name]
-        folder = None if generated else str(_published_folder(name, data_dir, examples))
+        folder = None if generated else str(_published_folder(dataset_label(name), data_dir, examples))
         perturbations = [
             GeneratedCorruption(c, s, seed) if folder is None else PublishedCorruption(c, s, folder) for c, s in made
         ]

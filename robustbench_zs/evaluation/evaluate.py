@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
-from robustbench_zs.datasets import Dataset, load_dataset
+from robustbench_zs.datasets import Dataset, dataset_of_arrays, load_dataset
+from robustbench_zs.datasets.digits import TEST_IMAGES
 from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
+from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import Outcomes, measure, measure_fgsm, measure_rungs, searches
 from robustbench_zs.evaluation.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
@@ -38,12 +42,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+
+SMALL_WORK = 1e11
+"""Multiply-adds that are done in this process: some ten seconds, about what worker processes take to import torch."""
+
+USUAL_IMAGES = 10_000
+"""Number of test images that a data set other than digits is taken to have, before it is read."""
 DEFAULT_BATCH_SIZE = 256
 DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
 """Default L∞ budget of an attack by dataset; 8/255 for all others."""
 DEFAULT_L2_EPS = "0.5"
 
 CheckpointLike = str | Path | Source
+DatasetLike = str | Dataset
 OnResult = Callable[[str, str], None]
 """Called with checkpoint and perturbation after each evaluation."""
 
@@ -56,7 +67,7 @@ class EvaluationTask:
     """Evaluate one network: `items` pairs a split with a perturbation (None: clean); the rest takes test images."""
 
     source: Source
-    dataset: str
+    dataset: str | Dataset
     data_dir: str | None
     train_examples: int | None
     test_examples: int | None
@@ -97,7 +108,26 @@ def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated
         torch.set_num_threads(threads_before)
 
 
-def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
+class _NotStoredError(Exception):
+    """A result has to be computed."""
+
+
+def stored(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated | None:
+    """What `evaluate_one` gives, where all of it is in the store."""
+    if task.store is None or not ResultsStore(task.store).knows(Subject.of(task.source).digest):
+        return None
+    sent: list[str] = []
+    try:
+        with torch.inference_mode(False):  # the labels that are read here are kept, and gradients may want them
+            found = _evaluate_one(task, sent.append, compute=False)
+    except _NotStoredError:
+        return None
+    for label in sent:
+        send(label)
+    return found
+
+
+def _evaluate_one(task: EvaluationTask, send: Callable[[str], None], compute: bool = True) -> Evaluated:
     subject = Subject.of(task.source)
     dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples, task.image_size)
     for split in {split for split, _ in task.items}:
@@ -110,6 +140,8 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluate
     items = _with_directions(task.items, directions)
 
     def network() -> nn.Module:
+        if not compute:
+            raise _NotStoredError
         return subject.on(device)
 
     def recalled(split: str, perturbation: Perturbation | None, key: ResultKey) -> Outcomes | None:
@@ -220,10 +252,12 @@ def _directions(task: EvaluationTask, subject: Subject, dataset: Dataset, store:
 
 
 def evaluate(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     perturbations: Sequence[Perturbation] = (),
     *,
-    dataset: str | None = None,
+    images: Any = None,
+    labels: Any = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     split: Literal["train", "test"] = "test",
     examples: int | None = None,
@@ -237,10 +271,11 @@ def evaluate(
     """Accuracy of each checkpoint under each perturbation; without perturbations, on clean images.
 
     Args:
-        checkpoints: files, `Checkpoint`s, `Model`s, or modules on images in [0, 1]; all checkpoints below `checkpoints/`
-            (trained on `dataset`, if given) by default, else the zoo's for `dataset`. A `Model` or module is evaluated
-            afresh every time: its code is not in the digest of its weights.
+        checkpoints: one or several of: files, `Checkpoint`s, `Model`s, modules on images in [0, 1]; all checkpoints below
+            `checkpoints/` (trained on `dataset`, if given) by default, else the zoo's for `dataset`. A `Model` or module is
+            evaluated afresh every time: its code is not in the digest of its weights.
         perturbations: noise and attacks from `robustbench_zs.perturbations`.
+        images, labels: test images at hand instead of those of a dataset, see `dataset_of_arrays`; `dataset` names them.
         dataset: the one the checkpoint was trained on by default.
         examples: the first so many images of the split; all by default.
         batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`), except
@@ -254,6 +289,7 @@ def evaluate(
         RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.
         UnfinishedError: out of memory, disk full, store locked.
     """
+    dataset = images_at_hand(images, labels, dataset)
     found = resolve_checkpoints(checkpoints, dataset)
     items: Items = ((split, None), *((split, p) for p in perturbations))
     limits = {
@@ -274,7 +310,7 @@ def evaluate(
 
 
 def attack(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     kind: str = "pgd",
     *,
     eps: CoefficientLike | Sequence[CoefficientLike] | None = None,
@@ -289,7 +325,9 @@ def attack(
     last: bool | None = None,
     ladder: bool = True,
     directions: str = "auto",
-    dataset: str | None = None,
+    images: Any = None,
+    labels: Any = None,
+    dataset: DatasetLike | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Robust accuracy of each checkpoint under an attack; rows and further options as for `evaluate`.
@@ -313,11 +351,14 @@ def attack(
     """
     import pandas as pd
 
+    dataset = images_at_hand(images, labels, dataset)
     found = resolve_checkpoints(checkpoints, dataset)
     groups: dict[str, list[Source]] = {}
     for source in found:
-        groups.setdefault(dataset_of(source, dataset), []).append(source)
-    budgets: Sequence[Any] | None = None if eps is None else eps if isinstance(eps, (list, tuple)) else [eps]
+        groups.setdefault(dataset_label(dataset_of(source, dataset)), []).append(source)
+    budgets: Sequence[Any] | None = (
+        None if eps is None else list(eps) if isinstance(eps, Iterable) and not isinstance(eps, str) else [eps]
+    )
     frames = []
     for name, group in groups.items():
         attacks = make_attacks(
@@ -387,7 +428,20 @@ def gap(
     )
 
 
-def dataset_of(source: Source, dataset: str | None) -> str:
+def images_at_hand(images: Any, labels: Any, dataset: DatasetLike | None) -> DatasetLike | None:
+    """The dataset of images and labels that were given; without them that which was asked for.
+
+    Raises:
+        RequestError: one without the other, or see `dataset_of_arrays`.
+    """
+    if images is None and labels is None:
+        return dataset
+    if images is None or labels is None:
+        raise RequestError("images and labels go together")
+    return dataset_of_arrays(images, labels, *([dataset] if isinstance(dataset, str) else []))
+
+
+def dataset_of(source: Source, dataset: DatasetLike | None) -> DatasetLike:
     """The dataset asked for, else the one a checkpoint was trained on.
 
     Raises:
@@ -395,17 +449,24 @@ def dataset_of(source: Source, dataset: str | None) -> str:
     """
     header = trained_on(source)
     if dataset is None and header is None:
-        raise RequestError("a model of your own needs the dataset to evaluate it on, for example --dataset cifar10")
+        raise RequestError(
+            "a model of your own needs the dataset to evaluate it on, for example --dataset cifar10 (from Python also "
+            "images and labels)"
+        )
     return dataset or (header.name if header else "")
 
 
-def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: str | None = None) -> list[Source]:
+def resolve_checkpoints(
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None, dataset: DatasetLike | None = None
+) -> list[Source]:
     """The networks meant; without any, all checkpoints below `checkpoints/` that were trained on `dataset`, and where there
     are none, those of the zoo for it.
 
     Raises:
         RequestError: there is none; the sentence says how to get one.
     """
+    if isinstance(checkpoints, (str, Path, Checkpoint, Model, nn.Module)):  # nn.Sequential is an iterable too
+        checkpoints = [checkpoints]
     if checkpoints is not None:
         given = [read_checkpoint(c) if isinstance(c, (str, Path)) else c for c in checkpoints]
         if not given:
@@ -415,7 +476,7 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
     # The zoo's networks need a dataset that is not embedded, so they are taken only where it is asked for.
     found: list[Source] = [*(own_checkpoints(label) or (zoo_checkpoints(label) if label else []))]
     if not found:
-        trained_on = f" trained on {dataset}" if dataset else ""
+        trained_on = f" trained on {label}" if label else ""
         zoo = "" if dataset else ", ".join(sorted({c.header.dataset.name for c in zoo_checkpoints()}))
         instead = f", name a file, or give --dataset for the networks of the zoo ({zoo})" if zoo else ", or name a file"
         raise RequestError(
@@ -424,14 +485,16 @@ def resolve_checkpoints(checkpoints: Iterable[CheckpointLike] | None, dataset: s
     return found
 
 
-def dataset_label(dataset: str) -> str:
+def dataset_label(dataset: DatasetLike) -> str:
     """The name of a dataset that may be given as a path."""
+    if isinstance(dataset, Dataset):
+        return dataset.name
     return Path(dataset).resolve().name if os.path.isdir(dataset) else dataset
 
 
 def run_sources(
     sources: Sequence[Source],
-    dataset: str | None,
+    dataset: DatasetLike | None,
     data_dir: str | Path | None,
     plans: Sequence[tuple[Any, dict[str, int | None]]],
     batch_size: int,
@@ -446,25 +509,20 @@ def run_sources(
     """Evaluate each network by its plan (items, and how many images of the splits) and, where given, its probe and curve."""
     batch_size = checked_batch_size(batch_size)
     execution = choose_execution(len(sources), device, threads, workers)
-    jobs = [
-        Job(
-            evaluate_one,
-            (
-                EvaluationTask(
-                    source=source,
-                    dataset=dataset_of(source, dataset),
-                    data_dir=None if data_dir is None else str(data_dir),
-                    image_size=header.resize_to if (header := trained_on(source)) else None,
-                    items=items,
-                    store=None if store is None or not isinstance(source, Checkpoint) else str(store),
-                    batch_size=batch_size,
-                    device=execution.device,
-                    threads=execution.threads,
-                    probe=probe,
-                    curve=curve,
-                    **limits,
-                ),
-            ),
+    tasks = [
+        EvaluationTask(
+            source=source,
+            dataset=dataset_of(source, dataset),
+            data_dir=None if data_dir is None else str(data_dir),
+            image_size=header.resize_to if (header := trained_on(source)) else None,
+            items=items,
+            store=None if store is None or not isinstance(source, Checkpoint) else str(store),
+            batch_size=batch_size,
+            device=execution.device,
+            threads=execution.threads,
+            probe=probe,
+            curve=curve,
+            **limits,
         )
         for source, (items, limits), probe, curve in zip(
             sources, plans, probes or [None] * len(sources), curves or [None] * len(sources), strict=True
@@ -475,13 +533,34 @@ def run_sources(
         for checkpoint in sources:
             if isinstance(checkpoint, Checkpoint):
                 remember(known, checkpoint)
-    results: list[Evaluated | None] = [None] * len(jobs)
-    # A module at hand stays in this process.
-    workers = workers if execution.device == "cpu" and not any(isinstance(s, nn.Module) for s in sources) else 1
     names = [str(s.path) if isinstance(s, Checkpoint) else "model" for s in sources]
-    for index, result in run_jobs(jobs, workers, lambda i, label: on_result and on_result(names[i], label)):
-        results[index] = result
+
+    def done(index: int, label: str) -> None:
+        if on_result:
+            on_result(names[index], label)
+
+    results = [stored(task, partial(done, index)) for index, task in enumerate(tasks)]
+    pending = [index for index, result in enumerate(results) if result is None]
+    at_home = execution.device != "cpu" or sum(_work(tasks[i]) for i in pending) < SMALL_WORK
+    jobs = [Job(evaluate_one, (tasks[index],)) for index in pending]
+    # A module at hand stays in this process.
+    workers = 1 if at_home or any(isinstance(s, nn.Module) for s in sources) else workers
+    for place, result in run_jobs(jobs, workers, lambda place, label: done(pending[place], label)):
+        results[pending[place]] = result
     return [result for result in results if result is not None]
+
+
+def _work(task: EvaluationTask) -> float:
+    """Multiply-adds of a task, at most: as if every weight acted on every pixel, and each step were three passes."""
+    if not isinstance(task.source, Checkpoint):
+        return math.inf
+    height, width = task.source.header.dataset.image_size
+    weights = sum(tensor.numel() for tensor in task.source.tensors.values())
+    passes = sum(1 if p is None else 1 + 3 * getattr(p, "steps", 1) * getattr(p, "restarts", 1) for _, p in task.items)
+    all_of_them = TEST_IMAGES if task.dataset == "digits" else USUAL_IMAGES
+    images = max(task.test_examples or all_of_them, task.train_examples or 0)
+    extra = 100 * (task.probe is not None) + 100 * (task.curve is not None)
+    return float(weights * height * width * images * (passes + extra))
 
 
 def checked_batch_size(batch_size: int) -> int:
@@ -562,7 +641,7 @@ def curve_row(subject: Subject, dataset: str, clean: Outcomes, distances: Distan
     }
 
 
-def gap_row(subject: Subject, dataset: str, train: Outcomes, test: Outcomes) -> dict[str, Any]:
+def gap_row(subject: Subject, dataset: DatasetLike, train: Outcomes, test: Outcomes) -> dict[str, Any]:
     """One row of the generalization gap, with Wilson intervals of both accuracies and Newcombe's of their difference."""
     counts = [(int(o.correct.sum()), len(o.correct)) for o in (train, test)]
     (train_low, train_high), (test_low, test_high) = (wilson_interval(*c) for c in counts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from robustbench_zs.evaluation.evaluate import (
     DEFAULT_BATCH_SIZE,
     CheckpointLike,
+    DatasetLike,
     OnResult,
     curve_row,
     dataset_label,
@@ -33,12 +34,12 @@ LARGEST_L2 = "2"
 
 
 def robustness_curve(
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     *,
     eps: CoefficientLike | None = None,
     steps: int = DEFAULT_STEPS,
     norm: str = "linf",
-    dataset: str | None = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -64,8 +65,8 @@ def robustness_curve(
     found = resolve_checkpoints(checkpoints, dataset)
     names = [dataset_of(source, dataset) for source in found]
 
-    def how(name: str) -> EpsSearch:
-        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(name, "16/255")
+    def how(name: DatasetLike) -> EpsSearch:
+        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(dataset_label(name), "16/255")
         return EpsSearch(parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
     curves = [how(name) for name in names]

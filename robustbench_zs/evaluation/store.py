@@ -136,6 +136,12 @@ class ResultsStore:
         except OSError as error:
             raise UnfinishedError(f"the results store {self.path} could not be made: {error.strerror}") from error
 
+    def knows(self, weights_digest: str) -> bool:
+        """Whether there is any outcome of the network."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT 1 FROM outcomes WHERE weights_digest = ? LIMIT 1", (weights_digest,)).fetchone()
+        return row is not None
+
     def get(self, key: ResultKey) -> Outcomes | None:
         """The outcomes stored under the key, if any."""
         with self._connection() as connection:

@@ -115,7 +115,7 @@ class Subject:
         shape = dataset.split(split).shape
         if self.classes is None:
             self._try_on(dataset, split)
-        if self.image_shape is not None and (shape != self.image_shape or dataset.classes != self.classes):
+        if self.image_shape is not None and (shape != self.image_shape or not dataset.has_classes(self.classes)):
             raise RequestError(
                 f"{Path(self.checkpoint).name} takes images of {'×'.join(map(str, self.image_shape))} in {self.classes} "
                 f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: give the --dataset it "
@@ -142,8 +142,8 @@ class Subject:
                     f"{self.network} does not take images of {'×'.join(map(str, images.shape[1:]))}"
                     f"{' one at a time' if count == 1 else ''}: {str(error)[:200]}"
                 ) from error
-            if shape != (len(images), dataset.classes):
+            if len(shape) != 2 or shape[0] != count or not dataset.has_classes(shape[1]):
                 raise RequestError(
-                    f"{self.network} should give {len(images)}×{dataset.classes} logits for {len(images)} images of "
+                    f"{self.network} should give {count}×{dataset.classes} logits for {count} images of "
                     f"{dataset.name}, but gave {shape}: see --classes"
                 )

@@ -20,6 +20,7 @@ from robustbench_zs.evaluation.evaluate import (
     DEFAULT_EPS,
     DEFAULT_L2_EPS,
     CheckpointLike,
+    DatasetLike,
     checked_batch_size,
     dataset_label,
     dataset_of,
@@ -55,7 +56,7 @@ class TransferTask:
     source: Source
     targets: tuple[Source, ...]
     attack: FGSM | PGD
-    dataset: str
+    dataset: DatasetLike
     data_dir: str | None
     train_examples: int | None
     test_examples: int | None
@@ -186,15 +187,15 @@ def transfer_rows(
 
 
 def transfer_attack(
-    sources: Iterable[CheckpointLike],
-    checkpoints: Iterable[CheckpointLike] | None = None,
+    sources: CheckpointLike | Iterable[CheckpointLike],
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None = None,
     kind: str = "pgd",
     *,
     eps: CoefficientLike | None = None,
     steps: int | None = None,
     norm: str = "linf",
     seed: int = DEFAULT_SEED,
-    dataset: str | None = None,
+    dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -220,7 +221,7 @@ def transfer_attack(
     """
     givers, takers = resolve_checkpoints(sources), resolve_checkpoints(checkpoints, dataset)
     name = dataset_of(givers[0], dataset)
-    default = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(name, "8/255")
+    default = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(dataset_label(name), "8/255")
     last = True if kind == "pgd" else None
     (made,) = make_attacks(kind, [default if eps is None else eps], steps=steps, norm=norm, seed=seed, last=last)
     attack = transferable(made)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 import os
 from contextlib import suppress
@@ -162,7 +163,7 @@ def read_baseline(path: Path | str) -> Baseline:
     if path.stat().st_size > LARGEST_FILE:
         raise RequestError(f"{path} is larger than a baseline can be (32 MiB)")
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        file = _File.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
         entries = tuple(
             Entry(n.network, n.seed, n.digest, {label: _unpack(o.correct, file.images) for label, o in n.outcomes.items()})
             for n in file.networks

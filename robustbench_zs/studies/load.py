@@ -52,14 +52,21 @@ def find_study(study: str | Path) -> Path:
     if os.path.isfile(path):  # False too for a name too long for a path
         return path
     name = str(study)
-    shipped = Path(str(resources.files("robustbench_zs"))) / "benchmarks"
-    places = [Path("benchmarks"), shipped]
+    places = _places()
     if re.fullmatch(r"[A-Za-z0-9._-]+", name):
         for place in places:
             if os.path.isfile(place / f"{name}.toml"):
                 return place / f"{name}.toml"
-    known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.toml")})
-    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known)}")
+    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known_studies())}")
+
+
+def known_studies() -> list[str]:
+    """Names of the studies in `benchmarks/` and of those the package ships."""
+    return sorted({p.stem for place in _places() if place.is_dir() for p in place.glob("*.toml")})
+
+
+def _places() -> list[Path]:
+    return [Path("benchmarks"), Path(str(resources.files("robustbench_zs"))) / "benchmarks"]
 
 
 def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:

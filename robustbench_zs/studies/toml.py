@@ -28,7 +28,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         if os.path.getsize(path) > LARGEST_FILE:
             raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows put a mark in front
         if _LONG_KEY.search(text):
             raise RequestError(f"{path} has a key of more than {DEEPEST} parts")
         data = tomllib.loads(text, parse_float=str)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Hashable
 from contextlib import nullcontext
@@ -30,6 +32,11 @@ TEST_BATCH = 512
 TEST_SHARE = 0.03
 """How much of a training's time testing may take as it goes: where test images are many beside the training images, it is
 left out after some of the epochs."""
+
+
+def can_compile(device: str) -> bool:
+    """Whether torch can make code for the device here: for a CPU it needs a C++ compiler."""
+    return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from robustbench_zs.training.checkpoint import (
 )
 from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
-from robustbench_zs.training.loop import Epoch, Training, fit
+from robustbench_zs.training.loop import Epoch, Training, can_compile, fit
 from robustbench_zs.training.recipe import Recipe, recipe_for
 from robustbench_zs.training.state import StateFile
 from robustbench_zs.training.task import TrainingTask
@@ -182,6 +182,8 @@ def train_some(
     if begun and begun.header.execution.get("device") == execution.device:
         # The same choice gives the same weights, bit for bit, as if there had been no interruption.
         execution = Execution(**begun.header.execution)  # type: ignore[arg-type]
+        if execution.compiled and not can_compile(execution.device):  # begun on another machine
+            execution = replace(execution, compiled=False)
     with torch_threads(execution.threads), enough_memory_or(_too_large(tasks[0])):
         while execution.places > 1:
             try:

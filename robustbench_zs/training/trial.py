@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +20,7 @@ from robustbench_zs.threads import torch_threads
 from robustbench_zs.training.checkpoint import Part
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step, Training
+from robustbench_zs.training.loop import Step, Training, can_compile
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import Stack
 
@@ -92,7 +90,8 @@ def _choose(
     shape: str, tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, say: Callable[[str], None]
 ) -> Choice:
     path = Path(tasks[0].folder) / CHOICES
-    if (known := _known(path).get(shape)) is not None:
+    known = _known(path).get(shape)
+    if known is not None and (not known.compiled or can_compile(execution.device)):  # it may come from another machine
         return known
     if tasks[0].recipe.replicas > 1 or tasks[0].image_size is not None or execution.processes > 1:
         return Choice()
@@ -129,7 +128,7 @@ def _try(tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, sa
         return Choice(places=stack[0])
     if seconds < LONG:
         return Choice()
-    if execution.device == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+    if not can_compile(execution.device):
         say(f"{name}: there is no C++ compiler, so compiled code was not tried")
         return Choice()
     try:

@@ -169,7 +169,11 @@ def test_archives_of_torchvision_are_read_without_a_network(
 @pytest.mark.parametrize(
     ("pixels", "labels", "classes"),
     [
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2).long(), 2),
+        (torch.full((2, 1, 8, 8), 1.5), torch.zeros(2).long(), 2),
+        (torch.full((2, 1, 8, 8), torch.nan), torch.zeros(2).long(), 2),
+        (torch.zeros(2, 1, 8, 8).long(), torch.zeros(2).long(), 2),
+        (torch.zeros(2, 1, 8, 8).byte(), torch.eye(2).long(), 2),
+        (torch.zeros(2, 1, 8, 8).byte(), torch.zeros(2), 2),
         (torch.zeros(2, 8, 8).byte(), torch.zeros(2).long(), 2),
         (torch.zeros(2, 1, 8, 8).byte(), torch.zeros(3).long(), 2),
         (torch.zeros(0, 1, 8, 8).byte(), torch.zeros(0).long(), 2),

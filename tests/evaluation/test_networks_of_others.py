@@ -126,12 +126,18 @@ def test_a_network_that_writes_into_its_input(linear: nn.Linear, expected: list[
 def test_libraries_give_it_images_of_its_own_too(linear: nn.Linear, engine: str) -> None:
     if engine == "torchattacks":
         pytest.importorskip("torchattacks")
+    options: dict[str, Any] = {
+        "eps": 0.1,
+        "queries": 5,
+        "engine": engine,
+        "dataset": "digits",
+        "examples": 20,
+        "store": None,
+    }
     found = [
-        attack([network], kind, eps=0.1, dataset="digits", examples=20, engine=engine, store=None, **more)["accuracy"].iloc[
-            0
-        ]
+        attack([network], kind, **options)["accuracy"].iloc[0]
         for network in (Pure(linear), Writing(linear))
-        for kind, more in (("fgsm", {}), ("pgd", {"steps": 3}), *([("square", {"queries": 5})] * (engine == "torchattacks")))
+        for kind in ("fgsm", "pgd", *(["square"] if engine == "torchattacks" else []))
     ]
     assert found[: len(found) // 2] == found[len(found) // 2 :]
 
@@ -295,7 +301,7 @@ def test_numpy_numbers_are_numbers(linear: nn.Linear) -> None:
     plain = attack([network], eps=[0.1], steps=3, restarts=2, seed=1, dataset="digits", examples=20, store=None)
     numbers = attack(
         [network],
-        eps=[np.float64(0.1)],
+        eps=np.array([0.1]),  # type: ignore[arg-type]
         steps=np.int64(3),  # type: ignore[arg-type]
         restarts=np.int32(2),  # type: ignore[arg-type]
         seed=np.int64(1),  # type: ignore[arg-type]

@@ -54,6 +54,7 @@ COLUMNS = [
     "drop",
     "dataset_digest",
     "environment",
+    "warning",
 ]
 
 Command = Callable[..., pd.DataFrame]

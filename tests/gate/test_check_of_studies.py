@@ -264,6 +264,7 @@ def test_torchvisions_resnet18_passes_through_model(folder: Path, run: Run) -> N
 
 
 TEST = """
+import pytest
 import torch
 from torch import nn
 
@@ -282,8 +283,12 @@ def model(right):
             linear.weight[3] += 0.2
     return module
 
-def test_good(zsbench_check):
-    zsbench_check(model(True), "small.toml", "plugin.json")
+@pytest.fixture(scope="module")
+def good(zsbench_check):
+    return zsbench_check(model(True), "small.toml", "plugin.json")
+
+def test_good(good):
+    pass
 
 def test_bad(zsbench_check):
     zsbench_check(model(False), "small.toml", "plugin.json")
@@ -297,21 +302,23 @@ def test_strict_recipe(zsbench_check):
 
 
 def test_the_pytest_plugin(folder: Path) -> None:
-    (folder / "test_own.py").write_text(TEST)
+    (folder / "checks").mkdir()
+    (folder / "checks" / "test_own.py").write_text(TEST)
 
     def pytest_run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own.py", *options]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "checks/test_own.py", *options]
         return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=200)
 
     written = pytest_run("--zsbench-update", "-k", "good")
     assert written.returncode == 0, written.stdout
+    (folder / "plugin.json").rename(folder / "checks" / "plugin.json")
     done = pytest_run()
     assert done.returncode == 1
     assert "2 failed, 2 passed, 1 warning" in done.stdout
     assert "NoVerdictWarning: No verdict on 1 of 1 networks" in done.stdout
     assert "Sequential got worse" in done.stdout
     assert "| regression |" in done.stdout
-    (folder / "plugin.json").unlink()
+    (folder / "checks" / "plugin.json").unlink()
     assert "there is no baseline plugin.json" in pytest_run("-k", "good").stdout
 
 

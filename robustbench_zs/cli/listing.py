@@ -1,0 +1,111 @@
+"""`zsbench list`: what there is, by the names that commands take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from robustbench_zs.cli.command import Command, output_options
+from robustbench_zs.cli.output import emit, text
+
+Entries = Iterator[tuple[str, str]]
+"""Name and what it is."""
+
+KINDS = ("studies", "networks", "schemes", "attacks", "recipes", "checkpoints", "datasets")
+
+
+@click.command("list", cls=Command)
+@click.argument("kinds", nargs=-1, type=click.Choice(KINDS), metavar="[KIND]...")
+@click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets are looked for.")
+@output_options
+def list_(kinds: tuple[str, ...], data_dir: Path | None, format_: str | None, output: Path | None) -> None:
+    """Studies, networks, schemes, attacks, recipes, checkpoints and data sets that are here.
+
+    Without KIND all of them; KIND is one of studies, networks, schemes, attacks, recipes, checkpoints, datasets.
+    """
+    makers: dict[str, Callable[[], Entries]] = {
+        "studies": _studies,
+        "networks": _networks,
+        "schemes": _schemes,
+        "attacks": _attacks,
+        "recipes": _recipes,
+        "checkpoints": _checkpoints,
+        "datasets": lambda: _datasets(data_dir),
+    }
+    rows = [
+        {"schema_version": 1, "kind": kind, "name": name, "what": what}
+        for kind in kinds or KINDS
+        for name, what in makers[kind]()
+    ]
+    emit(rows, {"Kind": text("kind"), "Name": text("name"), "What": text("what")}, format_, output)
+
+
+def _studies() -> Entries:
+    from robustbench_zs.errors import RequestError
+    from robustbench_zs.studies import load_study
+    from robustbench_zs.studies.load import known_studies
+    from robustbench_zs.studies.study import Study
+
+    for name in known_studies():
+        try:
+            study = load_study(name)
+        except RequestError as error:
+            yield name, f"cannot be read: {error}"
+            continue
+        trained = [part for part in study.parts if isinstance(part, Study)]
+        networks = sum(len(part.specs()) * len(part.seeds) for part in trained)
+        epochs = sum(len(part.specs()) * len(part.seeds) * part.full_recipe().epochs for part in trained)
+        size = f" ({networks} networks, {epochs:,} epochs in all)" if trained else ""
+        yield name, f"{study.title}{size}"
+
+
+def _networks() -> Entries:
+    from robustbench_zs.networks.table import NAMED
+
+    for name in NAMED:
+        yield name, "see zsbench networks"
+
+
+def _schemes() -> Entries:
+    from robustbench_zs.schemes import catalog
+
+    for name, scheme in catalog().items():
+        yield name, f"{'zero-stable' if scheme.zero_stable else 'not zero-stable'}, α = {', '.join(map(str, scheme.alphas))}"
+
+
+def _attacks() -> Entries:
+    from robustbench_zs.perturbations.make import ATTACKS
+
+    for name in ATTACKS:
+        yield name, f"zsbench attack {'--' + name if name in ('fgsm', 'pgd') else '--attack ' + name}"
+
+
+def _recipes() -> Entries:
+    from robustbench_zs.training.recipe import RECIPES
+
+    for name, recipe in RECIPES.items():
+        yield name, f"{recipe.epochs} epochs, batch {recipe.batch_size}, {recipe.schedule}, {recipe.augmentation}"
+
+
+def _checkpoints() -> Entries:
+    from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
+
+    for checkpoint in [*own_checkpoints(), *zoo_checkpoints()]:
+        header = checkpoint.header
+        yield str(checkpoint.path), f"{header.network.name}, {header.dataset.name}, seed {header.seed}"
+
+
+def _datasets(data_dir: Path | None) -> Entries:
+    from robustbench_zs.datasets.load import DATASETS, default_data_dir
+
+    folder = data_dir or default_data_dir()
+    inside = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    for name in DATASETS:
+        here = "inside scikit-learn" if name == "digits" else f"in {folder / name}" if name in inside else "not here"
+        yield name, here
+    for name in inside:
+        if name not in DATASETS and any(os.path.exists(folder / name / split) for split in ("train", "data")):
+            yield name, f"in {folder / name}"

@@ -1,0 +1,95 @@
+"""Two networks on the same images: the gate's test without a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.evaluate import (
+    DEFAULT_BATCH_SIZE,
+    CheckpointLike,
+    DatasetLike,
+    dataset_label,
+    dataset_of,
+    frame_of_rows,
+    resolve_checkpoints,
+    run_sources,
+)
+from robustbench_zs.evaluation.store import DEFAULT_STORE
+from robustbench_zs.evaluation.subject import Subject
+from robustbench_zs.gate.decision import discordant, holm, mcnemar
+from robustbench_zs.perturbations import Perturbation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def compare_networks(
+    first: CheckpointLike,
+    second: CheckpointLike,
+    perturbations: Sequence[Perturbation] = (),
+    *,
+    alpha: float = 0.05,
+    dataset: DatasetLike | None = None,
+    data_dir: str | Path | None = None,
+    examples: int | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    threads: int | None = None,
+    workers: int = 1,
+    store: str | Path | None = DEFAULT_STORE,
+) -> pd.DataFrame:
+    """Whether one of two networks gets more test images right, clean and under each perturbation.
+
+    McNemar's exact two-sided test on the images that one of them alone gets right; Holm's correction runs over the rows.
+
+    Args:
+        alpha: level of all rows together.
+        dataset: that of the first network by default.
+        the others: as for `evaluate`.
+
+    Returns:
+        One row for clean images and one per perturbation: `first, second, dataset, perturbation, examples, first_accuracy,
+        second_accuracy, difference` (second − first, points), `only_first, only_second` (images that one alone gets right),
+        `p, adjusted_p, better` (the better network, null where none is shown), `warning`.
+
+    Raises:
+        RequestError, UnfinishedError: as `evaluate`; alpha is not between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise RequestError(f"alpha lies between 0 and 1, not {alpha!r}")
+    sources = resolve_checkpoints([first, second], dataset)
+    images = dataset_of(sources[0], dataset)
+    items = tuple(("test", p) for p in (None, *perturbations))
+    plans = [(items, {"train_examples": None, "test_examples": examples})] * 2
+    results = run_sources(sources, images, data_dir, plans, batch_size, device, threads, workers, store, None)
+    names = [Subject.of(source).checkpoint for source in sources]
+    warnings = [f"{name}: {result.warning}" for name, result in zip(names, results, strict=True) if result.warning]
+    rows = []
+    for split, perturbation in items:
+        before, after = (result.outcomes[split, perturbation] for result in results)
+        only_first, only_second = discordant(before.correct, after.correct)
+        p = min(1.0, 2 * min(mcnemar(only_first, only_second), mcnemar(only_second, only_first)))
+        rows.append(
+            {
+                "schema_version": 1,
+                "first": names[0],
+                "second": names[1],
+                "dataset": dataset_label(images),
+                "perturbation": "clean" if perturbation is None else perturbation.label,
+                "examples": len(before.correct),
+                "first_accuracy": before.accuracy,
+                "second_accuracy": after.accuracy,
+                "difference": after.accuracy - before.accuracy,
+                "only_first": only_first,
+                "only_second": only_second,
+                "p": p,
+            }
+        )
+    for row, adjusted in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):  # type: ignore[arg-type]
+        shown = adjusted < alpha
+        better = names[0] if row["only_first"] > row["only_second"] else names[1]  # type: ignore[operator]
+        row |= {"adjusted_p": adjusted, "better": better if shown else None, "warning": "; ".join(warnings) or None}
+    return frame_of_rows(rows)
