@@ -140,7 +140,9 @@ def _of_name(network: str) -> NetworkPredictors | None:
     if spec.fixed_scheme is None:
         return None
     cell = (spec.depth, spec.block, spec.widths, spec.form, spec.projection)
-    return NetworkPredictors(_coefficients(spec.fixed_scheme), cell, scheme_predictors(spec.fixed_scheme, spec.blocks, max(spec.stages)))
+    return NetworkPredictors(
+        _coefficients(spec.fixed_scheme), cell, scheme_predictors(spec.fixed_scheme, spec.blocks, max(spec.stages))
+    )
 
 
 def _coefficients(scheme: MultistepScheme) -> str:

@@ -92,7 +92,14 @@ def attack(
     kinds = [kind for kind, wanted in (("fgsm", fgsm), ("pgd", pgd), (name, name is not None)) if wanted and kind]
     if len(kinds) != 1:
         raise RequestError("give one of --fgsm, --pgd or --attack NAME, for example `zsbench attack --pgd`")
-    alone = (len(eps or ()) > 1, step_size, restarts != 1, loss != "ce", engine not in (None, "native"), directions == "bfloat16")
+    alone = (
+        len(eps or ()) > 1,
+        step_size,
+        restarts != 1,
+        loss != "ce",
+        engine not in (None, "native"),
+        directions == "bfloat16",
+    )
     if from_ and any(alone):
         raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
 

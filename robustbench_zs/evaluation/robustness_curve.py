@@ -66,7 +66,9 @@ def robustness_curve(
     names = [dataset_of(source, dataset) for source in found]
 
     def how(name: DatasetLike) -> EpsSearch:
-        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(dataset_label(name), "16/255")
+        largest = (
+            eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(dataset_label(name), "16/255")
+        )
         return EpsSearch(parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
     curves = [how(name) for name in names]

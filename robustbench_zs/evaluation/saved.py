@@ -30,7 +30,7 @@ from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.perturbations.attacks import GradientAttack
 from robustbench_zs.perturbations.native import LOSSES, gradient_at
-from robustbench_zs.training.train import choose_execution
+from robustbench_zs.training.execution import choose_execution
 
 WHITE = 255
 STEPS_AGAIN = 40

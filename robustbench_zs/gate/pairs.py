@@ -19,7 +19,8 @@ from robustbench_zs.evaluation.evaluate import (
 )
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
-from robustbench_zs.gate.decision import discordant, holm, mcnemar
+from robustbench_zs.gate.decision import holm
+from robustbench_zs.gate.paired import discordant, mcnemar
 from robustbench_zs.perturbations import Perturbation
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def compare_networks(
             }
         )
     for row, adjusted in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):  # type: ignore[arg-type]
-        shown = adjusted < alpha
+        shown = adjusted is not None and adjusted < alpha
         better = names[0] if row["only_first"] > row["only_second"] else names[1]  # type: ignore[operator]
         row |= {"adjusted_p": adjusted, "better": better if shown else None, "warning": "; ".join(warnings) or None}
     return frame_of_rows(rows)

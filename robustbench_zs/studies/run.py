@@ -571,7 +571,7 @@ def report_study(
 def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageOutcomes:
     if study.curve is None:
         return ImageOutcomes(images)
-    search = study.curve.search().pgd
+    search = study.curve.search()
     attacks = [p for p in study.all_perturbations() if isinstance(p, Attack)]
     return ImageOutcomes(images, search.eps, frozenset(p.label for p in attacks if p.ball == search.norm))
 

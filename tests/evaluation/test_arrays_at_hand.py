@@ -50,7 +50,7 @@ def test_all_functions_take_them(network: nn.Sequential, digits: LabelledImages,
     same: dict[str, Any] = {"dataset": "digits", "examples": N, "store": None}
     for frame, other in (
         (attack(checkpoint, images=images, labels=labels, eps=0.1, store=None), attack(checkpoint, eps=0.1, **same)),
-        (robustness_curve(network, eps=0.1, dataset=at_hand, halvings=2, store=None), None),
+        (robustness_curve(network, eps=0.1, dataset=at_hand, steps=4, store=None), None),
         (masking(network, dataset=at_hand, images=5, store=None), None),
         (transfer_attack(network, network, dataset=at_hand, eps=0.1, store=None), None),
     ):

@@ -336,7 +336,7 @@ def test_answers_that_depend_on_the_batch_or_on_chance_are_warned_of(
         None,
     ]
     assert gap([Noisy(linear)], **options)["warning"].notna().all()
-    assert robustness_curve([Noisy(linear)], halvings=1, **options)["warning"].notna().all()
+    assert robustness_curve([Noisy(linear)], steps=4, **options)["warning"].notna().all()
     assert transfer_attack([Pure(linear)], [Noisy(linear)], eps=0.1, **options)["warning"].notna().all()
     checks = masking([by_batch], images=1, **options)
     assert checks["warning"].str.contains("depend on the batch").all()

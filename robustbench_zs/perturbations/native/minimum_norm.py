@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.perturbations.native.norms import Norm, wide
-from robustbench_zs.perturbations.native.rules import Rows
 from robustbench_zs.perturbations.native.passes import CLEAR, fooled_or_close, gradient_at
+from robustbench_zs.perturbations.native.rules import Rows
 from robustbench_zs.perturbations.native.search import Images
 
 MOST_RANKED = 9
