@@ -28,6 +28,7 @@ from robustbench_zs.cli.networks import networks
 from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
+from robustbench_zs.cli.schema import schema
 from robustbench_zs.cli.train import train
 from robustbench_zs.errors import ZsbenchError
 
@@ -63,6 +64,7 @@ for command in (
     unpack,
     baseline,
     check,
+    schema,
 ):
     cli.add_command(command)
 

@@ -46,10 +46,14 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-Number = Annotated[float, BeforeValidator(_number)]
-Numbers = Annotated[list[Number], BeforeValidator(_listed), Field(min_length=1, max_length=100)]
+Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float | str)]
+Numbers = Annotated[
+    list[Number],
+    BeforeValidator(_listed, json_schema_input_type=float | str | list[float | str]),
+    Field(min_length=1, max_length=100),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Coefficient = Annotated[str, BeforeValidator(str), Field(max_length=100)]
+Coefficient = Annotated[str, BeforeValidator(str, json_schema_input_type=float | str), Field(max_length=100)]
 
 
 class StudyTable(BaseModel):

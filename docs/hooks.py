@@ -1,0 +1,79 @@
+"""What mkdocs generates: the Python API from the package's list of public names, the study file from its schema."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+API = re.compile(r"<!-- public names of: (.*?) -->")
+STUDY_FILE = "<!-- the study file -->"
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Replace the markers on a page by what they stand for."""
+    markdown = API.sub(lambda found: _public_names(found[1].split()), markdown)
+    return markdown.replace(STUDY_FILE, _study_file()) if STUDY_FILE in markdown else markdown
+
+
+def on_pre_build(config: Any) -> None:
+    """Stop the build if a public name stands on no page."""
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in Path(config.docs_dir, "api").glob("*.md"))
+    missing = set(_homes()) - {home for found in API.findall(pages) for home in found.split()}
+    if missing:
+        raise ValueError(f"no page in docs/api lists the public names of {', '.join(sorted(missing))}")
+
+
+def _homes() -> dict[str, tuple[str, ...]]:
+    """Module → its public names, as `robustbench_zs/__init__.py` lists them; it is read, not imported."""
+    tree = ast.parse((ROOT / "robustbench_zs" / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "_HOMES":
+            homes: dict[str, tuple[str, ...]] = ast.literal_eval(node.value)
+            return homes
+    raise ValueError("robustbench_zs/__init__.py has no _HOMES")
+
+
+def _public_names(homes: list[str]) -> str:
+    return "\n\n".join(f"::: robustbench_zs.{name}" for home in homes for name in _homes()[home])
+
+
+def _study_file() -> str:
+    schema = json.loads((ROOT / "docs" / "study.schema.json").read_text(encoding="utf-8"))
+    return "\n\n".join(_table(name, definition) for name, definition in schema["$defs"].items())
+
+
+def _table(name: str, definition: dict[str, Any]) -> str:
+    required = definition.get("required", [])
+    rows = [
+        f"| `{key}` | {_type(value)} | {'**required**' if key in required else _default(value)} | {value['description']} |"
+        for key, value in definition["properties"].items()
+    ]
+    head = "| key | value | default | meaning |\n|---|---|---|---|\n"
+    return f"### {name} {{ #{name} }}\n\n{definition.get('description', '')}\n\n{head}" + "\n".join(rows)
+
+
+def _default(value: dict[str, Any]) -> str:
+    if value.get("default") is None:
+        return "–"
+    return f"`{json.dumps(value['default'], ensure_ascii=False)}`"
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name})"
+    if "const" in value:
+        return f"`{json.dumps(value['const'])}`"
+    if "enum" in value:
+        return " or ".join(f"`{json.dumps(choice)}`" for choice in value["enum"])
+    if choices := value.get("anyOf") or value.get("oneOf"):
+        return " or ".join(dict.fromkeys(_type(choice) for choice in choices if choice.get("type") != "null"))
+    if value.get("type") == "array":
+        return f"list of {_type(value['items'])}"
+    if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
+        return f"tables of {_type(value['additionalProperties'])}"
+    return {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}.get(value["type"], value["type"])
