@@ -58,6 +58,12 @@ class LabelledImages:
         labels: int64, N, each in 0 … classes − 1.
         classes: number of classes.
         levels: the integer that means white, 255 for most images, 16 for `digits`.
+
+    Example:
+        >>> pixels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+        >>> data = zs.LabelledImages(pixels, torch.tensor([0, 1, 0, 1]), classes=2)
+        >>> data.images().shape, data.images().dtype
+        (torch.Size([4, 1, 8, 8]), torch.float32)
     """
 
     pixels: Tensor
@@ -134,6 +140,11 @@ class Dataset:
         classes: number of classes of both splits.
         load_split: `"train"` or `"test"` → its images; may raise `RequestError`.
         class_names: where the source gives them.
+
+    Example:
+        >>> digits = zs.load_dataset("digits")
+        >>> digits.name, digits.classes, len(digits.train), len(digits.test)
+        ('digits', 10, 1437, 360)
     """
 
     name: str

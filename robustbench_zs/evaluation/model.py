@@ -27,6 +27,11 @@ class Model:
             images N×C×H×W in [0, 1] and gives N×K logits.
         weights: a safetensors file with the module's state, loaded strictly.
         classes: passed to the factory as `num_classes` (torchvision's name) or `classes`.
+
+    Example:
+        >>> model = zs.Model("torchvision.models:squeezenet1_1", classes=10)
+        >>> model.load()(torch.rand(1, 3, 32, 32)).shape
+        torch.Size([1, 10])
     """
 
     factory: str

@@ -28,6 +28,10 @@ class Rule:
 
     Raises:
         RequestError: a value out of range.
+
+    Example:
+        >>> zs.Rule(alpha=0.01, min_drop=2).min_drop
+        2
     """
 
     alpha: float = 0.05

@@ -176,7 +176,12 @@ class GradientAttack(Attack):
 
 @dataclass(frozen=True)
 class FGSM(GradientAttack):
-    """One step of size eps along the sign of the gradient (Goodfellow, Shlens, Szegedy 2014)."""
+    """One step of size eps along the sign of the gradient (Goodfellow, Shlens, Szegedy 2014).
+
+    Example:
+        >>> zs.FGSM("8/255").label
+        'fgsm(eps=8/255)'
+    """
 
     kind: ClassVar[str] = "fgsm"
 
@@ -273,6 +278,10 @@ class PGD(IterativeAttack):
     Args:
         step_size: length of a step; ε/4 by default.
         last: only the last iterate counts; None leaves that to the engine.
+
+    Example:
+        >>> zs.PGD("8/255", steps=20, restarts=3).label
+        'pgd(eps=8/255, steps=20, restarts=3)'
     """
 
     step_size: float | None = None
@@ -353,7 +362,12 @@ class PGD(IterativeAttack):
 
 @dataclass(frozen=True)
 class APGD(IterativeAttack):
-    """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image."""
+    """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image.
+
+    Example:
+        >>> zs.APGD(0.5, norm="l2", loss="dlr").steps
+        100
+    """
 
     steps: int = DEFAULT_APGD_STEPS
     kind: ClassVar[str] = "apgd"

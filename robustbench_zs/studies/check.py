@@ -64,6 +64,16 @@ def check(
     Raises:
         RequestError: no such study or baseline, or the baseline was made with other settings.
         UnfinishedError: as `run_study`.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> baseline = zs.make_baseline(tiny, "baseline.json", models=[net])
+        >>> zs.check(tiny, "baseline.json", models=[net]).passed
+        True
     """
     before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
     now = measure_study(study, models=models, before=before, **options)
@@ -77,6 +87,16 @@ def make_baseline(
     """Write what the networks of a study get right now to `out`; the function behind `zsbench baseline`.
 
     Args, errors: as `check`.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> baseline = zs.make_baseline(tiny, "baseline.json", models=[net])
+        >>> len(baseline.entries)
+        1
     """
     now = measure_study(study, models=models, **options)
     write_baseline_file(Path(out), now)

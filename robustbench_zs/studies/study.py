@@ -271,6 +271,11 @@ class Study(StudyTable):
     what `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first
     seed of each network are checked where the study attacks it, 0 for none. `checkpoints` is another study whose folder of
     checkpoints it uses, so that both evaluate the same networks.
+
+    Example:
+        >>> study = zs.Study(name="mine", schemes=["euler", "zerosnet-opt"], depths=[20], dataset={"name": "digits"})
+        >>> [spec.name for spec in study.specs()]
+        ['preresnet20', 'zerosnet20-opt']
     """
 
     name: str = Field(pattern=NAME)
