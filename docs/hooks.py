@@ -1,4 +1,4 @@
-"""What mkdocs generates: the Python API from the package's list of public names, the study file from its schema."""
+"""What mkdocs generates: the Python API from the list of public names, the study file from its schema, the notebooks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 API = re.compile(r"<!-- public names of: (.*?) -->")
+NOTEBOOK = re.compile(r"<!-- notebook: (.*?) -->")
 STUDY_FILE = "<!-- the study file -->"
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Replace the markers on a page by what they stand for."""
     markdown = API.sub(lambda found: _public_names(found[1].split()), markdown)
+    markdown = NOTEBOOK.sub(lambda found: _notebook(ROOT / "examples" / found[1]), markdown)
     return markdown.replace(STUDY_FILE, _study_file()) if STUDY_FILE in markdown else markdown
 
 
@@ -38,7 +40,17 @@ def _homes() -> dict[str, tuple[str, ...]]:
 
 
 def _public_names(homes: list[str]) -> str:
-    return "\n\n".join(f"::: robustbench_zs.{name}" for home in homes for name in _homes()[home])
+    return "\n\n".join(f"::: {_origin(f'robustbench_zs.{home}', name)}" for home in homes for name in _homes()[home])
+
+
+def _origin(module: str, name: str) -> str:
+    """The name where it is defined: in its package a module may have the same one, such as `check`."""
+    path = ROOT / module.replace(".", "/")
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module and name in [alias.name for alias in node.names]:
+            return _origin(node.module, name)
+    return f"{module}.{name}"
 
 
 def _study_file() -> str:
@@ -77,3 +89,26 @@ def _type(value: dict[str, Any]) -> str:
     if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"tables of {_type(value['additionalProperties'])}"
     return {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}.get(value["type"], value["type"])
+
+
+def _notebook(path: Path) -> str:
+    """The cells of a notebook and the outputs that are stored with them, without its first heading, which the page has."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n\n".join(_cell(cell) for cell in cells)
+    return f"This page is the notebook `examples/{path.name}`, which the tests run.\n\n{text.partition(chr(10))[2]}"
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        return source
+    return "\n\n".join([f"```python\n{source}\n```", *map(_output, cell["outputs"])])
+
+
+def _output(output: dict[str, Any]) -> str:
+    data = output.get("data", {"text/plain": output.get("text", "")})
+    if "image/png" in data:
+        return f'<img alt="" src="data:image/png;base64,{"".join(data["image/png"]).strip()}">'
+    if "text/html" in data:
+        return re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL).replace("\n", "")
+    return f"```text\n{''.join(data['text/plain']).rstrip()}\n```"

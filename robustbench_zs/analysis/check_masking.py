@@ -63,7 +63,7 @@ def masking(
     Raises:
         RequestError, UnfinishedError: as `evaluate`.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> frame = zs.masking([net], images=5, steps=5, queries=10, dataset="digits")
         >>> sorted(frame["check"])[:2]

@@ -59,7 +59,7 @@ class LabelledImages:
         classes: number of classes.
         levels: the integer that means white, 255 for most images, 16 for `digits`.
 
-    Example:
+    Examples:
         >>> pixels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
         >>> data = zs.LabelledImages(pixels, torch.tensor([0, 1, 0, 1]), classes=2)
         >>> data.images().shape, data.images().dtype
@@ -141,7 +141,7 @@ class Dataset:
         load_split: `"train"` or `"test"` → its images; may raise `RequestError`.
         class_names: where the source gives them.
 
-    Example:
+    Examples:
         >>> digits = zs.load_dataset("digits")
         >>> digits.name, digits.classes, len(digits.train), len(digits.test)
         ('digits', 10, 1437, 360)

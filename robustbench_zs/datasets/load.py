@@ -60,7 +60,7 @@ def load_dataset(
     Raises:
         RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
 
-    Example:
+    Examples:
         >>> test = zs.load_dataset("digits", test_examples=100).test
         >>> test.images().shape, float(test.images().max())
         (torch.Size([100, 1, 8, 8]), 1.0)

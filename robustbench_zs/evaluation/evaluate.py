@@ -223,7 +223,7 @@ def evaluate(
         RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.
         UnfinishedError: out of memory, disk full, store locked.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> frame = zs.evaluate([net], [zs.GaussianNoise(0.1), zs.PGD(0.1)], dataset="digits", examples=20)
         >>> list(frame["perturbation"])
@@ -282,7 +282,7 @@ def attack(
     Raises:
         RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> frame = zs.attack([net], "fgsm", eps=[0.05, 0.1], dataset="digits", examples=20)
         >>> len(frame), bool((frame["accuracy"] <= frame["clean_accuracy"]).all())
@@ -335,7 +335,7 @@ def gap(
     Raises:
         RequestError: also if the training images at hand are not those of the checkpoint.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> frame = zs.gap([net], dataset="digits")
         >>> int(frame.loc[0, "train_examples"]), int(frame.loc[0, "test_examples"])

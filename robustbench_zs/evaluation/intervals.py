@@ -6,7 +6,7 @@ from __future__ import annotations
 def wilson_interval(correct: int, examples: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of correct/examples in percent (Wilson 1927).
 
-    Example:
+    Examples:
         >>> low, high = zs.wilson_interval(90, 100)
         >>> round(low, 1), round(high, 1)
         (82.6, 94.5)

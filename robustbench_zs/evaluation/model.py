@@ -28,7 +28,7 @@ class Model:
         weights: a safetensors file with the module's state, loaded strictly.
         classes: passed to the factory as `num_classes` (torchvision's name) or `classes`.
 
-    Example:
+    Examples:
         >>> model = zs.Model("torchvision.models:squeezenet1_1", classes=10)
         >>> model.load()(torch.rand(1, 3, 32, 32)).shape
         torch.Size([1, 10])

@@ -101,7 +101,7 @@ def measure(
     Raises:
         UnfinishedError: out of memory.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> test = zs.load_dataset("digits").test.first(20)
         >>> outcomes = zs.measure(net, test, zs.ConstantNoise(0.3), device=torch.device("cpu"), batch_size=20)

@@ -107,7 +107,7 @@ class ResultsStore:
         RequestError: the file is not such a store.
         UnfinishedError: it cannot be written, or another process held it for over a minute.
 
-    Example:
+    Examples:
         >>> store = zs.ResultsStore("results.sqlite")
         >>> store.path.name
         'results.sqlite'

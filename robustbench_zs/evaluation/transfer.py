@@ -214,7 +214,7 @@ def transfer_attack(
     Raises:
         RequestError, UnfinishedError: as `evaluate`.
 
-    Example:
+    Examples:
         >>> linear = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)) for _ in range(2)]
         >>> len(zs.transfer_attack(linear[:1], linear, "fgsm", eps=0.1, dataset="digits", examples=20))
         2

@@ -41,7 +41,7 @@ class Entry:
 class Baseline:
     """Outcomes of the networks of a study, with every setting that they depend on.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
@@ -167,7 +167,7 @@ def read_baseline(path: Path | str) -> Baseline:
     Raises:
         RequestError: there is no such file, or it is not a baseline.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},

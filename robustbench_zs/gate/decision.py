@@ -29,7 +29,7 @@ class Rule:
     Raises:
         RequestError: a value out of range.
 
-    Example:
+    Examples:
         >>> zs.Rule(alpha=0.01, min_drop=2).min_drop
         2
     """

@@ -28,7 +28,7 @@ class MultistepResNet(nn.Module):
         channels, classes: of the images and labels.
         mean, std: per-channel normalization, applied inside the network.
 
-    Example:
+    Examples:
         >>> spec = zs.network_from_name("zerosnet8-opt")
         >>> network = zs.MultistepResNet(spec, channels=3, classes=10, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
         >>> network(torch.rand(2, 3, 32, 32)).shape

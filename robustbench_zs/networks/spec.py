@@ -55,7 +55,7 @@ class NetworkSpec:
         RequestError: a depth that the block does not allow, fewer blocks than the order of the scheme, a scheme without β,
             widths that are not as many numbers from 1 to 4096 as there are stages.
 
-    Example:
+    Examples:
         >>> spec = zs.NetworkSpec(zs.scheme_from_name("zerosnet-opt"), depth=56, block="basic")
         >>> spec.name, spec.blocks
         ('zerosnet56-opt', 27)
@@ -190,7 +190,7 @@ def network_from_name(name: str) -> NetworkSpec:
     Raises:
         RequestError: unknown form, unknown option, or a value that `NetworkSpec` or the scheme refuses.
 
-    Example:
+    Examples:
         >>> zs.network_from_name("table10-1:depth=20,widths=4-8-16").widths
         (4, 8, 16)
     """

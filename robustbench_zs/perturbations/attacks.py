@@ -178,7 +178,7 @@ class GradientAttack(Attack):
 class FGSM(GradientAttack):
     """One step of size eps along the sign of the gradient (Goodfellow, Shlens, Szegedy 2014).
 
-    Example:
+    Examples:
         >>> zs.FGSM("8/255").label
         'fgsm(eps=8/255)'
     """
@@ -279,7 +279,7 @@ class PGD(IterativeAttack):
         step_size: length of a step; ε/4 by default.
         last: only the last iterate counts; None leaves that to the engine.
 
-    Example:
+    Examples:
         >>> zs.PGD("8/255", steps=20, restarts=3).label
         'pgd(eps=8/255, steps=20, restarts=3)'
     """
@@ -364,7 +364,7 @@ class PGD(IterativeAttack):
 class APGD(IterativeAttack):
     """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image.
 
-    Example:
+    Examples:
         >>> zs.APGD(0.5, norm="l2", loss="dlr").steps
         100
     """

@@ -14,7 +14,7 @@ class Perturbation(ABC):
 
     `kind` names it in results, `attacks` says whether it attacks the network it is measured on.
 
-    Example:
+    Examples:
         >>> isinstance(zs.PGD("8/255"), zs.Perturbation), zs.PGD("8/255").attacks, zs.ConstantNoise(0.3).attacks
         (True, True, False)
     """

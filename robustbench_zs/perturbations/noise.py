@@ -20,7 +20,7 @@ DEFAULT_SEED = 1
 class UniformNoise(Perturbation):
     """Uniform on [low, high], in fractions of the pixel range; −1 ≤ low ≤ high ≤ 1.
 
-    Example:
+    Examples:
         >>> zs.UniformNoise("-0.08", 0).label
         'uniform(low=-0.08, high=0)'
     """
@@ -55,7 +55,7 @@ class UniformNoise(Perturbation):
 class GaussianNoise(Perturbation):
     """Normal with mean 0 and standard deviation delta ≥ 0, in fractions of the pixel range.
 
-    Example:
+    Examples:
         >>> images = torch.full((2, 1, 8, 8), 0.5)
         >>> noisy = zs.GaussianNoise(0.1)(torch.nn.Identity(), images, torch.tensor([0, 1]), torch.tensor([0, 1]))
         >>> noisy.shape, bool((noisy - images).abs().max() < 0.5)
@@ -87,7 +87,7 @@ class GaussianNoise(Perturbation):
 class ConstantNoise(Perturbation):
     """A grey image of value mu added to every image, −1 ≤ mu ≤ 1.
 
-    Example:
+    Examples:
         >>> zs.ConstantNoise("0.3").mu
         0.3
     """

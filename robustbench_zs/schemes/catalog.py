@@ -65,7 +65,7 @@ def scheme_from_name(name: str) -> MultistepScheme:
     Raises:
         RequestError: unknown base, missing or unknown option, or a value out of range.
 
-    Example:
+    Examples:
         >>> zs.scheme_from_name("lm:k=0.5").largest_modulus
         1.0
     """
@@ -125,7 +125,7 @@ def multistep_name(scheme: MultistepScheme) -> str:
 def catalog() -> dict[str, MultistepScheme]:
     """Every scheme of Tables 1, 2 and 10 and the optimal one of Theorem 3, by name and in the paper's order.
 
-    Example:
+    Examples:
         >>> schemes = zs.catalog()
         >>> [name for name, scheme in schemes.items() if name.startswith("table10") and not scheme.zero_stable]
         ['table10-1', 'table10-2', 'table10-3', 'table10-4']

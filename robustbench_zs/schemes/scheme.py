@@ -37,7 +37,7 @@ class MultistepScheme:
         RequestError: no α, more than 128, a coefficient that is not a finite number up to 10^12, or exact ones with too many
             digits together.
 
-    Example:
+    Examples:
         >>> scheme = zs.MultistepScheme(["1/3", "5/9", "1/9"], "16/9")
         >>> scheme.zero_stable, scheme.consistent
         (True, True)

@@ -65,7 +65,7 @@ def check(
         RequestError: no such study or baseline, or the baseline was made with other settings.
         UnfinishedError: as `run_study`.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
@@ -88,7 +88,7 @@ def make_baseline(
 
     Args, errors: as `check`.
 
-    Example:
+    Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},

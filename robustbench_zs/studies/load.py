@@ -74,7 +74,7 @@ def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:
     Raises:
         RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
 
-    Example:
+    Examples:
         >>> study = zs.load_study("digits")
         >>> len(study.specs()), study.seeds
         (10, [0, 1])

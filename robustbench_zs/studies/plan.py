@@ -119,7 +119,7 @@ def make_plan(
 
     A precision that the recipe leaves open is that of the device that is used by default.
 
-    Example:
+    Examples:
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
         ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},

@@ -126,7 +126,7 @@ def run_study(
         RequestError: the study or its data are not there or not right.
         UnfinishedError: out of memory or disk, or the store is locked.
 
-    Example:
+    Examples:
         >>> result = zs.run_study("table10")  # computes roots, trains nothing
         >>> (result.folder / "report.md").exists()
         True
@@ -162,7 +162,7 @@ def train_study(
     Returns:
         The checkpoints in the order of the plan.
 
-    Example:
+    Examples:
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
         ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
@@ -562,7 +562,7 @@ def report(
     Raises:
         RequestError: no such study, no store, or results are missing.
 
-    Example:
+    Examples:
         >>> result = zs.run_study("table10")
         >>> zs.report("table10").folder == result.folder
         True

@@ -85,7 +85,7 @@ def study_schema() -> dict[str, Any]:
     A number may also be given as text, such as `"8/255"`. The schema says less than `load_study` checks: it knows neither the
     names of schemes nor which values go together.
 
-    Example:
+    Examples:
         >>> from robustbench_zs.studies import study_schema
         >>> study_schema()["$defs"]["Study"]["required"]
         ['name', 'dataset']

@@ -272,7 +272,7 @@ class Study(StudyTable):
     seed of each network are checked where the study attacks it, 0 for none. `checkpoints` is another study whose folder of
     checkpoints it uses, so that both evaluate the same networks.
 
-    Example:
+    Examples:
         >>> study = zs.Study(name="mine", schemes=["euler", "zerosnet-opt"], depths=[20], dataset={"name": "digits"})
         >>> [spec.name for spec in study.specs()]
         ['preresnet20', 'zerosnet20-opt']

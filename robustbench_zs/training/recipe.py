@@ -43,7 +43,7 @@ class Recipe:
     Raises:
         RequestError: a value out of range.
 
-    Example:
+    Examples:
         >>> recipe = zs.Recipe(epochs=20, learning_rate=0.05, schedule="cosine", warmup_epochs=2)
         >>> recipe.with_changes(epochs=40).epochs
         40
@@ -166,7 +166,7 @@ def recipe_for(dataset: str) -> Recipe:
 def recipe_from_name(name: str) -> Recipe:
     """Raises: RequestError: there is no such recipe.
 
-    Example:
+    Examples:
         >>> zs.recipe_from_name("cifar10").epochs
         160
     """

@@ -44,7 +44,7 @@ def load_model(network: str, dataset: str = "cifar10", seed: int = 0) -> Network
     Raises:
         RequestError: the name means no network, or no such one is there (the sentence lists those that are), or several are.
 
-    Example:
+    Examples:
         >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
         >>> [made] = zs.train(["preresnet8:widths=2-2-2"], "digits", train_examples=20, recipe=short)
         >>> network = zs.load_model("preresnet8:widths=2-2-2", dataset="digits")
