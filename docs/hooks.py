@@ -1,4 +1,4 @@
-"""What mkdocs generates: the Python API from the list of public names, the study file from its schema, the notebooks."""
+"""What mkdocs generates: commands, the Python API from the list of public names, the study file from its schema, notebooks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
+
 ROOT = Path(__file__).parent.parent
 API = re.compile(r"<!-- public names of: (.*?) -->")
 NOTEBOOK = re.compile(r"<!-- notebook: (.*?) -->")
 STUDY_FILE = "<!-- the study file -->"
+COMMANDS = "<!-- the commands -->"
+HELP_WIDTH = 84
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Replace the markers on a page by what they stand for."""
     markdown = API.sub(lambda found: _public_names(found[1].split()), markdown)
     markdown = NOTEBOOK.sub(lambda found: _notebook(ROOT / "examples" / found[1]), markdown)
-    return markdown.replace(STUDY_FILE, _study_file()) if STUDY_FILE in markdown else markdown
+    for marker, generate in ((STUDY_FILE, _study_file), (COMMANDS, _commands)):
+        if marker in markdown:
+            markdown = markdown.replace(marker, generate())
+    return markdown
 
 
 def on_pre_build(config: Any) -> None:
@@ -51,6 +58,19 @@ def _origin(module: str, name: str) -> str:
         if isinstance(node, ast.ImportFrom) and node.module and name in [alias.name for alias in node.names]:
             return _origin(node.module, name)
     return f"{module}.{name}"
+
+
+def _commands() -> str:
+    """The help of every command, in the order in which `zsbench --help` lists them."""
+    from robustbench_zs.cli.main import cli
+
+    helps = [_help(cli, "zsbench"), *(_help(cli.commands[name], f"zsbench {name}") for name in sorted(cli.commands))]
+    return "\n\n".join(helps)
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, terminal_width=HELP_WIDTH, help_option_names=["-h", "--help"])
+    return f"## {name}\n\n```text\n{command.get_help(context)}\n```"
 
 
 def _study_file() -> str:
@@ -109,6 +129,7 @@ def _output(output: dict[str, Any]) -> str:
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "image/png" in data:
         return f'<img alt="" src="data:image/png;base64,{"".join(data["image/png"]).strip()}">'
-    if "text/html" in data:
-        return re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL).replace("\n", "")
+    if "text/html" in data:  # a DataFrame; without its own styles it looks like the other tables
+        rows = re.search("<thead>.*</tbody>", "".join(data["text/html"]).replace("\n", ""))
+        return f"<table>{rows[0] if rows else ''}</table>"
     return f"```text\n{''.join(data['text/plain']).rstrip()}\n```"

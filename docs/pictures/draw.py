@@ -86,7 +86,7 @@ def growth() -> Figure:
         response = np.abs(impulse_response(scheme, BLOCKS))
         panel.semilogy(response, color=_color(scheme), lw=1.5)
         panel.annotate(f"α = {alpha}", (BLOCKS - 1, response[-1]), (4, -3), textcoords="offset points", fontsize=8)
-    panel.set(xlim=(0, BLOCKS + 2), ylim=(1e-4, 1e5), xlabel="blocks later", ylabel="size of an error of 1")
+    panel.set(xlim=(0, BLOCKS + 2), ylim=(1e-5, 1e5), xlabel="blocks later", ylabel="size of an error of 1")
     return figure
 
 
