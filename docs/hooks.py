@@ -1,4 +1,4 @@
-"""What mkdocs generates: commands, the Python API from the list of public names, the study file from its schema, notebooks."""
+"""What mkdocs generates: commands, the Python API, the study file from its schema, notebooks."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def _type(value: dict[str, Any]) -> str:
         return f"list of {_type(value['items'])}"
     if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"tables of {_type(value['additionalProperties'])}"
-    return {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}.get(value["type"], value["type"])
+    words = {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
+    return words.get(value["type"], str(value["type"]))
 
 
 def _notebook(path: Path) -> str:
@@ -119,10 +120,11 @@ def _notebook(path: Path) -> str:
 
 
 def _cell(cell: dict[str, Any]) -> str:
-    source = "".join(cell["source"])
+    source: str = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
         return source
-    return "\n\n".join([f"```python\n{source}\n```", *map(_output, cell["outputs"])])
+    outputs: list[str] = [_output(output) for output in cell["outputs"]]
+    return "\n\n".join([f"```python\n{source}\n```", *outputs])
 
 
 def _output(output: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ MEANINGS = {
     "depths": "Numbers of layers; every scheme is built at every depth.",
     "engine": "What carries attacks out.",
     "epochs": "Passes over the training images.",
-    "eps": "Budget as a fraction of the pixel range, such as \"8/255\"; several ε of an iterated attack form a ladder.",
+    "eps": 'Budget as a fraction of the pixel range, such as "8/255"; several ε of an iterated attack form a ladder.',
     "form": "Architecture: the 3×3 stem of CIFAR networks or the 7×7 stem of ImageNet networks.",
     "halvings": "Bisection steps after the first attack.",
     "high": "Upper end of the interval.",
@@ -82,8 +82,8 @@ MEANINGS = {
 def study_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a study file: a study, a measurement, or a collection of studies.
 
-    A number may also be given as text, such as `"8/255"`. The schema says less than `load_study` checks: it knows neither the
-    names of schemes nor which values go together.
+    A number may also be given as text, such as `"8/255"`. The schema says less than `load_study` checks: it knows neither
+    the names of schemes nor which values go together.
 
     Examples:
         >>> from robustbench_zs.studies import study_schema
