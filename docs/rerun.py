@@ -1,7 +1,7 @@
 """Runs the commands in the documentation and puts in what they print: `python docs/rerun.py [PAGE…]`.
 
-Blocks with a title are files, and lines that begin with `$ ` in console blocks are commands. All of them are run in one new
-folder, page by page in the order of `PAGES`; with pages named, those before them are run too, but only the named are written.
+Blocks with a title are files, and lines that begin with `$ ` in console blocks are commands. All of them are run in one
+folder, page by page in the order of `PAGES`; with pages named, those before them are run too, but only those are written.
 """
 
 from __future__ import annotations
