@@ -64,6 +64,12 @@ def masking(
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> frame = zs.masking([net], images=5, steps=5, queries=10, dataset="digits")
+        >>> sorted(frame["check"])[:2]
+        ['black_box_wins', 'fgsm_beats_pgd']
     """
     found = resolve_checkpoints(checkpoints, dataset)
     names = [dataset_of(source, dataset) for source in found]

@@ -33,6 +33,7 @@ from robustbench_zs.cli.output import spell_what_cannot_be_shown
 from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
+from robustbench_zs.cli.schema import schema
 from robustbench_zs.cli.train import train
 from robustbench_zs.errors import ZsbenchError, ZsbenchWarning
 
@@ -58,7 +59,7 @@ def cli() -> None:
 COMMANDS = (
     *(list_, roots, networks, train),
     *(evaluate, attack, curve, corruptions, masking, gap, compare),
-    *(run, report, pack, unpack, baseline, check),
+    *(run, report, pack, unpack, baseline, check, schema),
 )
 for command in COMMANDS:
     cli.add_command(command)

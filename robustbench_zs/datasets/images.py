@@ -61,6 +61,12 @@ class LabelledImages:
 
     Raises:
         RequestError: another type or shape, a value out of range.
+
+    Examples:
+        >>> pixels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+        >>> data = zs.LabelledImages(pixels, torch.tensor([0, 1, 0, 1]), classes=2)
+        >>> data.images().shape, data.images().dtype
+        (torch.Size([4, 1, 8, 8]), torch.float32)
     """
 
     pixels: Tensor
@@ -158,6 +164,11 @@ class Dataset:
         load_split: `"train"` or `"test"` → its images; may raise `RequestError`.
         class_names: where the source gives them.
         more_classes: the labels may be of a part of the classes only, so a network may have more of them.
+
+    Examples:
+        >>> digits = zs.load_dataset("digits")
+        >>> digits.name, digits.classes, len(digits.train), len(digits.test)
+        ('digits', 10, 1437, 360)
     """
 
     name: str

@@ -67,6 +67,11 @@ def load_dataset(
 
     Raises:
         RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
+
+    Examples:
+        >>> test = zs.load_dataset("digits", test_examples=100).test
+        >>> test.images().shape, float(test.images().max())
+        (torch.Size([100, 1, 8, 8]), 1.0)
     """
     if isinstance(name, Dataset):
         return name.limited(train_examples, test_examples)

@@ -288,6 +288,12 @@ def evaluate(
     Raises:
         RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.
         UnfinishedError: out of memory, disk full, store locked.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> frame = zs.evaluate([net], [zs.GaussianNoise(0.1), zs.PGD(0.1)], dataset="digits", examples=20)
+        >>> list(frame["perturbation"])
+        ['gaussian(delta=0.1)', 'pgd(eps=0.1, steps=10)']
     """
     dataset = images_at_hand(images, labels, dataset)
     found = resolve_checkpoints(checkpoints, dataset)
@@ -348,6 +354,12 @@ def attack(
 
     Raises:
         RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> frame = zs.attack([net], "fgsm", eps=[0.05, 0.1], dataset="digits", examples=20)
+        >>> len(frame), bool((frame["accuracy"] <= frame["clean_accuracy"]).all())
+        (2, True)
     """
     import pandas as pd
 
@@ -399,6 +411,12 @@ def gap(
 
     Raises:
         RequestError: also if the training images at hand are not those of the checkpoint.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> frame = zs.gap([net], dataset="digits")
+        >>> int(frame.loc[0, "train_examples"]), int(frame.loc[0, "test_examples"])
+        (1437, 360)
     """
     found = resolve_checkpoints(checkpoints, dataset)
     plans = []

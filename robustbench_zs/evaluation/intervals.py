@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 def wilson_interval(correct: int, examples: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of correct/examples in percent (Wilson 1927)."""
+    """Wilson score interval of correct/examples in percent (Wilson 1927).
+
+    Examples:
+        >>> low, high = zs.wilson_interval(90, 100)
+        >>> round(low, 1), round(high, 1)
+        (82.6, 94.5)
+    """
     from scipy.stats import binomtest
 
     interval = binomtest(correct, examples).proportion_ci(confidence, method="wilson")

@@ -49,6 +49,11 @@ class Model:
 
     Raises:
         RequestError: another name, mean without std, a std that is not above 0.
+
+    Examples:
+        >>> model = zs.Model("torchvision.models:squeezenet1_1", classes=10)
+        >>> model.load()(torch.rand(1, 3, 32, 32)).shape
+        torch.Size([1, 10])
     """
 
     factory: str

@@ -108,6 +108,13 @@ def measure(
 
     Raises:
         UnfinishedError: out of memory.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> test = zs.load_dataset("digits").test.first(20)
+        >>> outcomes = zs.measure(net, test, zs.ConstantNoise(0.3), device=torch.device("cpu"), batch_size=20)
+        >>> len(outcomes.correct)
+        20
     """
     if searches(perturbation) and clean is not None:
         return measure_rungs(network, data, perturbation, device=device, batch_size=batch_size, start=clean)[perturbation]

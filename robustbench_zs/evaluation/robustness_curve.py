@@ -61,6 +61,12 @@ def robustness_curve(
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> frame = zs.robustness_curve([net], eps=0.2, steps=5, dataset="digits", examples=20)
+        >>> int(frame.loc[0, "examples"])
+        20
     """
     found = resolve_checkpoints(checkpoints, dataset)
     names = [dataset_of(source, dataset) for source in found]

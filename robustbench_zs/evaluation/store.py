@@ -106,6 +106,11 @@ class ResultsStore:
     Raises (each method too):
         RequestError: the file is not such a store.
         UnfinishedError: it cannot be written, or another process held it for over a minute.
+
+    Examples:
+        >>> store = zs.ResultsStore("results.sqlite")
+        >>> store.path.name
+        'results.sqlite'
     """
 
     def __init__(self, path: Path | str = DEFAULT_STORE) -> None:

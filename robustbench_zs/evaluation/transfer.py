@@ -218,6 +218,11 @@ def transfer_attack(
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`.
+
+    Examples:
+        >>> linear = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)) for _ in range(2)]
+        >>> len(zs.transfer_attack(linear[:1], linear, "fgsm", eps=0.1, dataset="digits", examples=20))
+        2
     """
     givers, takers = resolve_checkpoints(sources), resolve_checkpoints(checkpoints, dataset)
     name = dataset_of(givers[0], dataset)

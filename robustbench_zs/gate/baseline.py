@@ -40,7 +40,18 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Outcomes of the networks of a study, with every setting that they depend on."""
+    """Outcomes of the networks of a study, with every setting that they depend on.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> baseline = zs.make_baseline(tiny, "baseline.json", models=[net])
+        >>> baseline.study, len(baseline.entries)
+        ('tiny', 1)
+    """
 
     study: str
     settings: dict[str, Any]
@@ -156,6 +167,16 @@ def read_baseline(path: Path | str) -> Baseline:
 
     Raises:
         RequestError: there is no such file, or it is not a baseline.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> made = zs.make_baseline(tiny, "baseline.json", models=[net])
+        >>> zs.read_baseline("baseline.json").study
+        'tiny'
     """
     path = Path(path)
     if not os.path.isfile(path):  # True for no path that is too long

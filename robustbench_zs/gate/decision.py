@@ -33,6 +33,10 @@ class Rule:
 
     Raises:
         RequestError: a value out of range.
+
+    Examples:
+        >>> zs.Rule(alpha=0.01, min_drop=2).min_drop
+        2
     """
 
     alpha: float = 0.05

@@ -27,6 +27,12 @@ class MultistepResNet(nn.Module):
         spec: scheme, depth, block, widths and form; not the post-activation ResNet.
         channels, classes: of the images and labels.
         mean, std: per-channel normalization, applied inside the network.
+
+    Examples:
+        >>> spec = zs.network_from_name("zerosnet8-opt")
+        >>> network = zs.MultistepResNet(spec, channels=3, classes=10, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
     """
 
     scalars: Tensor | None

@@ -54,6 +54,11 @@ class NetworkSpec:
     Raises:
         RequestError: a depth that the block does not allow, fewer blocks than the order of the scheme, a scheme without β,
             widths that are not as many numbers from 1 to 4096 as there are stages.
+
+    Examples:
+        >>> spec = zs.NetworkSpec(zs.scheme_from_name("zerosnet-opt"), depth=56, block="basic")
+        >>> spec.name, spec.blocks
+        ('zerosnet56-opt', 27)
     """
 
     scheme: Scheme
@@ -184,6 +189,10 @@ def network_from_name(name: str) -> NetworkSpec:
 
     Raises:
         RequestError: unknown form, unknown option, or a value that `NetworkSpec` or the scheme refuses.
+
+    Examples:
+        >>> zs.network_from_name("table10-1:depth=20,widths=4-8-16").widths
+        (4, 8, 16)
     """
     base, options = split_name(name)
     unknown = RequestError(f"there is no network {name[:80]!r}; allowed are {_FORMS}")

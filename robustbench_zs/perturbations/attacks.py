@@ -186,7 +186,12 @@ class GradientAttack(Attack):
 
 @dataclass(frozen=True)
 class FGSM(GradientAttack):
-    """One step of size eps along the sign of the gradient (Goodfellow, Shlens, Szegedy 2014)."""
+    """One step of size eps along the sign of the gradient (Goodfellow, Shlens, Szegedy 2014).
+
+    Examples:
+        >>> zs.FGSM("8/255").label
+        'fgsm(eps=8/255)'
+    """
 
     kind: ClassVar[str] = "fgsm"
 
@@ -286,6 +291,10 @@ class PGD(IterativeAttack):
         directions: `"bfloat16"` computes gradients in bfloat16 and follows their signs (L2: directions); an example counts
             only where float32 says so, and float32 judges each last iterate. `"auto"` leaves the choice to `evaluate`;
             elsewhere it is `"float32"`. Of our own engine alone.
+
+    Examples:
+        >>> zs.PGD("8/255", steps=20, restarts=3).label
+        'pgd(eps=8/255, steps=20, restarts=3)'
     """
 
     step_size: float | None = None
@@ -377,7 +386,12 @@ class PGD(IterativeAttack):
 
 @dataclass(frozen=True)
 class APGD(IterativeAttack):
-    """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image."""
+    """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image.
+
+    Examples:
+        >>> zs.APGD(0.5, norm="l2", loss="dlr").steps
+        100
+    """
 
     steps: int = DEFAULT_APGD_STEPS
     kind: ClassVar[str] = "apgd"

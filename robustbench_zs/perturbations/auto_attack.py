@@ -22,6 +22,10 @@ class AutoAttack(Attack):
 
     Args:
         pgd: our own PGD, which goes first: what it fools counts as fooled. One of the same norm and seed by default.
+
+    Examples:
+        >>> zs.AutoAttack("8/255").eps == 8 / 255
+        True
     """
 
     engine: str = "torchattacks"

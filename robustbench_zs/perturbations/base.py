@@ -15,6 +15,10 @@ class Perturbation(ABC):
     """A frozen value with its parameters as fields; subclasses are dataclasses.
 
     `kind` names it in results, `attacks` says whether it attacks the network it is measured on.
+
+    Examples:
+        >>> isinstance(zs.PGD("8/255"), zs.Perturbation), zs.PGD("8/255").attacks, zs.ConstantNoise(0.3).attacks
+        (True, True, False)
     """
 
     kind: ClassVar[str]

@@ -20,6 +20,10 @@ class Square(Attack):
 
     Carried out by torchattacks alone, whose draws are seeded by the seed and the first image of the batch, so they depend on
     the batch size.
+
+    Examples:
+        >>> zs.Square("8/255", queries=5000).queries
+        5000
     """
 
     engine: str = "torchattacks"

@@ -19,7 +19,12 @@ DEFAULT_SEED = 1
 
 @dataclass(frozen=True)
 class UniformNoise(Perturbation):
-    """Uniform on [low, high], in fractions of the pixel range; −1 ≤ low ≤ high ≤ 1."""
+    """Uniform on [low, high], in fractions of the pixel range; −1 ≤ low ≤ high ≤ 1.
+
+    Examples:
+        >>> zs.UniformNoise("-0.08", 0).label
+        'uniform(low=-0.08, high=0)'
+    """
 
     low: float
     high: float
@@ -50,7 +55,14 @@ class UniformNoise(Perturbation):
 
 @dataclass(frozen=True)
 class GaussianNoise(Perturbation):
-    """Normal with mean 0 and standard deviation delta ≥ 0, in fractions of the pixel range."""
+    """Normal with mean 0 and standard deviation delta ≥ 0, in fractions of the pixel range.
+
+    Examples:
+        >>> images = torch.full((2, 1, 8, 8), 0.5)
+        >>> noisy = zs.GaussianNoise(0.1)(torch.nn.Identity(), images, torch.tensor([0, 1]), torch.tensor([0, 1]))
+        >>> noisy.shape, bool((noisy - images).abs().max() < 0.5)
+        (torch.Size([2, 1, 8, 8]), True)
+    """
 
     delta: float
     seed: int = DEFAULT_SEED
@@ -76,7 +88,12 @@ class GaussianNoise(Perturbation):
 
 @dataclass(frozen=True)
 class ConstantNoise(Perturbation):
-    """A grey image of value mu added to every image, −1 ≤ mu ≤ 1."""
+    """A grey image of value mu added to every image, −1 ≤ mu ≤ 1.
+
+    Examples:
+        >>> zs.ConstantNoise("0.3").mu
+        0.3
+    """
 
     mu: float
     kind: ClassVar[str] = "constant"

@@ -65,6 +65,10 @@ def scheme_from_name(name: str) -> MultistepScheme:
 
     Raises:
         RequestError: unknown base, missing or unknown option, or a value out of range.
+
+    Examples:
+        >>> zs.scheme_from_name("lm:k=0.5").largest_modulus
+        1.0
     """
     return scheme_from_parts(*split_name(name))
 
@@ -122,7 +126,13 @@ def multistep_name(scheme: MultistepScheme) -> str:
 
 
 def catalog() -> dict[str, MultistepScheme]:
-    """Every scheme of Tables 1, 2 and 10 and the optimal one of Theorem 3, by name and in the paper's order."""
+    """Every scheme of Tables 1, 2 and 10 and the optimal one of Theorem 3, by name and in the paper's order.
+
+    Examples:
+        >>> schemes = zs.catalog()
+        >>> [name for name, scheme in schemes.items() if name.startswith("table10") and not scheme.zero_stable]
+        ['table10-1', 'table10-2', 'table10-3', 'table10-4']
+    """
     return {name: scheme_from_name(name) for name in CATALOG_NAMES}
 
 

@@ -59,7 +59,12 @@ OPTIMAL_LAMBDA = Fraction(-9, 5)
 
 
 def one_step(alpha: CoefficientLike, name: str | None = None) -> MultistepScheme:
-    """Eq. 7, y_{n+1} = α y_n + f(y_n): PreResNet with weighted shortcut, the Euler method for α = 1."""
+    """Eq. 7, y_{n+1} = α y_n + f(y_n): PreResNet with weighted shortcut, the Euler method for α = 1.
+
+    Examples:
+        >>> zs.one_step("1.5").zero_stable
+        False
+    """
     return MultistepScheme((alpha,), 1, name)
 
 
@@ -70,6 +75,11 @@ def two_step(
 
     The consistent β is 1 + k (the default). The paper prints 2k + 1, which at its own k = −0.5 is 0, so that no residual
     block would act; `beta="printed"` gives that form.
+
+    Examples:
+        >>> scheme = zs.two_step("1/2")
+        >>> str(scheme), scheme.consistent
+        ('α = 0.5, 0.5; β = 1.5', True)
     """
     number = parse_coefficient(k)
     if beta not in ("consistent", "printed"):
@@ -82,6 +92,10 @@ def third_order(lam: CoefficientLike, name: str | None = None) -> MultistepSchem
 
     Raises:
         RequestError: λ = 0, the family's pole.
+
+    Examples:
+        >>> str(zs.third_order("-9/5"))
+        'α = 1/3, 5/9, 1/9; β = 16/9'
     """
     number = parse_coefficient(lam)
     if number == 0:

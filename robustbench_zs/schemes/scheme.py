@@ -36,6 +36,13 @@ class MultistepScheme:
     Raises:
         RequestError: no α, more than 128, a coefficient that is not a finite number up to 10^12, or exact ones with too many
             digits together.
+
+    Examples:
+        >>> scheme = zs.MultistepScheme(["1/3", "5/9", "1/9"], "16/9")
+        >>> scheme.zero_stable, scheme.consistent
+        (True, True)
+        >>> [round(modulus, 3) for modulus in scheme.moduli]
+        [1.0, 0.333, 0.333]
     """
 
     alphas: tuple[Coefficient, ...]

@@ -57,6 +57,11 @@ def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -
 
     Raises:
         RequestError: fewer than one block.
+
+    Examples:
+        >>> table = zs.roots_table([zs.scheme_from_name("table10-5")], blocks=27)
+        >>> table.loc[0, "zero_stable"], round(table.loc[0, "amplification"], 2)
+        (True, 9.88)
     """
     import pandas as pd
 

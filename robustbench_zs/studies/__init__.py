@@ -7,6 +7,7 @@ from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.run import StudyResult, report, run_study, train_study
+from robustbench_zs.studies.schema import study_schema
 from robustbench_zs.studies.study import Study
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "pack",
     "report",
     "run_study",
+    "study_schema",
     "train_study",
     "unpack",
 ]

@@ -81,6 +81,16 @@ def check(
     Raises:
         RequestError: no such study or baseline, the baseline was made with other settings, or `strict` and no verdict.
         UnfinishedError: as `run_study`.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> baseline = zs.make_baseline(tiny, "baseline.json", models=[net])
+        >>> zs.check(tiny, "baseline.json", models=[net]).passed
+        True
     """
     if about not in (None, *get_args(About)):
         raise RequestError(f"a check is about {' or '.join(get_args(About))}, not {str(about)[:40]!r}")
@@ -102,6 +112,16 @@ def make_baseline(
     """Write what the networks of a study get right now to `out`; the function behind `zsbench baseline`.
 
     Args, errors: as `check`.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> baseline = zs.make_baseline(tiny, "baseline.json", models=[net])
+        >>> len(baseline.entries)
+        1
     """
     now = measure_study(study, models=models, **options)
     write_baseline_file(Path(out), now)

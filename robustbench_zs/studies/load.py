@@ -81,6 +81,11 @@ def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:
 
     Raises:
         RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
+
+    Examples:
+        >>> study = zs.load_study("digits")
+        >>> len(study.specs()), study.seeds
+        (10, [0, 1])
     """
     path = find_study(study)
     data = read_toml(path)

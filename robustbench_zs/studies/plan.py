@@ -122,6 +122,14 @@ def make_plan(
     """The plan of a study: in each phase the first seed of every network comes before the second of any.
 
     A precision that the recipe leaves open is that of the device that is used by default.
+
+    Examples:
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> list(zs.make_plan(tiny).table()["step"])
+        ['train preresnet8:widths=2-2-2 seed 0', 'evaluate preresnet8:widths=2-2-2 seed 0', 'report']
     """
     recipe = study.full_recipe().for_device(str(choose_device(None)))
     items: Items = (("train", None), ("test", None), *(("test", p) for p in study.all_perturbations()))

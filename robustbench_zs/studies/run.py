@@ -128,6 +128,11 @@ def run_study(
     Raises:
         RequestError: the study or its data are not there or not right.
         UnfinishedError: out of memory or disk, or the store is locked.
+
+    Examples:
+        >>> result = zs.run_study("table10")  # computes roots, trains nothing
+        >>> (result.folder / "report.md").exists()
+        True
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if isinstance(loaded, Measurement):
@@ -159,6 +164,15 @@ def train_study(
 
     Returns:
         The checkpoints in the order of the plan.
+
+    Examples:
+        >>> tiny = zs.Study(
+        ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
+        ...     dataset={"name": "digits", "train_examples": 20, "test_examples": 20},
+        ... )
+        >>> [checkpoint] = zs.train_study(tiny)
+        >>> checkpoint.header.seed
+        0
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if isinstance(loaded, Measurement):
@@ -591,6 +605,11 @@ def report(
 
     Raises:
         RequestError: no such study, no store, or results are missing.
+
+    Examples:
+        >>> result = zs.run_study("table10")
+        >>> zs.report("table10").folder == result.folder
+        True
     """
     loaded = load_study(study, scale)
     if isinstance(loaded, Measurement):

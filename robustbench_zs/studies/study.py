@@ -49,10 +49,14 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-Number = Annotated[float, BeforeValidator(_number)]
-Numbers = Annotated[list[Number], BeforeValidator(_listed), Field(min_length=1, max_length=100)]
+Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float | str)]
+Numbers = Annotated[
+    list[Number],
+    BeforeValidator(_listed, json_schema_input_type=float | str | list[float | str]),
+    Field(min_length=1, max_length=100),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Coefficient = Annotated[str, BeforeValidator(str), Field(max_length=100)]
+Coefficient = Annotated[str, BeforeValidator(str, json_schema_input_type=float | str), Field(max_length=100)]
 
 
 class StudyTable(BaseModel):
@@ -299,6 +303,11 @@ class Study(StudyTable):
     what `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first
     seed of each network are checked where the study attacks it, 0 for none. `atlas` adds its schemes to `schemes`.
     `checkpoints` is another study whose folder of checkpoints it uses, so that both evaluate the same networks.
+
+    Examples:
+        >>> study = zs.Study(name="mine", schemes=["euler", "zerosnet-opt"], depths=[20], dataset={"name": "digits"})
+        >>> [spec.name for spec in study.specs()]
+        ['preresnet20', 'zerosnet20-opt']
     """
 
     name: str = Field(pattern=NAME)

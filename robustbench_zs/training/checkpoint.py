@@ -197,6 +197,12 @@ class Checkpoint:
     """A checkpoint file whose header has been read and verified; the weights are read, and verified, when they are needed.
 
     `stated_digest` is the digest that the file says its weights have; None in files from before it was written down.
+
+    Examples:
+        >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
+        >>> [checkpoint] = zs.train(["preresnet8:widths=2-2-2"], "digits", train_examples=20, recipe=short)
+        >>> checkpoint.network()(torch.rand(1, 1, 8, 8)).shape
+        torch.Size([1, 10])
     """
 
     path: Path
@@ -323,6 +329,12 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
     Raises:
         RequestError: there is no such file, it is not safetensors, or its header is not one of ours.
+
+    Examples:
+        >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
+        >>> [made] = zs.train(["preresnet8:widths=2-2-2"], "digits", train_examples=20, recipe=short)
+        >>> zs.read_checkpoint(made.path).digest == made.digest
+        True
     """
     from safetensors import safe_open
 

@@ -43,6 +43,11 @@ class Recipe:
 
     Raises:
         RequestError: a value out of range.
+
+    Examples:
+        >>> recipe = zs.Recipe(epochs=20, learning_rate=0.05, schedule="cosine", warmup_epochs=2)
+        >>> recipe.with_changes(epochs=40).epochs
+        40
     """
 
     epochs: int
@@ -161,7 +166,12 @@ def recipe_for(dataset: str) -> Recipe:
 
 
 def recipe_from_name(name: str) -> Recipe:
-    """Raises: RequestError: there is no such recipe."""
+    """Raises: RequestError: there is no such recipe.
+
+    Examples:
+        >>> zs.recipe_from_name("cifar10").epochs
+        160
+    """
     if name not in RECIPES:
         raise RequestError(f"there is no recipe {name[:80]!r}; allowed are {', '.join(RECIPES)}")
     return RECIPES[name]

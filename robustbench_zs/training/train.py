@@ -86,6 +86,12 @@ def train(
     Raises:
         RequestError: unknown names, values out of range, data that are not there.
         UnfinishedError: out of memory or disk.
+
+    Examples:
+        >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
+        >>> [checkpoint] = zs.train(["preresnet8:widths=2-2-2"], "digits", train_examples=20, recipe=short)
+        >>> checkpoint.path.suffix, checkpoint.header.seed
+        ('.safetensors', 0)
     """
     specs = [network_from_name(n) if isinstance(n, str) else n for n in networks]
     device = device_of_this_process(device)

@@ -43,6 +43,13 @@ def load_model(network: str, dataset: str = "cifar10", seed: int = 0) -> Network
 
     Raises:
         RequestError: the name means no network, or no such one is there (the sentence lists those that are), or several are.
+
+    Examples:
+        >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
+        >>> [made] = zs.train(["preresnet8:widths=2-2-2"], "digits", train_examples=20, recipe=short)
+        >>> network = zs.load_model("preresnet8:widths=2-2-2", dataset="digits")
+        >>> network.training
+        False
     """
     for there in (own_checkpoints(dataset), zoo_checkpoints(dataset)):
         found = {c.digest: c for c in there if c.header.seed == seed and _is(c, network)}

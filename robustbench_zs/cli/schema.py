@@ -1,0 +1,22 @@
+"""`zsbench schema`: the JSON schema of a study file."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from robustbench_zs.cli.command import Command
+
+
+@click.command(cls=Command)
+def schema() -> None:
+    """Print the JSON schema of a study file, by which editors complete and check its keys.
+
+    \b
+    zsbench schema > study.schema.json
+    and as the first line of the study:  #:schema ./study.schema.json
+    """
+    from robustbench_zs.studies import study_schema
+
+    click.echo(json.dumps(study_schema(), indent=2, ensure_ascii=False))
