@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from robustbench_zs.analysis import Conclusions, by_scheme
+from robustbench_zs.analysis.conclusions import NOTHING
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval
@@ -191,13 +192,17 @@ def correlation_table(relations: pd.DataFrame) -> pd.DataFrame:
 
 def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
     """The predictor that goes with each outcome most closely, and how it stands to another: rows of `Conclusions.best`."""
+    cells = _relation_cells(best)
     return pd.DataFrame(
         {
             "Outcome": best["outcome"],
             "Best": ["–" if pd.isna(p) else _capital(PREDICTORS[p]) for p in best["best"]],
-            **_relation_cells(best),
+            **{column: cells[column] for column in ("ρ", "95% interval", "p", "Adjusted p")},
             "Finding": best["finding"],
-            "Beside": ["–" if pd.isna(row["best"]) else _capital(lead_text(row)) for _, row in best.iterrows()],
+            "Beside another": [
+                "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else _capital(lead_text(row))
+                for _, row in best.iterrows()
+            ],
         }
     )
 
@@ -317,7 +322,7 @@ def markdown(table: pd.DataFrame) -> str:
         "Examples of",
         "Shown to",
     }
-    text_columns |= {"Best", "Beside", "Command"}
+    text_columns |= {"Best", "Beside another", "Command"}
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",
         "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",
