@@ -89,7 +89,7 @@ def _table(name: str, definition: dict[str, Any]) -> str:
 
 
 def _default(value: dict[str, Any]) -> str:
-    if value.get("default") is None:
+    if value.get("default") is None or isinstance(value["default"], dict):
         return "–"
     return f"`{json.dumps(value['default'], ensure_ascii=False)}`"
 
@@ -105,7 +105,8 @@ def _type(value: dict[str, Any]) -> str:
     if choices := value.get("anyOf") or value.get("oneOf"):
         return " or ".join(dict.fromkeys(_type(choice) for choice in choices if choice.get("type") != "null"))
     if value.get("type") == "array":
-        return f"list of {_type(value['items'])}"
+        one = _type(value["items"])
+        return f"list of {one}s" if one.endswith("number") else f"list of {one}"
     if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"tables of {_type(value['additionalProperties'])}"
     words = {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
