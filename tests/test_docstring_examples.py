@@ -16,7 +16,8 @@ OTHERWISE_TESTED = {
     "corruptions": "images of CIFAR-10, see tests/evaluation",
     "mean_corruption_error": "images of CIFAR-10, see tests/evaluation",
     "degradation_by_verdict": "results of a study, see tests/analysis",
-    "predictor_comparison": "results of a study, see tests/analysis",
+    "conclude": "results of a study, see tests/analysis",
+    "network_outcomes": "results of a study, see tests/analysis",
     "rank_correlation": "results of a study, see tests/analysis",
 }
 """Public names without an example, and what it would need."""

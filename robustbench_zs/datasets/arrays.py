@@ -25,6 +25,11 @@ def dataset_of_arrays(images: Any, labels: Any, name: str = DEFAULT_NAME) -> Dat
 
     Raises:
         RequestError: another shape or type, values out of range, as many labels as there are images not being there.
+
+    Examples:
+        >>> images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> len(zs.dataset_of_arrays(images, labels).test)
+        6
     """
     pixels, numbers = _tensor(images, "images"), _tensor(labels, "labels")
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels

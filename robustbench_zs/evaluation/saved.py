@@ -89,6 +89,13 @@ def save_examples(
     Raises:
         RequestError: another attack; images that have neither one channel nor three.
         UnfinishedError: a file cannot be written; out of memory.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> saved = zs.save_examples([network], [zs.FGSM("1/4")], "examples", dataset="digits", examples=20)
+        >>> len(saved.examples) == len(list(Path("examples").rglob("*.png")))
+        True
     """
     chosen = [a for a in attacks if isinstance(a, GradientAttack) and a.ball == "linf"]
     if len(chosen) < len(attacks):

@@ -58,6 +58,12 @@ def compare_networks(
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`; alpha is not between 0 and 1.
+
+    Examples:
+        >>> nets = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)) for _ in range(2)]
+        >>> frame = zs.compare_networks(*nets, dataset="digits", examples=20, store=None)
+        >>> frame["perturbation"].tolist()
+        ['clean']
     """
     if not 0 < alpha < 1:
         raise RequestError(f"alpha lies between 0 and 1, not {alpha!r}")

@@ -74,8 +74,8 @@ def atlas(blocks: int | None = None) -> pd.DataFrame:
     Args:
         blocks: number of residual blocks, 27 in a network of 56 layers, 9 in one of 20.
 
-    Example:
-        >>> atlas()["half"].value_counts().to_dict()
+    Examples:
+        >>> zs.atlas()["half"].value_counts().to_dict()
         {'discovery': 400, 'confirmation': 400}
     """
     names = {name: half for half in HALVES for name in atlas_names(half)}

@@ -91,11 +91,9 @@ def test_a_study_without_any_roots_is_reported(working_folder: Path) -> None:
     Path("kinds.toml").write_text(STUDY.replace('"zerosnet14-opt:widths=4-4-4"', '"resnet14:widths=4-4-4"'))
     run_study("kinds.toml", device="cpu", threads=1)
     text = Path("reports/kinds/report.md").read_text()
-    # The two outcomes on clean images in short, all four in the table
-    assert text.count("cannot be computed: too few networks, or all alike") == 6
-    assert "Of 2 perturbations the drop has no interval, or no correlation at all, under 2." in text
+    assert not pd.read_csv("reports/kinds/correlations.csv")["finding"].str.startswith("established").any()
     assert "nan" not in text.lower()
-    assert pd.read_csv("reports/kinds/degradation.csv")["difference"].isna().all()
+    assert pd.read_csv("reports/kinds/degradation.csv").drop(columns="perturbation").isna().all(axis=None)
 
 
 def test_a_study_of_all_kinds_of_networks_is_reported(working_folder: Path) -> None:
@@ -109,5 +107,5 @@ def test_a_study_of_all_kinds_of_networks_is_reported(working_folder: Path) -> N
     assert "nan" not in text.lower()
     assert len(pd.read_csv("reports/kinds/results.csv")) == 12
     degradation = pd.read_csv("reports/kinds/degradation.csv")
-    assert degradation["zero_stable_networks"].tolist() == [1, 1]
-    assert degradation["non_zero_stable_networks"].tolist() == [0, 0]
+    assert degradation["drop_zero_stable"].notna().all()
+    assert degradation["drop_non_zero_stable"].isna().all()
