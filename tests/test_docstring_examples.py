@@ -28,8 +28,9 @@ EXCEPTIONS = {"RequestError", "UnfinishedError", "ZsbenchError"}
 @pytest.mark.parametrize("name", [name for name in zs.__all__ if name not in OTHERWISE_TESTED.keys() | EXCEPTIONS])
 def test_the_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    docstring = getattr(zs, name).__doc__ or ""
-    example = doctest.DocTestParser().get_doctest(docstring, {"zs": zs, "torch": torch}, name, None, None)
+    named = getattr(zs, name)
+    names = {"zs": zs, "torch": torch, name: named}
+    example = doctest.DocTestParser().get_doctest(named.__doc__ or "", names, name, None, None)
     assert example.examples, f"the docstring of {name} has no example"
     report: list[str] = []
     torch.manual_seed(0)
