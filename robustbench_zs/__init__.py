@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from robustbench_zs.networks.multistep import MultistepResNet
     from robustbench_zs.perturbations import (
         APGD,
+        FAB,
         FGSM,
         PGD,
         AutoAttack,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         GaussianNoise,
         Perturbation,
         Square,
+        TargetedAPGD,
         UniformNoise,
     )
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
@@ -71,6 +73,7 @@ _HOMES = {
     "networks.multistep": ("MultistepResNet",),
     "perturbations": (
         "APGD",
+        "FAB",
         "FGSM",
         "PGD",
         "AutoAttack",
@@ -78,6 +81,7 @@ _HOMES = {
         "GaussianNoise",
         "Perturbation",
         "Square",
+        "TargetedAPGD",
         "UniformNoise",
     ),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
@@ -89,6 +93,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "APGD",
+    "FAB",
     "FGSM",
     "PGD",
     "AutoAttack",
@@ -109,6 +114,7 @@ __all__ = [
     "Rule",
     "Square",
     "Study",
+    "TargetedAPGD",
     "UnfinishedError",
     "UniformNoise",
     "ZsbenchError",

@@ -20,3 +20,7 @@ class RequestError(ZsbenchError, ValueError):
 
 class UnfinishedError(ZsbenchError, RuntimeError):
     """The request was right but could not be finished: disk, lock, memory (exit code 3)."""
+
+
+class AttackWarning(UserWarning):
+    """A result of an attack that should not be trusted as it stands; the message says why."""

@@ -8,9 +8,10 @@ import signal
 import sqlite3
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -28,7 +29,7 @@ from robustbench_zs.cli.report import report
 from robustbench_zs.cli.roots import roots
 from robustbench_zs.cli.run import run
 from robustbench_zs.cli.train import train
-from robustbench_zs.errors import ZsbenchError
+from robustbench_zs.errors import AttackWarning, ZsbenchError
 
 DONE, REQUEST_WRONG, UNFINISHED, INTERRUPTED = 0, 2, 3, 130
 
@@ -82,6 +83,7 @@ def _end_interrupted() -> NoReturn:
 
 def _run(arguments: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = _show_warning
     try:
         with cli.make_context("zsbench", arguments) as context:
             cli.invoke(context)
@@ -101,6 +103,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         if "--debug" in arguments:
             traceback.print_exc()  # not raised: Python would exit with 1, which is a regression's
         return _failed(error)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    if issubclass(category, AttackWarning):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        _show_as_python_does(message, category, *where, **more)
+
+
+_show_as_python_does = warnings.showwarning
 
 
 def _failed(error: Exception) -> int:

@@ -29,7 +29,7 @@ MOST_BANDS = 4
 BOOTSTRAPS_OF_FIT = 500
 
 _LEVEL = re.compile(
-    r"(?P<kind>gaussian|constant|fgsm|a?pgd|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
+    r"(?P<kind>gaussian|constant|fgsm|pgd|apgd(-t)?|fab|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
 _AXIS = {
     "gaussian": "Gaussian noise, δ",
@@ -37,6 +37,8 @@ _AXIS = {
     "fgsm": "FGSM, ε",
     "pgd": "PGD, ε",
     "apgd": "APGD, ε",
+    "apgd-t": "APGD-T, ε",
+    "fab": "FAB-T, ε",
     "autoattack": "AutoAttack, ε",
     "square": "Square, ε",
 }

@@ -1,7 +1,8 @@
-"""Our own engine: gradient attacks that spend steps only on images that are still classified rightly."""
+"""Our own engine: attacks that spend passes of the network only on images that are still classified correctly."""
 
 from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, Budgets, Ladder
-from robustbench_zs.perturbations.native.losses import LOSSES
+from robustbench_zs.perturbations.native.fab import FABRule, beyond_ties
+from robustbench_zs.perturbations.native.losses import LOSSES, TARGETED_LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import (
@@ -11,23 +12,35 @@ from robustbench_zs.perturbations.native.search import (
     fooled_or_close,
     gradient_at,
     search,
+    search_in_turn,
 )
+from robustbench_zs.perturbations.native.square import SquareL2, SquareLinf
+from robustbench_zs.perturbations.native.targets import Nearest, One, Targets
 
 __all__ = [
     "LOSSES",
     "NORMS",
     "PACE_ON",
+    "TARGETED_LOSSES",
     "WIDEST_RUNG",
     "APGDRule",
     "Bisection",
     "Budgets",
+    "FABRule",
     "Found",
     "Images",
     "Ladder",
     "Method",
+    "Nearest",
+    "One",
     "PGDRule",
     "Rule",
+    "SquareL2",
+    "SquareLinf",
+    "Targets",
+    "beyond_ties",
     "fooled_or_close",
     "gradient_at",
     "search",
+    "search_in_turn",
 ]

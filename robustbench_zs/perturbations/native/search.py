@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.native.budgets import Budgets
 from robustbench_zs.perturbations.native.losses import Loss, margin
 from robustbench_zs.perturbations.native.norms import Norm
-from robustbench_zs.perturbations.native.rules import Rows, Rule
+from robustbench_zs.perturbations.native.rules import Rows, Rule, Turning
+from robustbench_zs.perturbations.native.targets import Targets
 
 CLEAR = 1e-4
 """An example counts where the other class leads by more than this part of the largest |logit|. The network's rounding is
@@ -51,11 +52,13 @@ class Found:
             infinite where none was.
         close_at: N, the smallest ε at which some iterate was wrong, but not clearly; infinite where none was.
         examples: N×C×H×W on the device, the example, or the last iterate where there is none; None unless asked for.
+        by: N, the place of the method that fooled it, see `search_in_turn`.
     """
 
     fooled_at: npt.NDArray[np.float64]
     close_at: npt.NDArray[np.float64]
     examples: Tensor | None
+    by: npt.NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,10 @@ class Method:
     """How iterates move, in which ball, to make what larger.
 
     Args:
-        restarts: starts an ε, random but for the first where an image goes on from a smaller ε.
+        restarts: starts an ε and target, random but for the first where an image goes on from a smaller ε.
         seed: of the random starts; None starts at the image itself.
         only_last: only the iterate after the last step counts, as in the libraries.
+        targets: classes that the image is driven to, with their loss instead of `loss`; None is untargeted.
     """
 
     rule: Rule
@@ -90,6 +94,7 @@ class Method:
     restarts: int = 1
     seed: int | None = None
     only_last: bool = False
+    targets: Targets | None = None
 
 
 def search(
@@ -115,12 +120,55 @@ def search(
     return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
 
 
+def search_in_turn(
+    network: nn.Module,
+    data: Images,
+    chosen: Sequence[int],
+    methods: Sequence[Method],
+    budgets: Budgets,
+    *,
+    numbers: Sequence[int] | None = None,
+    examples: bool = False,
+    **options: Any,
+) -> Found:
+    """One method after the other, each on the images that those before it did not fool; see `search`."""
+    places, named = np.asarray(chosen, np.int64), np.asarray(chosen if numbers is None else numbers, np.int64)
+    whole: Found | None = None
+    for turn, method in enumerate(methods):
+        left = np.arange(len(places)) if whole is None else np.flatnonzero(np.isinf(whole.fooled_at))
+        if whole is not None and not len(left):
+            break
+        part = (network, data, places[left].tolist(), method, budgets)
+        found = search(*part, numbers=named[left].tolist(), examples=examples, **options)
+        fell = np.isfinite(found.fooled_at)
+        if whole is None:
+            whole = replace(found, by=np.zeros(len(places), np.intp))
+            continue
+        assert whole.by is not None
+        whole.fooled_at[left] = found.fooled_at
+        whole.close_at[left] = np.minimum(whole.close_at[left], found.close_at)
+        whole.by[left[fell]] = turn
+        if whole.examples is not None and found.examples is not None:
+            whole.examples[torch.from_numpy(left[fell])] = found.examples[torch.from_numpy(fell)]
+    assert whole is not None
+    return whole
+
+
 def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Which images are fooled, clearly, and which of the others are nearly right or nearly wrong; N×K logits → N, N."""
     lead = margin(logits, labels)
     tie = CLEAR * logits.abs().amax(1)
     fooled = (lead > tie) | ~torch.isfinite(logits).all(1)  # logits that are not finite are no right answer
     return fooled, ~fooled & (lead.abs() <= tie)
+
+
+def reached_or_close(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images are taken for their target, clearly, and which of the others nearly are or were; N×K logits → N, N."""
+    lead = -margin(logits, targets)
+    tie = CLEAR * logits.abs().amax(1)
+    finite = torch.isfinite(logits).all(1)
+    reached = finite & (lead > tie)
+    return reached, finite & ~reached & (lead.abs() <= tie)
 
 
 def gradient_at(x: Tensor, loss: Tensor) -> Tensor:
@@ -156,9 +204,12 @@ class _Search:
         self.fooled_at, self.close_at = np.full(n, np.inf), np.full(n, np.inf)
         self.keep_examples = examples
         self.examples: Tensor | None = None
-        self.queue = deque(_Try(place, budgets.first()) for place in range(n))
+        self.aims = self._aims() if method.targets else None
+        self.queue: deque[_Try] = deque()
+        for place in range(n):
+            self._queue(_Try(place, budgets.first()))
         self.steps = method.rule.steps
-        self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them fooled
+        self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them spared a gradient
         self.fell = np.zeros(self.steps + 1)
 
     def run(self) -> Found:
@@ -169,11 +220,18 @@ class _Search:
                 _count(looking) >= self.batch_size
             ):
                 part, looking = _split(looking, self.batch_size)
-                climbing = _joined(climbing, self._look(part))
+                if self.method.rule.gradients:
+                    climbing = _joined(climbing, self._look(part))
+                else:
+                    looking = _joined(looking, self._look(part))
                 continue
             room = self.batch_size - _count(climbing)
             if room > 0 and self.queue:
-                climbing = _joined(climbing, self._begin(min(room, len(self.queue))))
+                begun = self._begin(min(room, len(self.queue)))
+                if not self.method.rule.gradients:
+                    looking = _joined(looking, begun)
+                    continue
+                climbing = _joined(climbing, begun)
             if not _count(climbing):
                 return Found(self.fooled_at, self.close_at, self.examples)
             part, climbing = _split(climbing, self.batch_size)
@@ -181,6 +239,30 @@ class _Search:
             first = self._looked_at_first(moved)
             looking = _joined(looking, _select(moved, first))
             climbing = _joined(climbing, _select(moved, ~first))
+
+    def _aims(self) -> Tensor:
+        """N×T target classes."""
+        assert self.method.targets is not None
+        aims = []
+        for rows in torch.arange(len(self.chosen)).split(self.batch_size):
+            labels = self.data.labels[self.chosen[rows]].to(self.device)
+            with torch.no_grad():
+                logits = self.network(self.data.images(self.chosen[rows]).to(self.device))
+            aims.append(self.method.targets.choice(logits, labels, self.numbers[rows]))
+        return torch.cat(aims).cpu() if aims else torch.empty((0, 1), dtype=torch.int64)
+
+    def _queue(self, attempt: _Try) -> bool:
+        """Put in an attempt, or the next one that there is; whether there is one."""
+        if self.aims is None:
+            if attempt.restart < self.method.restarts:
+                self.queue.append(attempt)
+            return attempt.restart < self.method.restarts
+        for target in range(attempt.restart // self.method.restarts, self.aims.shape[1]):
+            if int(self.aims[attempt.place, target]) != int(self.data.labels[self.chosen[attempt.place]]):
+                restart = max(attempt.restart, target * self.method.restarts)
+                self.queue.append(replace(attempt, restart=restart))
+                return True
+        return False
 
     def _begin(self, count: int) -> Rows:
         tries = [self.queue.popleft() for _ in range(count)]
@@ -191,12 +273,15 @@ class _Search:
             "place": places,
             "budget": torch.tensor([t.eps for t in tries], dtype=torch.float64),
             "restart": torch.tensor([t.restart for t in tries]),
+            "number": self.numbers[places],
             "x0": x0,
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
             "step": torch.tensor([t.step for t in tries], device=self.device),
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
+        if self.aims is not None:
+            rows["aim"] = self.aims[places, rows["restart"] // self.method.restarts].to(self.device)
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
         if changes := [t.change for t in tries if t.change is not None]:
             on = rows["goes_on"]
@@ -209,7 +294,7 @@ class _Search:
         for restart in rows["restart"].unique().tolist():
             mine = (rows["restart"] == restart).nonzero()[:, 0]
             there = mine.to(self.device)
-            numbers = self.numbers[rows["place"][mine]]
+            numbers = rows["number"][mine]
             assert self.method.seed is not None
             x[there] = self.method.norm.start(rows["x0"][there], rows["eps"][there], self.method.seed, int(restart), numbers)
         return x
@@ -219,23 +304,38 @@ class _Search:
         x = rows["x"].detach().requires_grad_()
         with torch.enable_grad():
             logits = self.network(x)
-            losses = self.method.loss(logits, rows["y"])
+            losses = self._losses(rows, logits)
             gradient = gradient_at(x, losses.sum())
-        stands = self._judge(rows, logits.detach())
-        rows = _select(rows, stands)
-        gradient = torch.nan_to_num(gradient[stands], nan=0.0, posinf=0.0, neginf=0.0)
-        self.method.rule.move(rows, losses.detach()[stands], gradient, self.method.norm)
-        rows["step"] = rows["step"] + 1
-        return rows
+        stands, turned = self._judge(rows, logits.detach())
+        back = _select(rows, turned)
+        on = stands & ~turned
+        rows = _select(rows, on)
+        gradient = torch.nan_to_num(gradient[on], nan=0.0, posinf=0.0, neginf=0.0)
+        self._move(rows, losses.detach()[on], gradient)
+        return _joined(rows, back)
+
+    def _losses(self, rows: Rows, logits: Tensor) -> Tensor:
+        targets = self.method.targets
+        return targets.loss(logits, rows["y"], rows["aim"]) if targets else self.method.loss(logits, rows["y"])
+
+    def _move(self, rows: Rows, losses: Tensor, gradient: Tensor) -> None:
+        if _count(rows):
+            self.method.rule.move(rows, losses, gradient, self.method.norm)
+            rows["step"] = rows["step"] + 1
 
     def _look(self, rows: Rows) -> Rows:
-        """Rows that still stand and have steps left."""
+        """Rows that still stand and have steps left; one step on where the rule asks for no gradient."""
         with torch.no_grad():
             logits = self.network(rows["x"])
-        rows = _select(rows, self._judge(rows, logits))
-        ended = rows["step"] == self.steps
+            losses = None if self.method.rule.gradients else self._losses(rows, logits)
+        stands, _ = self._judge(rows, logits)
+        ended = stands & (rows["step"] == self.steps)
         self._end(_select(rows, ended), fooled=False)
-        return _select(rows, ~ended)
+        on = stands & ~ended
+        rows = _select(rows, on)
+        if losses is not None:
+            self._move(rows, losses[on], losses.new_empty(0))
+        return rows
 
     def _looked_at_first(self, rows: Rows) -> Tensor:
         if self.method.only_last:
@@ -243,20 +343,28 @@ class _Search:
         share = (self.fell + 1) / (self.seen + 4)
         by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)
         by_step[self.steps] = True  # no gradient is wanted there
-        return by_step[rows["step"]]
+        first = by_step[rows["step"]]
+        return first & ~rows["turned"] if "turned" in rows else first
 
-    def _judge(self, rows: Rows, logits: Tensor) -> Tensor:
-        """Which rows stand; those that fell are written down."""
+    def _judge(self, rows: Rows, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Which rows stand, and which of these were turned back; those that fell are written down."""
         counts = rows["step"] >= (self.steps if self.method.only_last else 0)
-        fooled, close = (counts & which for which in fooled_or_close(logits, rows["y"]))
+        reached = self.method.targets is not None and self.method.targets.reached
+        verdicts = reached_or_close(logits, rows["aim"]) if reached else fooled_or_close(logits, rows["y"])
+        fooled, close = (counts & which for which in verdicts)
+        turned = torch.zeros_like(fooled)
+        if isinstance(self.method.rule, Turning):
+            inside = self.method.norm.distance(rows["x"], rows["x0"]) <= rows["eps"]
+            turned = self.method.rule.turn(rows, fooled & ~inside)
+            fooled, close = fooled & inside, close & inside
         if close.any():
             at = _select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
             np.minimum.at(self.close_at, at["place"].numpy(), at["budget"].numpy())
-        steps, fell = rows["step"].cpu().numpy(), fooled.cpu().numpy()
+        steps, fell = rows["step"].cpu().numpy(), (fooled | turned).cpu().numpy()
         np.add.at(self.seen, steps, 1)
         np.add.at(self.fell, steps[fell], 1)
         self._end(_select(rows, fooled), fooled=True)
-        return ~fooled
+        return ~fooled, turned
 
     def _end(self, rows: Rows, fooled: bool) -> None:
         """Attempts that ended: what was found, and what comes next for these images."""
@@ -270,8 +378,7 @@ class _Search:
         distances = self.method.norm.distance(rows["x"], rows["x0"]).double().cpu() if fooled else [np.inf] * _count(rows)
         tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), distances, strict=True)
         for row, (place, eps, restart, distance) in enumerate(tries):
-            if not fooled and restart + 1 < self.method.restarts:
-                self.queue.append(_Try(place, eps, restart + 1))
+            if not fooled and self._queue(_Try(place, eps, restart + 1)):
                 continue
             at = min(eps, float(distance))
             following = self.budgets.after(place, eps, at if fooled else np.inf)
@@ -280,7 +387,7 @@ class _Search:
             if following is None:
                 continue
             if (steps_on := self.budgets.steps_on(eps, following)) is None:
-                self.queue.append(_Try(place, following))
+                self._queue(_Try(place, following))
             else:
                 # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
                 # iterates wait there.
