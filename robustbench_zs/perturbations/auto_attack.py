@@ -2,9 +2,9 @@
 
 It raises two flags of the authors' code (https://github.com/fra31/auto-attack), as an `AttackWarning`:
 
-- The network is randomized: two passes over the same images give other logits. An attack then follows the gradients of single
-  draws, and what fools one may not fool the next; attacks that average over draws (EOT) are not here. Attack a deterministic
-  form of the network, or do not quote the result.
+- The network is randomized: two passes over the same images give other logits. An attack then follows the gradients of
+  single draws, and what fools one may not fool the next; attacks that average over draws (EOT) are not here. Attack a
+  deterministic form of the network, or do not quote the result.
 - Black box wins: Square fools more than 0.2% of the attacked images after all attacks that follow gradients. Gradients may
   mislead those (masking), so robust accuracy is likely too high. See `zsbench masking`.
 """
@@ -31,7 +31,7 @@ from robustbench_zs.perturbations.attacks import (
 )
 from robustbench_zs.perturbations.black_box import Square
 from robustbench_zs.perturbations.native import Found, Images, Method
-from robustbench_zs.perturbations.native.search import CLEAR
+from robustbench_zs.perturbations.native.passes import CLEAR
 from robustbench_zs.perturbations.numbers import format_number
 from robustbench_zs.perturbations.targeted import FAB, TargetedAPGD
 

@@ -30,7 +30,7 @@ from robustbench_zs.perturbations.native import (
     PGDRule,
     search,
 )
-from robustbench_zs.perturbations.native.search import CLEAR
+from robustbench_zs.perturbations.native.passes import CLEAR
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")

@@ -2,17 +2,16 @@
 
 from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Bisection, Budgets, Ladder
 from robustbench_zs.perturbations.native.fab import FABRule, beyond_ties
+from robustbench_zs.perturbations.native.in_turn import search_in_turn
 from robustbench_zs.perturbations.native.losses import LOSSES, TARGETED_LOSSES
 from robustbench_zs.perturbations.native.norms import NORMS
+from robustbench_zs.perturbations.native.passes import Directions, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
 from robustbench_zs.perturbations.native.search import (
     Found,
     Images,
     Method,
-    fooled_or_close,
-    gradient_at,
     search,
-    search_in_turn,
 )
 from robustbench_zs.perturbations.native.square import SquareL2, SquareLinf
 from robustbench_zs.perturbations.native.targets import Nearest, One, Targets
@@ -26,6 +25,7 @@ __all__ = [
     "APGDRule",
     "Bisection",
     "Budgets",
+    "Directions",
     "FABRule",
     "Found",
     "Images",

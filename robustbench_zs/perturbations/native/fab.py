@@ -10,8 +10,8 @@ from torch import Tensor
 
 from robustbench_zs.perturbations.native.losses import lead
 from robustbench_zs.perturbations.native.norms import NORMS, Norm, wide
+from robustbench_zs.perturbations.native.passes import CLEAR
 from robustbench_zs.perturbations.native.rules import Rows
-from robustbench_zs.perturbations.native.search import CLEAR
 
 MOST_PIECES = 100
 """Pieces of the piecewise linear equation behind a projection that are tried at the most; a handful is usual."""
@@ -21,7 +21,7 @@ MOST_PIECES = 100
 class FABRule:
     """Steps to the linearized boundary between label and target, each pulled towards the image.
 
-    The loss is `beyond_ties`. A wrong iterate outside of the ball is drawn back towards the image without counting as a step.
+    The loss is `beyond_ties`. A wrong iterate outside of the ball is drawn back towards the image, which is no step.
     """
 
     steps: int

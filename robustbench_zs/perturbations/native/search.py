@@ -11,23 +11,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.losses import Loss, margin
+from robustbench_zs.perturbations.native.losses import Loss
 from robustbench_zs.perturbations.native.norms import Norm
+from robustbench_zs.perturbations.native.passes import PASSES, Directions, Slopes
 from robustbench_zs.perturbations.native.rules import Rows, Rule, Turning
 from robustbench_zs.perturbations.native.targets import Targets
-
-CLEAR = 1e-4
-"""An example counts where the other class leads by more than this part of the largest |logit|. The network's rounding is
-some hundred times smaller, so a network that sees the example in other company decides the same."""
 
 LOOK_FIRST = 0.5
 """Where more than this share of iterates fools, a look without gradients comes first. A look costs about as much as a
@@ -86,6 +82,7 @@ class Method:
         seed: of the random starts; None starts at the image itself.
         only_last: only the iterate after the last step counts, as in the libraries.
         targets: classes that the image is driven to, with their loss instead of `loss`; None is untargeted.
+        directions: what gradients are computed in, see `passes`; not for a rule that follows the loss.
     """
 
     rule: Rule
@@ -95,6 +92,7 @@ class Method:
     seed: int | None = None
     only_last: bool = False
     targets: Targets | None = None
+    directions: Directions = "float32"
 
 
 def search(
@@ -120,69 +118,6 @@ def search(
     return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
 
 
-def search_in_turn(
-    network: nn.Module,
-    data: Images,
-    chosen: Sequence[int],
-    methods: Sequence[Method],
-    budgets: Budgets,
-    *,
-    numbers: Sequence[int] | None = None,
-    examples: bool = False,
-    **options: Any,
-) -> Found:
-    """One method after the other, each on the images that those before it did not fool; see `search`."""
-    places, named = np.asarray(chosen, np.int64), np.asarray(chosen if numbers is None else numbers, np.int64)
-    whole: Found | None = None
-    for turn, method in enumerate(methods):
-        left = np.arange(len(places)) if whole is None else np.flatnonzero(np.isinf(whole.fooled_at))
-        if whole is not None and not len(left):
-            break
-        part = (network, data, places[left].tolist(), method, budgets)
-        found = search(*part, numbers=named[left].tolist(), examples=examples, **options)
-        fell = np.isfinite(found.fooled_at)
-        if whole is None:
-            whole = replace(found, by=np.zeros(len(places), np.intp))
-            continue
-        assert whole.by is not None
-        whole.fooled_at[left] = found.fooled_at
-        whole.close_at[left] = np.minimum(whole.close_at[left], found.close_at)
-        whole.by[left[fell]] = turn
-        if whole.examples is not None and found.examples is not None:
-            whole.examples[torch.from_numpy(left[fell])] = found.examples[torch.from_numpy(fell)]
-    assert whole is not None
-    return whole
-
-
-def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images are fooled, clearly, and which of the others are nearly right or nearly wrong; N×K logits → N, N."""
-    lead = margin(logits, labels)
-    tie = CLEAR * logits.abs().amax(1)
-    fooled = (lead > tie) | ~torch.isfinite(logits).all(1)  # logits that are not finite are no right answer
-    return fooled, ~fooled & (lead.abs() <= tie)
-
-
-def reached_or_close(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images are taken for their target, clearly, and which of the others nearly are or were; N×K logits → N, N."""
-    lead = -margin(logits, targets)
-    tie = CLEAR * logits.abs().amax(1)
-    finite = torch.isfinite(logits).all(1)
-    reached = finite & (lead > tie)
-    return reached, finite & ~reached & (lead.abs() <= tie)
-
-
-def gradient_at(x: Tensor, loss: Tensor) -> Tensor:
-    """The gradient of a loss at images.
-
-    Raises:
-        RequestError: none reaches them, as behind a step that rounds.
-    """
-    gradient = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
-    if gradient is None:
-        raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
-    return gradient
-
-
 class _Search:
     def __init__(
         self,
@@ -196,7 +131,8 @@ class _Search:
         numbers: Sequence[int] | None,
         examples: bool,
     ) -> None:
-        self.network, self.data, self.method, self.budgets = network, data, method, budgets
+        self.data, self.method, self.budgets = data, method, budgets
+        self.passes = PASSES[method.directions](network)
         self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
         self.numbers = self.chosen if numbers is None else torch.as_tensor(np.asarray(numbers, dtype=np.int64))
         self.device, self.batch_size = device, batch_size
@@ -247,7 +183,7 @@ class _Search:
         for rows in torch.arange(len(self.chosen)).split(self.batch_size):
             labels = self.data.labels[self.chosen[rows]].to(self.device)
             with torch.no_grad():
-                logits = self.network(self.data.images(self.chosen[rows]).to(self.device))
+                logits = self.passes.network(self.data.images(self.chosen[rows]).to(self.device))
             aims.append(self.method.targets.choice(logits, labels, self.numbers[rows]))
         return torch.cat(aims).cpu() if aims else torch.empty((0, 1), dtype=torch.int64)
 
@@ -278,10 +214,13 @@ class _Search:
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
             "step": torch.tensor([t.step for t in tries], device=self.device),
+            "exact": torch.zeros(count, dtype=torch.bool, device=self.device),
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
         if self.aims is not None:
             rows["aim"] = self.aims[places, rows["restart"] // self.method.restarts].to(self.device)
+            if self.method.targets and self.method.targets.reached:
+                rows["wanted"] = rows["aim"]
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
         if changes := [t.change for t in tries if t.change is not None]:
             on = rows["goes_on"]
@@ -300,42 +239,33 @@ class _Search:
         return x
 
     def _climb(self, rows: Rows) -> Rows:
-        """Rows that still stand, one step on."""
-        x = rows["x"].detach().requires_grad_()
-        with torch.enable_grad():
-            logits = self.network(x)
-            losses = self._losses(rows, logits)
-            gradient = gradient_at(x, losses.sum())
-        stands, turned = self._judge(rows, logits.detach())
-        back = _select(rows, turned)
+        """Rows that still stand, one step on; those that were turned back, where they are."""
+        found = self.passes.slopes(rows, self._losses, self._counts(rows))
+        stands, turned = self._judge(rows, found.fooled, found.close)
         on = stands & ~turned
-        rows = _select(rows, on)
-        gradient = torch.nan_to_num(gradient[on], nan=0.0, posinf=0.0, neginf=0.0)
-        self._move(rows, losses.detach()[on], gradient)
-        return _joined(rows, back)
+        return _joined(self._moved(rows, found, on), _select(rows, turned))
 
-    def _losses(self, rows: Rows, logits: Tensor) -> Tensor:
+    def _losses(self, logits: Tensor, rows: Rows) -> Tensor:
         targets = self.method.targets
         return targets.loss(logits, rows["y"], rows["aim"]) if targets else self.method.loss(logits, rows["y"])
 
-    def _move(self, rows: Rows, losses: Tensor, gradient: Tensor) -> None:
+    def _moved(self, rows: Rows, found: Slopes, on: Tensor) -> Rows:
+        """Some of the rows, one step on."""
+        rows = _select(rows, on)
         if _count(rows):
-            self.method.rule.move(rows, losses, gradient, self.method.norm)
+            gradients = torch.nan_to_num(found.gradients[on], nan=0.0, posinf=0.0, neginf=0.0)
+            self.method.rule.move(rows, found.losses[on], gradients, self.method.norm)
             rows["step"] = rows["step"] + 1
+        return rows
 
     def _look(self, rows: Rows) -> Rows:
         """Rows that still stand and have steps left; one step on where the rule asks for no gradient."""
-        with torch.no_grad():
-            logits = self.network(rows["x"])
-            losses = None if self.method.rule.gradients else self._losses(rows, logits)
-        stands, _ = self._judge(rows, logits)
+        found = self.passes.judge(rows, self._losses)
+        stands, _ = self._judge(rows, found.fooled, found.close)
         ended = stands & (rows["step"] == self.steps)
         self._end(_select(rows, ended), fooled=False)
         on = stands & ~ended
-        rows = _select(rows, on)
-        if losses is not None:
-            self._move(rows, losses[on], losses.new_empty(0))
-        return rows
+        return _select(rows, on) if self.method.rule.gradients else self._moved(rows, found, on)
 
     def _looked_at_first(self, rows: Rows) -> Tensor:
         if self.method.only_last:
@@ -346,12 +276,12 @@ class _Search:
         first = by_step[rows["step"]]
         return first & ~rows["turned"] if "turned" in rows else first
 
-    def _judge(self, rows: Rows, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def _counts(self, rows: Rows) -> Tensor:
+        return rows["step"] >= (self.steps if self.method.only_last else 0)
+
+    def _judge(self, rows: Rows, fooled: Tensor, close: Tensor) -> tuple[Tensor, Tensor]:
         """Which rows stand, and which of these were turned back; those that fell are written down."""
-        counts = rows["step"] >= (self.steps if self.method.only_last else 0)
-        reached = self.method.targets is not None and self.method.targets.reached
-        verdicts = reached_or_close(logits, rows["aim"]) if reached else fooled_or_close(logits, rows["y"])
-        fooled, close = (counts & which for which in verdicts)
+        fooled, close = (self._counts(rows) & which for which in (fooled, close))
         turned = torch.zeros_like(fooled)
         if isinstance(self.method.rule, Turning):
             inside = self.method.norm.distance(rows["x"], rows["x0"]) <= rows["eps"]
