@@ -1,8 +1,8 @@
 """Processor seconds of AutoAttack's standard version: our own engine and torchattacks on the same network, images and ε.
 
 `python benchmarks/speed/auto_attack.py CHECKPOINT --data-dir DIR` takes the engines in turn, round after round, in one run,
-and prints medians with the range over rounds as a Markdown table. Each engine has a process of its own and one thread. Images
-that are wrong when clean are attacked by neither, and no PGD goes first.
+and prints medians with the range over rounds as a Markdown table. Each engine has a process of its own and one thread.
+Images that are wrong when clean are attacked by neither, and no PGD goes first.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ from robustbench_zs.perturbations.native.passes import CLEAR
 from robustbench_zs.perturbations.numbers import format_number
 from robustbench_zs.perturbations.targeted import FAB, TargetedAPGD
 
-AUTO_QUERIES = 5000
+AUTO_STEPS, AUTO_QUERIES = 100, 5000
+"""The published numbers."""
 
 MOST_BY_SQUARE = 0.002
 """Share of the attacked images that Square may fool after the others without a warning; that of the authors' code."""
@@ -88,9 +89,7 @@ class AutoAttack(GradientAttack):
         """The four attacks in their order."""
         common: dict[str, Any] = {"norm": self.norm, "seed": self.seed}
         return (
-            APGD(self.eps, **common),
-            TargetedAPGD(self.eps, **common),
-            FAB(self.eps, **common),
+            *(kind(self.eps, steps=AUTO_STEPS, **common) for kind in (APGD, TargetedAPGD, FAB)),
             Square(self.eps, queries=AUTO_QUERIES, **common),
         )
 
