@@ -34,8 +34,8 @@ def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
 ) -> None:
     store = ResultsStore(tmp_path / "results.sqlite")
     for place in (torchattacks_engine, auto_attack_module):
-        monkeypatch.setattr(place, "AUTO_QUERIES", 200)  # each image that stands takes all of them
-        monkeypatch.setattr(place, "AUTO_STEPS", 20)
+        monkeypatch.setattr(place, "AUTO_QUERIES", 50)  # each image that stands takes all of them
+        monkeypatch.setattr(place, "AUTO_STEPS", 10)
     attacks = make_attacks("autoattack", [0.08, 0.12], steps=3, engine=engine)
     module = sys.modules["robustbench_zs.evaluation.evaluate"]
     climbs: list[PGD] = []

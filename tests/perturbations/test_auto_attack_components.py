@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
+from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import LabelledImages
@@ -29,8 +30,8 @@ CPU = torch.device("cpu")
 BALLS = {"linf": ("Linf", 0.06), "l2": ("L2", 0.5)}
 each_ball = pytest.mark.parametrize("norm", BALLS)
 ATTACKS = [
-    partial(TargetedAPGD, steps=8),
-    partial(FAB, steps=8),
+    partial(TargetedAPGD, steps=5, targets=3),
+    partial(FAB, steps=6, targets=3),
     partial(Square, queries=60),
     partial(APGD, steps=8, target="next"),
 ]
@@ -45,7 +46,7 @@ def network(checkpoint: Checkpoint) -> nn.Module:
 @pytest.fixture(scope="module")
 def right(network: nn.Module, digits: LabelledImages) -> LabelledImages:
     """Images that are right when clean."""
-    chosen = np.flatnonzero(measure(network, digits.first(70), None, device=CPU, batch_size=70).correct)
+    chosen = np.flatnonzero(measure(network, digits.first(45), None, device=CPU, batch_size=45).correct)
     return LabelledImages(digits.pixels[chosen], digits.labels[chosen], digits.classes, digits.levels)
 
 
@@ -71,16 +72,16 @@ def test_each_component_is_at_least_as_strong_as_torchattacks(
     library_norm, eps = BALLS[norm]
     common = {"norm": library_norm, "eps": eps}
     ours: dict[str, Callable[[int], Any]] = {
-        "apgd-t": lambda seed: TargetedAPGD(eps, steps=10, norm=norm, seed=seed),
-        "fab": lambda seed: FAB(eps, steps=10, norm=norm),
-        "square": lambda seed: Square(eps, queries=200, norm=norm, seed=seed),
+        "apgd-t": lambda seed: TargetedAPGD(eps, steps=6, norm=norm, seed=seed),
+        "fab": lambda seed: FAB(eps, steps=8, norm=norm),
+        "square": lambda seed: Square(eps, queries=100, norm=norm, seed=seed),
     }
     theirs: dict[str, Callable[[int], Any]] = {
-        "apgd-t": lambda seed: torchattacks.APGDT(network, steps=10, seed=seed, **common),
-        "fab": lambda seed: torchattacks.FAB(network, steps=10, seed=seed, multi_targeted=True, n_classes=10, **common),
-        "square": lambda seed: torchattacks.Square(network, n_queries=200, seed=seed, **common),
+        "apgd-t": lambda seed: torchattacks.APGDT(network, steps=6, seed=seed, **common),
+        "fab": lambda seed: torchattacks.FAB(network, steps=8, seed=seed, multi_targeted=True, n_classes=10, **common),
+        "square": lambda seed: torchattacks.Square(network, n_queries=100, seed=seed, **common),
     }
-    seeds = (1,) if kind == "fab" else (1, 2, 3)  # FAB draws nothing
+    seeds = (1,) if kind == "fab" else (1, 2)  # FAB draws nothing
     ours_standing = [int(standing(ours[kind](seed), network, right).sum()) for seed in seeds]
     theirs_standing = [by_torchattacks(theirs[kind](seed), network, right) for seed in seeds]
     assert 0 < min(ours_standing) < len(right)
@@ -91,11 +92,10 @@ def test_each_component_is_at_least_as_strong_as_torchattacks(
 def test_it_is_as_strong_as_torchattacks(network: nn.Module, right: LabelledImages, monkeypatch: pytest.MonkeyPatch) -> None:
     from robustbench_zs.perturbations.engines import torchattacks_engine
 
-    data = right.first(24)
-    monkeypatch.setattr(auto_attack_module, "AUTO_QUERIES", 100)
-    monkeypatch.setattr(torchattacks_engine, "AUTO_QUERIES", 100)
-    monkeypatch.setattr(torchattacks_engine, "AUTO_STEPS", 20)
-    monkeypatch.setattr(auto_attack_module, "AUTO_STEPS", 20)
+    data = right.first(16)
+    for place in (auto_attack_module, torchattacks_engine):
+        monkeypatch.setattr(place, "AUTO_QUERIES", 50)
+        monkeypatch.setattr(place, "AUTO_STEPS", 10)
     ours = standing(AutoAttack(0.08), network, data)
     theirs = [standing(AutoAttack(0.08, "torchattacks", seed=seed), network, data) for seed in (1, 2)]
     assert 0 < ours.sum() <= max(t.sum() for t in theirs) < len(data)
@@ -126,7 +126,7 @@ def test_examples_lie_in_the_ball_and_fool_the_network(
 def test_neither_the_batch_size_nor_the_company_matters(
     network: nn.Module, right: LabelledImages, make: Callable[..., GradientAttack], norm: str
 ) -> None:
-    data, attack = right.first(24), make(BALLS[norm][1], norm=norm)
+    data, attack = right.first(16), make(BALLS[norm][1], norm=norm)
     found = [standing(attack, network, data, size) for size in (5, 64)]
     alone = attack.search(network, data, range(3, 9), device=CPU, batch_size=64)
     assert all(int((a != b).sum()) <= 1 for a, b in pairwise(found))
@@ -249,10 +249,7 @@ def test_the_targeted_dlr_is_its_definition() -> None:
         TARGETED_LOSSES["dlr"](logits[:, :3], torch.tensor([0]), torch.tensor([2]))
 
 
-@pytest.mark.parametrize("loss", ["ce", "dlr", "margin"])
-def test_a_targeted_attack_takes_images_to_their_target_as_foolbox_does(
-    network: nn.Module, right: LabelledImages, loss: str
-) -> None:
+def test_a_targeted_attack_takes_images_to_their_target_as_foolbox_does(network: nn.Module, right: LabelledImages) -> None:
     import foolbox
 
     labels = (right.labels + 1) % 10
@@ -261,10 +258,14 @@ def test_a_targeted_attack_takes_images_to_their_target_as_foolbox_does(
         model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
         attack = foolbox.attacks.LinfPGD(steps=10, abs_stepsize=0.05)
         _, _, reached = attack(model, right.images(), foolbox.criteria.TargetedMisclassification(labels), epsilons=0.2)
-    ours = standing(PGD(0.2, target="next", loss=loss), network, right)
-    assert 0 < int((~ours).sum()) < len(right)
-    assert int((~ours).sum()) >= int(reached.sum()) - 2
-    assert (standing(PGD(0.2), network, right) <= ours).mean() > 0.95  # away from the label is easier
+    ours = {loss: standing(PGD(0.2, target="next", loss=loss), network, right) for loss in ("ce", "dlr", "margin")}
+    there = reached.numpy()
+    only_ours, only_theirs = int((~ours["ce"] & ~there).sum()), int((ours["ce"] & there).sum())
+    assert (
+        only_theirs == 0 or binomtest(only_theirs, only_ours + only_theirs, alternative="greater").pvalue > 0.01
+    )  # McNemar
+    assert all(0.5 * there.sum() < (~stands).sum() < len(right) for stands in ours.values())
+    assert (standing(PGD(0.2), network, right) <= ours["ce"]).mean() > 0.95  # away from the label is easier
 
 
 def test_an_image_of_the_target_class_is_not_attacked(network: nn.Module, right: LabelledImages) -> None:
@@ -318,7 +319,7 @@ def test_gradients_that_only_square_does_without_are_named(
 
     monkeypatch.setattr(auto_attack_module, "AUTO_QUERIES", 60)
     monkeypatch.setattr(auto_attack_module, "AUTO_STEPS", 3)
-    attack = AutoAttack(0.1)
+    attack, right = AutoAttack(0.1), right.first(20)
     with pytest.warns(AttackWarning, match=r"Square, which asks for no gradient, fools \d+ of 20 images"):
         attack.search(Rounded(), right, range(20), device=CPU, batch_size=20)
     with warnings.catch_warnings():
