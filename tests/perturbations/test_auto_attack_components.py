@@ -177,7 +177,8 @@ def shortest(w: Any, gap: float, low: Any, high: Any, norm: str) -> float:
     equal: Any = {"type": "eq", "fun": lambda d: w @ d - gap, "jac": lambda d: w}
     inside = [*zip(low, high, strict=True)]
     start = np.clip(gap * w / (w @ w), low, high)
-    return float(np.linalg.norm(minimize(lambda d: d @ d, start, jac=lambda d: 2 * d, bounds=inside, constraints=[equal]).x))
+    options: Any = {"jac": lambda d: 2 * d, "bounds": inside, "constraints": [equal]}
+    return float(np.linalg.norm(minimize(lambda d: d @ d, start, **options).x))
 
 
 def test_fab_reaches_the_boundary_of_a_linear_network() -> None:
