@@ -178,7 +178,11 @@ def shortest(w: Any, gap: float, low: Any, high: Any, norm: str) -> float:
     inside = [*zip(low, high, strict=True)]
     start = np.clip(gap * w / (w @ w), low, high)
     options: Any = {"jac": lambda d: 2 * d, "bounds": inside, "constraints": [equal]}
-    return float(np.linalg.norm(minimize(lambda d: d @ d, start, **options).x))
+
+    def squared(change: Any) -> Any:
+        return change @ change
+
+    return float(np.linalg.norm(minimize(squared, start, **options).x))
 
 
 def test_fab_reaches_the_boundary_of_a_linear_network() -> None:
