@@ -172,21 +172,27 @@ def shortest(w: Any, gap: float, low: Any, high: Any, norm: str) -> float:
     if norm == "linf":
         above = np.block([[np.eye(n), -np.ones((n, 1))], [-np.eye(n), -np.ones((n, 1))]])
         bounds = [*zip(low, high, strict=True), (0, None)]
-        solved = linprog([*[0] * n, 1], above, np.zeros(2 * n), [[*w, 0]], [gap], bounds)
+        solved: Any = linprog([*[0] * n, 1], above, np.zeros(2 * n), [[*w, 0]], [gap], bounds)
         return float(solved.x[-1])
-    equal = {"type": "eq", "fun": lambda d: w @ d - gap, "jac": lambda d: w}
+    equal: Any = {"type": "eq", "fun": lambda d: w @ d - gap, "jac": lambda d: w}
     inside = [*zip(low, high, strict=True)]
     start = np.clip(gap * w / (w @ w), low, high)
-    return float(np.linalg.norm(minimize(lambda d: d @ d, start, jac=lambda d: 2 * d, bounds=inside, constraints=[equal]).x))
+    options: Any = {"jac": lambda d: 2 * d, "bounds": inside, "constraints": [equal]}
+
+    def squared(change: Any) -> Any:
+        return change @ change
+
+    return float(np.linalg.norm(minimize(squared, start, **options).x))
 
 
 def test_fab_reaches_the_boundary_of_a_linear_network() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).requires_grad_(False)
+    linear = nn.Linear(64, 4)
+    network = nn.Sequential(nn.Flatten(), linear).requires_grad_(False)
     pixels = torch.randint(5, 12, (30, 1, 8, 8), dtype=torch.uint8)
     logits = network(LabelledImages(pixels, torch.zeros(30, dtype=torch.int64), 4, levels=17).images())
     data = LabelledImages(pixels, logits.argmax(1), 4, levels=17)
-    weight, top = network[1].weight, logits.argmax(1)
+    weight, top = linear.weight, logits.argmax(1)
     lead = logits.gather(1, top[:, None]) - logits
     lengths = {"linf": (weight[top][:, None] - weight).abs().sum(2), "l2": (weight[top][:, None] - weight).norm(dim=2)}
     for norm, length in lengths.items():
@@ -208,7 +214,7 @@ def test_squares_have_the_sides_and_values_of_the_paper() -> None:
         "eps": torch.full((6,), 0.1),
         "number": torch.arange(6),
         "restart": torch.zeros(6, dtype=torch.int64),
-        "step": torch.full((6,), 320),  # where numbers are drawn anew
+        "step": torch.full((6,), 320),
     }
     rows["x"] = rows["x0"]
     rule.begin(rows)
