@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from robustbench_zs.networks.multistep import MultistepResNet
     from robustbench_zs.perturbations import (
         APGD,
+        FAB,
         FGSM,
         PGD,
         AutoAttack,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         GaussianNoise,
         Perturbation,
         Square,
+        TargetedAPGD,
         UniformNoise,
     )
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
@@ -84,6 +86,7 @@ _HOMES = {
     "networks.multistep": ("MultistepResNet",),
     "perturbations": (
         "APGD",
+        "FAB",
         "FGSM",
         "PGD",
         "AutoAttack",
@@ -91,6 +94,7 @@ _HOMES = {
         "GaussianNoise",
         "Perturbation",
         "Square",
+        "TargetedAPGD",
         "UniformNoise",
     ),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
@@ -113,6 +117,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "APGD",
+    "FAB",
     "FGSM",
     "PGD",
     "AutoAttack",
@@ -133,6 +138,7 @@ __all__ = [
     "Rule",
     "Square",
     "Study",
+    "TargetedAPGD",
     "UnfinishedError",
     "UniformNoise",
     "ZsbenchError",

@@ -24,3 +24,7 @@ class UnfinishedError(ZsbenchError, RuntimeError):
 
 class ZsbenchWarning(UserWarning):
     """What a user should know of a result that stands all the same; the command line shows the sentence alone."""
+
+
+class AttackWarning(ZsbenchWarning):
+    """Robust accuracy is likely too high, for the reason that the message gives."""

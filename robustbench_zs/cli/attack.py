@@ -29,15 +29,20 @@ if TYPE_CHECKING:
 )
 @click.option("--fgsm", is_flag=True, help="One step along the sign of the gradient.")
 @click.option("--pgd", is_flag=True, help="Projected gradient descent in the L∞ ball from a random start.")
-@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd, apgd, autoattack or square.")
+@click.option("--attack", "name", metavar="NAME", help="fgsm, pgd, apgd, autoattack, apgd-t, fab or square.")
 @click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1, L2 0.5]")
-@click.option("--steps", type=int, metavar="N", help="Steps of PGD or APGD.  [default: 10; APGD 100]")
+@click.option("--steps", type=int, metavar="N", help="Steps of PGD, APGD or FAB.  [default: PGD 10, else 100]")
 @click.option("--step-size", metavar="A", help="Step of PGD.  [default: ε/4]")
 @click.option("--restarts", type=int, default=1, show_default=True, metavar="N", help="Random starts of PGD or APGD.")
 @click.option(
-    "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of PGD's or APGD's ball."
+    "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of the ball; not FGSM's."
 )
 @click.option("--loss", type=click.Choice(["ce", "dlr", "margin"]), default="ce", show_default=True, help="Of PGD or APGD.")
+@click.option(
+    "--target",
+    metavar="TARGET",
+    help="Drive PGD or APGD to a class: next, random, least-likely or its number; only reaching it counts.",
+)
 @click.option("--last", is_flag=True, help="Only PGD's last iterate counts.  [default: any, but in libraries]")
 @click.option("--no-ladder", is_flag=True, help="Attack afresh at each ε, whatever happened at a smaller one.")
 @click.option("--queries", type=int, default=1000, show_default=True, metavar="N", help="Queries of Square, an image.")
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--engine",
     type=click.Choice(["native", "foolbox", "torchattacks"]),
-    help="[default: native; AutoAttack and Square torchattacks]",
+    help="torchattacks also has AutoAttack and Square, foolbox FGSM and PGD.  [default: native]",
 )
 @click.option(
     "--directions",
@@ -68,6 +73,7 @@ def attack(
     restarts: int,
     norm: str,
     loss: str,
+    target: str | None,
     last: bool,
     no_ladder: bool,
     queries: int,
@@ -81,7 +87,8 @@ def attack(
     """Robust accuracy of checkpoints under an attack.
 
     Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo. An image that is wrong when clean
-    counts as wrong and is not attacked.
+    counts as wrong and is not attacked. With --target, accuracy is the share of images that are right when clean and do not
+    reach the target, and the drop is the success rate.
 
     \b
     zsbench attack --pgd
@@ -97,6 +104,7 @@ def attack(
         step_size,
         restarts != 1,
         loss != "ce",
+        target,
         engine not in (None, "native"),
         directions == "bfloat16",
     )
@@ -132,14 +140,15 @@ def attack(
             engine=engine,
             norm=norm,
             loss=loss,
+            target=target,
             last=last or None,
             ladder=not no_ladder,
             directions=directions,
             **chosen.options,
         )
 
-    if save and (from_ or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
-        raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, and not with --from")
+    if save and (from_ or target or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
+        raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
     found = answer(transferred if from_ else attacked, compare_with_care)
     emit_results(found, format_, output)
     if save:

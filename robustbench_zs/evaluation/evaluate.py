@@ -158,16 +158,20 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None], compute: bo
             if searches(perturbation):
                 climb(split, perturbation)
                 return results[split, perturbation]
-            before = outcomes(split, None) if perturbation is not None else None
-            for attack in perturbation.prior if isinstance(perturbation, Attack) else ():
-                assert before is not None
-                before = before.where_also(outcomes(split, attack))
+            before = standing(split, perturbation) if perturbation is not None else None
             start = time.perf_counter()
             found = measure(network(), data, perturbation, device=device, batch_size=task.batch_size, clean=before)
             if store:
                 store.put(key, found, time.perf_counter() - start)
         results[split, perturbation] = found
         return found
+
+    def standing(split: str, perturbation: Perturbation) -> Outcomes:
+        """Before the perturbation: clean, and under the attacks that go before it."""
+        before = outcomes(split, None)
+        for attack in perturbation.prior if isinstance(perturbation, Attack) else ():
+            before = before.where_also(outcomes(split, attack))
+        return before
 
     def fgsm(split: str) -> None:
         """Measure FGSM at all ε of the task that are not known, from one gradient an image."""
@@ -191,7 +195,7 @@ def _evaluate_one(task: EvaluationTask, send: Callable[[str], None], compute: bo
         ladders = [p for p in asked if searches(p) and wanted in p.rungs]
         longest = max(ladders, key=lambda p: len(p.rungs), default=wanted)
         keys = [ResultKey.of(subject.digest, data.digest, split, rung, len(data)) for rung in longest.rungs]
-        before, known = outcomes(split, None), 0
+        before, known = standing(split, longest), 0
         while longest.rungs[known] != wanted and (there := recalled(split, longest.rungs[known], keys[known])):
             before, known = there, known + 1
         start = time.perf_counter()
@@ -330,6 +334,7 @@ def attack(
     loss: str = "ce",
     last: bool | None = None,
     ladder: bool = True,
+    target: str | int | None = None,
     directions: str = "auto",
     images: Any = None,
     labels: Any = None,
@@ -339,18 +344,20 @@ def attack(
     """Robust accuracy of each checkpoint under an attack; rows and further options as for `evaluate`.
 
     Args:
-        kind: `"fgsm"`, `"pgd"`, `"apgd"`, `"autoattack"` or `"square"`.
+        kind: `"fgsm"`, `"pgd"`, `"apgd"`, `"autoattack"`, or of its parts `"apgd-t"`, `"fab"` or `"square"`.
         eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3, for
             digits 0.1, and for L2 0.5.
-        steps: of PGD, also of the one before AutoAttack (10 by default), and of APGD (100).
+        steps: of PGD, also of the one before AutoAttack (10 by default), and of APGD, APGD-T and FAB (100).
         step_size (ε/4 by default): of PGD.
         restarts, norm (`"linf"`, `"l2"`), loss (`"ce"`, `"dlr"`, `"margin"`), ladder: of PGD and APGD, see `make_attacks`.
+        target: of PGD and APGD, `"next"`, `"random"`, `"least-likely"` or the number of a class; only an image that is taken
+            for it counts as fooled, see `PGD`.
         last: whether only PGD's last iterate counts; any one does by default.
         queries: of Square.
         seed: of all but FGSM.
         directions: what PGD's gradients are computed in, `"float32"` or `"bfloat16"`, see `PGD`; `"auto"`, the default, is
             bfloat16 where processor and image size make it faster, unless the store has all results in float32.
-        engine: `"native"` (the default), `"foolbox"` or `"torchattacks"`, which alone has AutoAttack and Square.
+        engine: `"native"` (the default), `"foolbox"` (FGSM, PGD) or `"torchattacks"` (these, AutoAttack, Square).
 
     Raises:
         RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
@@ -386,6 +393,7 @@ def attack(
             loss=loss,
             last=last,
             ladder=ladder,
+            target=target,
             directions=directions,
         )
         frames.append(evaluate(group, attacks, dataset=dataset, **options))

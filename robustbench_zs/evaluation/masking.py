@@ -68,10 +68,13 @@ class MaskingProbe:
         if isinstance(self.images, bool) or not isinstance(self.images, int) or not 1 <= self.images <= 1_000_000:
             raise RequestError(f"the number of images to probe is a whole number from 1 to 1000000, not {self.images!r}")
         object.__setattr__(self, "eps", self._pgd().eps)
-        Square(self.eps, queries=self.queries)
+        self._square()
 
     def _pgd(self, eps: float | None = None, times: int = 1) -> PGD:
         return PGD(self.eps if eps is None else eps, self.engine, self.steps * times, seed=self.seed)
+
+    def _square(self) -> Square:
+        return Square(self.eps, "torchattacks", self.queries, self.seed)
 
     def key(self, weights_digest: str, data: Split) -> str:
         """What evidence is a function of, as canonical JSON."""
@@ -152,7 +155,7 @@ def probe_network(
     }
     reason = torchattacks_missing()
     if reason is None:
-        found["square"] = standing(Square(probe.eps, queries=probe.queries, seed=probe.seed))
+        found["square"] = standing(probe._square())
     return nothing.model_copy(
         update={
             "usable_gradients": tuple(_usable_gradients(network, data, chosen, device, batch_size).tolist()),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ ROUNDING = 1e-4
 """Levels by which the edge of a ball may be missed for want of digits in float32."""
 
 INDEX = "index.csv"
+
+KINDS = ("fgsm", "pgd", "apgd")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def save_examples(
 
     Args:
         checkpoints, dataset, data_dir, examples, batch_size, device, threads: as for `evaluate`.
-        attacks: in the L∞ ball, by gradients.
+        attacks: FGSM, PGD or APGD in the L∞ ball, without a target.
         folder: gets `NETWORK/PERTURBATION/IMAGE.png` and `index.csv`, whose columns are those of `Example`.
 
     Raises:
@@ -97,9 +100,9 @@ def save_examples(
         >>> len(saved.examples) == len(list(Path("examples").rglob("*.png")))
         True
     """
-    chosen = [a for a in attacks if isinstance(a, GradientAttack) and a.ball == "linf"]
+    chosen = [attack for attack in attacks if _is_saved(attack)]
     if len(chosen) < len(attacks):
-        raise RequestError("examples are saved of FGSM, PGD and APGD in the L∞ ball")
+        raise RequestError("examples are saved of untargeted FGSM, PGD and APGD in the L∞ ball")
     execution = choose_execution(1, device, threads, 1)
     batch_size = checked_batch_size(batch_size)
     found: list[Example] = []
@@ -125,6 +128,12 @@ def save_examples(
     writer.writerows(asdict(example) for example in found)
     write_atomically(Path(folder) / INDEX, text.getvalue())
     return Saved(tuple(found), lost)
+
+
+def _is_saved(attack: Perturbation) -> TypeGuard[GradientAttack]:
+    if not isinstance(attack, GradientAttack) or attack.kind not in KINDS:
+        return False
+    return attack.ball == "linf" and getattr(attack, "target", None) is None
 
 
 def _save(

@@ -7,9 +7,11 @@ from robustbench_zs.perturbations.black_box import Square
 from robustbench_zs.perturbations.clean import CleanTop
 from robustbench_zs.perturbations.noise import ConstantNoise, GaussianNoise, UniformNoise
 from robustbench_zs.perturbations.numbers import parse_number
+from robustbench_zs.perturbations.targeted import FAB, TargetedAPGD
 
 __all__ = [
     "APGD",
+    "FAB",
     "FGSM",
     "PGD",
     "Attack",
@@ -20,6 +22,7 @@ __all__ = [
     "GradientAttack",
     "Perturbation",
     "Square",
+    "TargetedAPGD",
     "UniformNoise",
     "parse_number",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -20,6 +20,7 @@ from robustbench_zs.perturbations.native import (
     NORMS,
     PACE_ON,
     SUSPECT,
+    TARGETED_LOSSES,
     WIDEST_RUNG,
     APGDRule,
     Directions,
@@ -27,9 +28,11 @@ from robustbench_zs.perturbations.native import (
     Images,
     Ladder,
     Method,
+    One,
     PGDRule,
     Rule,
-    search,
+    Targets,
+    search_in_turn,
 )
 from robustbench_zs.perturbations.numbers import format_number, parse_number
 from robustbench_zs.python_numbers import take_python_numbers
@@ -116,12 +119,12 @@ class _Batch:
 
 @dataclass(frozen=True)
 class GradientAttack(Attack):
-    """An attack that follows gradients, which our own engine can carry out."""
+    """An attack that our own engine can carry out; all but Square follow gradients."""
 
     @property
     @abstractmethod
-    def method(self) -> Method:
-        """How our own engine carries it out."""
+    def methods(self) -> tuple[Method, ...]:
+        """How our own engine carries it out: one method after the other, each on what still stands."""
 
     @property
     def rungs(self) -> list[Self]:
@@ -149,11 +152,11 @@ class GradientAttack(Attack):
         Raises:
             RequestError: the loss needs more classes.
         """
-        return search(
+        return search_in_turn(
             network,
             data,
             chosen,
-            self.method,
+            self.methods,
             Ladder(tuple(rung.eps for rung in self.rungs), self.steps_on),
             numbers=numbers,
             device=device,
@@ -178,7 +181,8 @@ class GradientAttack(Attack):
 
     @property
     def directions_or_none(self) -> Directions | None:
-        return self.method.directions if self.engine == "native" else None
+        followed = [method.directions for method in self.methods if method.rule.gradients]
+        return followed[0] if followed and self.engine == "native" else None
 
     @abstractmethod
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor: ...
@@ -196,8 +200,8 @@ class FGSM(GradientAttack):
     kind: ClassVar[str] = "fgsm"
 
     @property
-    def method(self) -> Method:
-        return Method(PGDRule(1, 1.0), NORMS["linf"], LOSSES["ce"], only_last=True)
+    def methods(self) -> tuple[Method, ...]:
+        return (Method(PGDRule(1, 1.0), NORMS["linf"], LOSSES["ce"], only_last=True),)
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         return self._verified(images, engine(self.engine).fgsm(network, images, labels, self.eps))
@@ -224,6 +228,10 @@ class IterativeAttack(GradientAttack):
         ladder: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here. Where ε
             at most doubles, PGD goes on from the last iterate, the change enlarged with ε, for ⌈0.4·steps⌉ steps of twice
             the length (further restarts have their own start, and all steps); else it begins afresh, as APGD always does.
+        target: the class that each image is driven to, instead of just away from its own: `"next"` (label + 1, around),
+            `"random"` (another one, which belongs to the image), `"least-likely"` (of the others, when clean), or a number.
+            Only an image that is taken for its target counts as fooled: accuracy is the share of images that are right when
+            clean and do not reach it, and the drop is the success rate. An image of that class is not attacked.
     """
 
     steps: int = DEFAULT_STEPS
@@ -232,9 +240,12 @@ class IterativeAttack(GradientAttack):
     norm: str = "linf"
     loss: str = "ce"
     ladder: tuple[float, ...] = ()
+    target: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.target is not None:
+            object.__setattr__(self, "target", One(str(self.target)).name)
         for name, high in (("steps", 100_000), ("restarts", 1000)):
             check_whole(f"{name} of {self.kind.upper()}", getattr(self, name), high)
         draws.checked_seed(self.seed)
@@ -249,8 +260,22 @@ class IterativeAttack(GradientAttack):
     def ball(self) -> str:
         return self.norm
 
-    def _method(self, rule: Rule, last: bool = False) -> Method:
-        return Method(rule, NORMS[self.norm], LOSSES[self.loss], self.restarts, self.seed, last)
+    @property
+    @abstractmethod
+    def method(self) -> Method:
+        """The one method of our own engine."""
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return (self.method,)
+
+    def _method(self, rule: Rule, last: bool = False, targets: Targets | None = None) -> Method:
+        if self.target is not None:
+            targets = Targets(One(self.target, self.seed), TARGETED_LOSSES[self.loss], reached=True)
+        return Method(rule, NORMS[self.norm], LOSSES[self.loss], self.restarts, self.seed, last, targets)
+
+    def key(self) -> dict[str, Any]:
+        return {name: value for name, value in super().key().items() if name != "target" or value is not None}
 
     @property
     def rungs(self) -> list[Self]:
@@ -269,12 +294,13 @@ class IterativeAttack(GradientAttack):
             ("restarts", self.restarts, 1),
             ("norm", self.norm, "linf"),
             ("loss", self.loss, "ce"),
+            ("target", self.target, None),
             ("attack-seed", self.seed, DEFAULT_SEED),
             ("engine", self.engine, DEFAULT_ENGINE),
         ]
 
 
-_USUAL = (("restarts", 1), ("norm", "linf"), ("loss", "ce"))
+_USUAL = (("restarts", 1), ("norm", "linf"), ("loss", "ce"), ("target", None))
 
 
 @dataclass(frozen=True)
@@ -315,9 +341,10 @@ class PGD(IterativeAttack):
             raise RequestError(f"directions are one of {', '.join(DIRECTIONS)}, not {self.directions[:40]!r}")
         if self.engine != "native" and self.directions == "bfloat16":
             raise RequestError(f"the engine {self.engine} has no directions in bfloat16: leave one of them out")
-        if self.engine != "native" and (self.norm != "linf" or self.loss != "ce" or not last or self.ladder):
+        beyond = self.norm != "linf" or self.loss != "ce" or not last or self.ladder or self.target is not None
+        if self.engine != "native" and beyond:
             raise RequestError(
-                f"the engine {self.engine} has PGD in the L∞ ball on cross-entropy, one ε and the last iterate"
+                f"the engine {self.engine} has untargeted PGD in the L∞ ball on cross-entropy, one ε and the last iterate"
             )
 
     @property
@@ -337,11 +364,11 @@ class PGD(IterativeAttack):
         return replace(self, eps=eps, ladder=ladder, step_size=None)
 
     def key(self) -> dict[str, Any]:
-        values = asdict(self)
+        values = super().key()
         values["directions"] = ["bfloat16", SUSPECT] if self.directions == "bfloat16" else None
         usual = {"norm": "linf", "loss": "ce", "ladder": (), "last": self.engine != "native", "directions": None}
         said = {k: v for k, v in values.items() if k not in usual or v != usual[k]}
-        return {"kind": self.kind, **said, **({"climb": [self.steps_on, PACE_ON, WIDEST_RUNG]} if self.ladder else {})}
+        return {**said, **({"climb": [self.steps_on, PACE_ON, WIDEST_RUNG]} if self.ladder else {})}
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         assert self.step_size is not None
@@ -402,11 +429,11 @@ class APGD(IterativeAttack):
         return self._method(APGDRule(self.steps))
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        raise AssertionError("APGD is our own engine's alone: `engines` lets no library be chosen")
+        raise AssertionError(f"{self.kind} is our own engine's alone: `engines` lets no library be chosen")
 
     @property
     def label(self) -> str:
-        return f"apgd({', '.join([f'eps={format_number(self.eps)}', f'steps={self.steps}', *self._parts()])})"
+        return f"{self.kind}({', '.join([f'eps={format_number(self.eps)}', f'steps={self.steps}', *self._parts()])})"
 
     @property
     def request(self) -> str:

@@ -7,6 +7,7 @@ starts at a place of its own for each use. So the draws are the same for any bat
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from robustbench_zs.errors import RequestError
 
 LARGEST_SEED = 2**63 - 1
-UNIFORM, GAUSSIAN, RANDOM_START, RANDOM_RADIUS = 1, 2, 3, 4
+UNIFORM, GAUSSIAN, RANDOM_START, RANDOM_RADIUS, SQUARES, TARGET = 1, 2, 3, 4, 5, 6
 """Uses of randomness. Levels of one kind of noise share their draws, which makes comparing levels more precise."""
 
 
@@ -28,17 +29,23 @@ def checked_seed(seed: int, what: str = "the seed of a perturbation") -> int:
 
 
 def _per_image(
-    seed: int, use: int, part: int, indices: Tensor, shape: tuple[int, ...], draw: Callable[[Generator], np.ndarray]
+    seed: int,
+    use: int,
+    part: int | Tensor,
+    indices: Tensor,
+    shape: tuple[int, ...],
+    draw: Callable[[Generator], np.ndarray],
 ) -> Tensor:
     values = np.empty((len(indices), *shape), np.float32)
-    for row, index in enumerate(indices.tolist()):
-        philox = Philox(key=np.array([seed, index], np.uint64), counter=np.array([0, 0, part, use], np.uint64))
+    parts = part.tolist() if isinstance(part, Tensor) else repeat(part)
+    for row, (index, place) in enumerate(zip(indices.tolist(), parts, strict=False)):
+        philox = Philox(key=np.array([seed, index], np.uint64), counter=np.array([0, 0, place, use], np.uint64))
         values[row] = draw(Generator(philox))
     return torch.from_numpy(values)
 
 
-def uniform(seed: int, use: int, indices: Tensor, shape: tuple[int, ...], part: int = 0) -> Tensor:
-    """Uniform on [0, 1), float32, len(indices)×shape, on the CPU; `part` separates draws of one use (restarts)."""
+def uniform(seed: int, use: int, indices: Tensor, shape: tuple[int, ...], part: int | Tensor = 0) -> Tensor:
+    """Uniform on [0, 1), float32, len(indices)×shape, on the CPU; `part` (one for all, or N) separates draws of one use."""
     return _per_image(seed, use, part, indices, shape, lambda g: g.random(shape, np.float32))
 
 

@@ -20,9 +20,12 @@ from robustbench_zs.perturbations.auto_attack import AutoAttack
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.black_box import DEFAULT_QUERIES, Square
 from robustbench_zs.perturbations.numbers import parse_number
+from robustbench_zs.perturbations.targeted import FAB, TargetedAPGD
 from robustbench_zs.schemes import CoefficientLike
 
-ATTACKS = ("fgsm", "pgd", "apgd", "autoattack", "square")
+ATTACKS = ("fgsm", "pgd", "apgd", "autoattack", "apgd-t", "fab", "square")
+
+_TARGETED = {"apgd-t": TargetedAPGD, "fab": FAB}
 
 
 def make_attacks(
@@ -40,12 +43,13 @@ def make_attacks(
     last: bool | None = None,
     ladder: bool = True,
     directions: str = "auto",
+    target: str | int | None = None,
 ) -> list[Perturbation]:
     """One attack a budget, in the order of `budgets`; see the attacks' classes.
 
     Args:
-        ladder: several budgets of PGD or APGD by our own engine, with the default step size, form a ladder: an image that
-            falls to a smaller one counts as fooled at the larger ones.
+        ladder: several budgets of an iterative attack by our own engine, with the default step size, form a ladder: an image
+            that falls to a smaller one counts as fooled at the larger ones. So they do under AutoAttack.
         directions: `"float32"`, `"bfloat16"` or, by default, what is faster; of PGD by our own engine.
 
     Raises:
@@ -56,19 +60,23 @@ def make_attacks(
     if norm not in LARGEST_EPS:
         raise RequestError(f"the norm is one of {', '.join(LARGEST_EPS)}, not {norm[:40]!r}")
     levels = [parse_number(eps, "eps", 0, LARGEST_EPS[norm], open_low=True) for eps in budgets]
-    if kind in ("fgsm", "square") and (norm != "linf" or loss != "ce"):
-        raise RequestError(f"{kind} has neither another norm nor another loss")
     if kind != "pgd" and directions == "bfloat16":
         raise RequestError(
             f"{kind} has no directions in bfloat16: of our own attacks only pgd needs no more than directions"
         )
+    if kind == "fgsm" and norm != "linf":
+        raise RequestError("fgsm has no other norm")
+    if loss != "ce" and kind not in ("pgd", "apgd", "autoattack"):
+        raise RequestError(f"{kind} has no other loss")
+    if target is not None and kind not in ("pgd", "apgd"):
+        raise RequestError(f"a target goes with pgd or apgd, not with {kind}")
     if kind == "square":
-        return [Square(eps, engine or "torchattacks", queries, seed) for eps in levels]
+        return [Square(eps, engine or DEFAULT_ENGINE, queries, seed, norm) for eps in levels]
     if kind == "autoattack":
         if loss != "ce" or step_size is not None or last is not None:
             raise RequestError("autoattack has its own losses and steps; of the PGD before it choose steps and restarts")
         first = make_attacks("pgd", budgets, steps=steps, restarts=restarts, seed=seed, norm=norm, ladder=ladder)
-        return [AutoAttack(p.eps, engine or "torchattacks", norm, seed, p) for p in first if isinstance(p, PGD)]
+        return [AutoAttack(p.eps, engine or DEFAULT_ENGINE, norm, seed, p) for p in first if isinstance(p, PGD)]
     engine = engine or DEFAULT_ENGINE
     if kind == "fgsm":
         return [FGSM(eps, engine) for eps in levels]
@@ -79,9 +87,12 @@ def make_attacks(
             "restarts": restarts,
             "seed": seed,
             "norm": norm,
-            "loss": loss,
             "ladder": tuple(sorted({e for e in levels if e < eps})) if climbs else (),
         }
+        if kind in ("apgd-t", "fab"):
+            made.append(_TARGETED[kind](eps, engine, DEFAULT_APGD_STEPS if steps is None else steps, **common))
+            continue
+        common |= {"loss": loss, "target": target}
         if kind == "apgd":
             made.append(APGD(eps, engine, DEFAULT_APGD_STEPS if steps is None else steps, **common))
         else:

@@ -27,7 +27,7 @@ MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
 
 _LEVEL = re.compile(
-    r"(?P<kind>gaussian|constant|fgsm|a?pgd|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
+    r"(?P<kind>gaussian|constant|fgsm|pgd|apgd(-t)?|fab|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
 _AXIS = {
     "gaussian": "Gaussian noise, δ",
@@ -35,6 +35,8 @@ _AXIS = {
     "fgsm": "FGSM, ε",
     "pgd": "PGD, ε",
     "apgd": "APGD, ε",
+    "apgd-t": "APGD-T, ε",
+    "fab": "FAB-T, ε",
     "autoattack": "AutoAttack, ε",
     "square": "Square, ε",
 }

@@ -70,6 +70,7 @@ MEANINGS = {
     "seeds": "Seeds of training; every network is trained once per seed.",
     "step_size": "Length of a step; ε/4 by default.",
     "steps": "Steps of the attack.",
+    "target": "Class that each image is driven to: next, random, least-likely or its number; untargeted by default.",
     "test_examples": "Use the first so many test images; all by default.",
     "test_images": "Test images to which measured times are scaled up.",
     "title": "Title of the report.",

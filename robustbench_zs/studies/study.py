@@ -190,6 +190,7 @@ class IterativeTable(StudyTable):
     norm: Literal["linf", "l2"] = "linf"
     loss: Literal["ce", "dlr", "margin"] = "ce"
     ladder: bool = True
+    target: int | str | None = None
 
 
 class PGDTable(IterativeTable):
@@ -204,10 +205,10 @@ class APGDTable(IterativeTable):
     kind: Literal["apgd"]
 
 
-class AutoAttackTable(StudyTable):
-    """AutoAttack always goes by torchattacks, after our own PGD."""
+class ComponentTable(StudyTable):
+    """APGD-T and FAB-T always go by our own engine, whatever the study's."""
 
-    kind: Literal["autoattack"]
+    kind: Literal["apgd-t", "fab"]
     eps: Numbers
     steps: int | None = None
     restarts: int = 1
@@ -216,13 +217,28 @@ class AutoAttackTable(StudyTable):
     ladder: bool = True
 
 
+class AutoAttackTable(StudyTable):
+    """`steps` and `restarts` are those of our own PGD, which goes first; for the engine see `SquareTable`."""
+
+    kind: Literal["autoattack"]
+    eps: Numbers
+    engine: Literal["native", "torchattacks"] | None = None
+    steps: int | None = None
+    restarts: int = 1
+    seed: Seed = 1
+    norm: Literal["linf", "l2"] = "linf"
+    ladder: bool = True
+
+
 class SquareTable(StudyTable):
-    """Square always goes by torchattacks, whatever the study's engine."""
+    """The engine is the study's where that is torchattacks, unless it is given."""
 
     kind: Literal["square"]
     eps: Numbers
+    engine: Literal["native", "torchattacks"] | None = None
     queries: int = 1000
     seed: Seed = 1
+    norm: Literal["linf", "l2"] = "linf"
 
 
 class CleanTable(StudyTable):
@@ -239,6 +255,7 @@ PerturbationTable = Annotated[
     | FGSMTable
     | PGDTable
     | APGDTable
+    | ComponentTable
     | AutoAttackTable
     | SquareTable
     | CleanTable,
@@ -446,8 +463,12 @@ class Study(StudyTable):
                     made += [ConstantNoise(mu) for mu in table.mu]
                 case CleanTable():
                     made.append(CleanTop(table.top))
-                case APGDTable() | AutoAttackTable() | SquareTable():
+                case APGDTable() | ComponentTable():
                     made += make_attacks(table.kind, table.eps, **table.model_dump(exclude={"kind", "eps"}))
+                case AutoAttackTable() | SquareTable():
+                    options = table.model_dump(exclude={"kind", "eps", "engine"})
+                    usual = "torchattacks" if self.engine == "torchattacks" else "native"
+                    made += make_attacks(table.kind, table.eps, engine=table.engine or usual, **options)
                 case PGDTable():
                     options = table.model_dump(exclude={"kind", "eps"}) | {"directions": self.directions}
                     made += make_attacks(table.kind, table.eps, engine=self.engine, **options)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,16 +13,12 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import ResultsStore, evaluate
 from robustbench_zs.evaluation.store import ResultKey
 from robustbench_zs.perturbations import PGD, AutoAttack
+from robustbench_zs.perturbations import auto_attack as auto_attack_module
 from robustbench_zs.perturbations.engines import torchattacks_engine
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.training import Checkpoint
 
 EXAMPLES = 8
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ResultsStore:
-    return ResultsStore(tmp_path_factory.mktemp("store") / "results.sqlite")
 
 
 def correct(store: ResultsStore, checkpoint: Checkpoint, data: LabelledImages, attack: PGD | AutoAttack) -> list[bool]:
@@ -31,12 +28,15 @@ def correct(store: ResultsStore, checkpoint: Checkpoint, data: LabelledImages, a
     return [bool(right) for right in found.correct]
 
 
+@pytest.mark.parametrize("engine", ["native", "torchattacks"])
 def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
-    checkpoint: Checkpoint, digits: LabelledImages, store: ResultsStore, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, digits: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    monkeypatch.setattr(torchattacks_engine, "AUTO_QUERIES", 200)  # each image that stands takes all of them
-    monkeypatch.setattr(torchattacks_engine, "AUTO_STEPS", 20)
-    attacks = make_attacks("autoattack", [0.08, 0.12], steps=3)
+    store = ResultsStore(tmp_path / "results.sqlite")
+    for place in (torchattacks_engine, auto_attack_module):
+        monkeypatch.setattr(place, "AUTO_QUERIES", 50)  # each image that stands takes all of them
+        monkeypatch.setattr(place, "AUTO_STEPS", 10)
+    attacks = make_attacks("autoattack", [0.08, 0.12], steps=3, engine=engine)
     module = sys.modules["robustbench_zs.evaluation.evaluate"]
     climbs: list[PGD] = []
     measure_rungs = module.measure_rungs
@@ -48,14 +48,15 @@ def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
     monkeypatch.setattr(module, "measure_rungs", noted)
     frame = evaluate([checkpoint], attacks, examples=EXAMPLES, store=store.path, threads=1)
     assert frame["perturbation"].tolist() == ["autoattack(eps=0.08, steps=3)", "autoattack(eps=0.12, steps=3, ladder)"]
-    assert climbs == [PGD(0.12, steps=3, ladder=(0.08,))]  # once for all ε
+    pgd = [attack for attack in climbs if isinstance(attack, PGD)]
+    assert pgd == [PGD(0.12, steps=3, ladder=(0.08,))]  # once for all ε
     before = [True] * EXAMPLES
     for attack in attacks:
         assert isinstance(attack, AutoAttack)
         assert attack.pgd is not None
         after = correct(store, checkpoint, digits, attack)
-        pgd = correct(store, checkpoint, digits, attack.pgd)  # stored as a result of its own
-        assert all(not now or (first and then) for now, first, then in zip(after, pgd, before, strict=True))
+        first = correct(store, checkpoint, digits, attack.pgd)  # stored as a result of its own
+        assert all(not now or (one and then) for now, one, then in zip(after, first, before, strict=True))
         before = after
 
 
@@ -87,17 +88,19 @@ def test_a_network_that_gives_no_finite_answer_is_not_attacked(diverged: Checkpo
     assert frame["accuracy"].tolist() == [0.0]
 
 
-def test_too_few_classes_are_refused_in_a_sentence(digits: LabelledImages) -> None:
+@pytest.mark.parametrize("engine", ["native", "torchattacks"])
+def test_too_few_classes_are_refused_in_a_sentence(digits: LabelledImages, engine: str) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).requires_grad_(False)
-    data = digits.first(4)
-    with pytest.raises(RequestError, match="needs 4 classes, and this network has 3"):
-        AutoAttack(0.1)(network, data.images(), data.labels.clamp_max(2), torch.arange(4))
+    images = digits.first(4).images()
+    standing = network(images).argmax(1)
+    with pytest.raises(RequestError, match=r"needs? 4 classes, and this network has 3"):
+        AutoAttack(1e-6, engine)(network, images, standing, torch.arange(4))
 
 
 @pytest.mark.parametrize(
     "made",
     [
-        lambda: AutoAttack(0.1, engine="native"),
+        lambda: AutoAttack(0.1, engine="foolbox"),
         lambda: AutoAttack(0.1, pgd=PGD(0.2)),
         lambda: AutoAttack(0.1, pgd=PGD(0.1, "foolbox")),
         lambda: make_attacks("autoattack", [0.1], loss="dlr"),

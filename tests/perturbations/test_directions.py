@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import evaluate, measure
-from robustbench_zs.perturbations import APGD, FGSM, PGD
+from robustbench_zs.perturbations import APGD, FGSM, PGD, AutoAttack, Square
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import Found, faster_directions, passes
 from robustbench_zs.training import Checkpoint
@@ -88,6 +88,13 @@ def test_what_bfloat16_does_not_see_is_found_at_the_last_iterate(blank: Labelled
     assert (found(Forked(Constant(0, 1), Constant(1, 0)), blank).fooled_at == 0.1).all()
 
 
+def test_a_target_is_reached_by_float32_alone(blank: LabelledImages) -> None:
+    attack, one, other = PGD(0.1, target=1, directions="bfloat16"), Constant(0, 1, 0), Constant(0, 0, 1)
+    data = LabelledImages(blank.pixels, blank.labels, 3, levels=17)
+    assert np.isinf(found(Forked(other, one), data, attack).fooled_at).all()  # wrong, but not what is wanted
+    assert (found(Forked(one, other), data, attack).fooled_at == 0.1).all()
+
+
 @pytest.mark.parametrize("half", [Constant(*[torch.nan] * 10), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))])
 def test_images_without_a_direction_in_bfloat16_go_on_in_float32(
     network: nn.Module, digits: LabelledImages, half: nn.Module
@@ -133,11 +140,11 @@ def test_large_statistics_of_batch_norm_change_nothing(digits: LabelledImages, p
     assert np.array_equal(before.fooled_at, found(small, data, attack).fooled_at)
 
 
-@pytest.mark.parametrize("eps", [0.02, 0.05, 0.1])
-def test_what_is_found_is_as_much(network: nn.Module, digits: LabelledImages, eps: float) -> None:
+@pytest.mark.parametrize("attack", [*map(PGD, (0.02, 0.05, 0.1)), PGD(0.2, target="next")], ids=lambda a: a.label)
+def test_what_is_found_is_as_much(network: nn.Module, digits: LabelledImages, attack: PGD) -> None:
     """As in float32, and as foolbox finds from the same starts with the last iterate alone (McNemar's exact test)."""
-    half = standing(network, digits, PGD(eps, directions="bfloat16"))
-    for other in (PGD(eps, directions="float32"), PGD(eps, "foolbox")):
+    half = standing(network, digits, attack.with_directions("bfloat16"))
+    for other in (attack, *([] if attack.target else [PGD(attack.eps, "foolbox")])):
         theirs = standing(network, digits, other)
         only_half, only_theirs = int((half & ~theirs).sum()), int((theirs & ~half).sum())
         assert only_half <= 1 or binomtest(only_half, only_half + only_theirs, alternative="greater").pvalue > 0.01
@@ -154,6 +161,7 @@ def test_keys_of_float32_are_what_they_were() -> None:
     assert PGD(0.1).key() == PGD(0.1, directions="float32").key() == key
     assert BFLOAT16.key() == {**key, "directions": ["bfloat16", passes.SUSPECT]}  # the tolerance decides results
     assert "directions" not in PGD(0.1, "foolbox").key()
+    assert PGD(0.1, target=3, directions="bfloat16").key() == {**BFLOAT16.key(), "target": "3"}
 
 
 def test_directions_that_are_left_open_are_chosen_once() -> None:
@@ -162,12 +170,8 @@ def test_directions_that_are_left_open_are_chosen_once() -> None:
     assert PGD(0.1, "foolbox").with_directions("bfloat16") == PGD(0.1, "foolbox")
     assert FGSM(0.1).with_directions("bfloat16") == FGSM(0.1)
     assert PGD(0.1, ladder=(0.05,), directions="bfloat16").rungs[0] == PGD(0.05, directions="bfloat16")
-    assert [p.directions_or_none for p in (BFLOAT16, PGD(0.1), APGD(0.1), PGD(0.1, "foolbox"))] == [
-        "bfloat16",
-        "float32",
-        "float32",
-        None,
-    ]
+    attacks = (BFLOAT16, PGD(0.1), APGD(0.1), AutoAttack(0.1), PGD(0.1, "foolbox"), Square(0.1))
+    assert [p.directions_or_none for p in attacks] == ["bfloat16", "float32", "float32", "float32", None, None]
 
 
 def test_bfloat16_is_for_images_that_are_large_enough_where_the_processor_has_it() -> None:

@@ -43,11 +43,11 @@ def pgd(
 
 
 def square(
-    network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, queries: int, seed: int
+    network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, norm: str, queries: int, seed: int
 ) -> Tensor:
     words = [seed, int(indices[0])]
     with redirect_stdout(sys.stderr):
-        attack = torchattacks.Square(network, eps=eps, n_queries=queries, seed=_seed(words))
+        attack = torchattacks.Square(network, norm=LIBRARY_NORM[norm], eps=eps, n_queries=queries, seed=_seed(words))
     return _run(attack, images, labels, words)
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from robustbench_zs.errors import RequestError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+TargetedLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""N×K logits, N labels and N target classes → N."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -40,3 +42,38 @@ def logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": logits_ratio, "margin": margin}
+
+
+def targeted_cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """log softmax of the target."""
+    return -cross_entropy(logits, targets)
+
+
+def targeted_margin(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Logit of the target − largest of the others: positive where the target is reached."""
+    return -margin(logits, targets)
+
+
+def lead(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Logit of the target − logit of the label."""
+    return (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
+
+
+def targeted_logits_ratio(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Targeted DLR (Croce and Hein 2020, eq. 7): the lead over largest − mean of the third- and fourth-largest logit.
+
+    Raises:
+        RequestError: there are fewer than four classes.
+    """
+    if logits.shape[1] < 4:
+        raise RequestError(f"targeted attacks on the DLR loss need 4 classes, and this network has {logits.shape[1]}")
+    top = logits.topk(4, dim=1).values
+    spread = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
+    return lead(logits, labels, targets) / spread.clamp_min(torch.finfo(logits.dtype).tiny)
+
+
+TARGETED_LOSSES: dict[str, TargetedLoss] = {
+    "ce": targeted_cross_entropy,
+    "dlr": targeted_logits_ratio,
+    "margin": targeted_margin,
+}

@@ -19,8 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.perturbations.native.losses import Loss, margin
+from robustbench_zs.perturbations.native.losses import margin
 from robustbench_zs.perturbations.native.rules import Rows
+
+RowsLoss = Callable[[Tensor, Rows], Tensor]
+"""N×K logits and N rows → N."""
 
 Directions = Literal["float32", "bfloat16"]
 
@@ -32,14 +35,14 @@ CLEAR = 1e-4
 some hundred times smaller, so a network that sees the example in other company decides the same."""
 
 SUSPECT = 2.0**-6
-"""An iterate may have fooled where the label leads by at most this part of the largest bfloat16 |logit|. `benchmarks/speed`
+"""An iterate may have fooled where it misses that by at most this part of the largest bfloat16 |logit|. `benchmarks/speed`
 has how far bfloat16 and float32 are apart."""
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """What a pass with gradients found of N iterates: `leads` of another class over the label (N), `losses` (N) and
-    `gradients` (N×C×H×W), and by float32 whether each is `fooled`, clearly, or `close` to it (N, N)."""
+    """What a pass found of N iterates: `leads` of what counts over what does not (N), `losses` (N), `gradients` (N×C×H×W,
+    or N×0 without), and by float32 whether each is `fooled`, clearly, or `close` to it (N, N)."""
 
     leads: Tensor
     losses: Tensor
@@ -49,7 +52,8 @@ class Slopes:
 
 
 class Passes:
-    """Passes of a network in float32.
+    """Passes of a network in float32, over rows with the iterates `x`, the labels `y`, and, where only a target class
+    counts, the `wanted` one.
 
     Args:
         network: in evaluation mode, its parameters without gradients.
@@ -58,20 +62,21 @@ class Passes:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
 
-    def judge(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Which of N images are fooled, and which of the others are close to it; N, N."""
+    def judge(self, rows: Rows, loss: RowsLoss) -> Slopes:
+        """The iterates of rows without gradients."""
         with torch.no_grad():
-            return fooled_or_close(self.network(x), labels)
+            logits = self.network(rows["x"])
+            losses = loss(logits, rows)
+        return Slopes(leads(logits, rows), losses, losses.new_empty(len(losses), 0), *_verdicts(logits, rows))
 
-    def slopes(self, rows: Rows, loss: Loss, counts: Tensor) -> Slopes:
+    def slopes(self, rows: Rows, loss: RowsLoss, counts: Tensor) -> Slopes:
         """The gradients of the loss at the iterates of rows.
 
         Args:
             counts: N, where a verdict is wanted; elsewhere it may be that nothing fooled.
         """
-        logits, losses, gradients = differentiate(self.network, rows["x"], rows["y"], loss)
-        fooled, close = fooled_or_close(logits, rows["y"])
-        return Slopes(margin(logits, rows["y"]), losses, gradients, fooled, close)
+        logits, losses, gradients = differentiate(self.network, rows, loss)
+        return Slopes(leads(logits, rows), losses, gradients, *_verdicts(logits, rows))
 
 
 class HalfPasses(Passes):
@@ -80,28 +85,29 @@ class HalfPasses(Passes):
     An image whose gradient is not finite in bfloat16, or 0, goes on in float32: `exact` says so of its row.
     """
 
-    def slopes(self, rows: Rows, loss: Loss, counts: Tensor) -> Slopes:
+    def slopes(self, rows: Rows, loss: RowsLoss, counts: Tensor) -> Slopes:
         number, no = torch.zeros_like(rows["eps"]), torch.zeros_like(counts)
         found = Slopes(number, number.clone(), torch.zeros_like(rows["x"]), no, no.clone())
         if (half := ~rows["exact"]).any():
             suspects = self._in_bfloat16(rows, half, loss, found) & counts
             if suspects.any():
-                found.fooled[suspects], found.close[suspects] = self.judge(rows["x"][suspects], rows["y"][suspects])
+                judged = self.judge(_seen(rows, suspects), loss)
+                found.fooled[suspects], found.close[suspects] = judged.fooled, judged.close
         if (exact := rows["exact"]).any():
-            here = super().slopes({name: rows[name][exact] for name in ("x", "y")}, loss, counts[exact])
+            here = super().slopes(_seen(rows, exact), loss, counts[exact])
             for name, values in vars(here).items():
                 vars(found)[name][exact] = values
         return found
 
-    def _in_bfloat16(self, rows: Rows, half: Tensor, loss: Loss, found: Slopes) -> Tensor:
+    def _in_bfloat16(self, rows: Rows, half: Tensor, loss: RowsLoss, found: Slopes) -> Tensor:
         """Write down what bfloat16 says of half of the rows; which of them float32 is to judge."""
-        x, labels = rows["x"][half], rows["y"][half]
-        logits, losses, gradients = differentiate(self._autocast, x, labels, loss)
+        part = _seen(rows, half)
+        logits, losses, gradients = differentiate(self._autocast, part, loss)
         flat = gradients.flatten(1)
-        found.leads[half], found.losses[half], found.gradients[half] = margin(logits, labels), losses, gradients
+        found.leads[half], found.losses[half], found.gradients[half] = leads(logits, part), losses, gradients
         usable, suspects = torch.zeros_like(half), torch.zeros_like(half)
         usable[half] = torch.isfinite(flat).all(1) & flat.any(1)
-        suspects[half] = may_have_fooled(logits, labels)
+        suspects[half] = may_have_fooled(logits, part)
         rows["exact"] = ~usable
         return suspects & usable
 
@@ -125,14 +131,12 @@ def _has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def differentiate(
-    network: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, loss: Loss
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (N×K), losses (N) and gradients (N×C×H×W) at N images."""
-    x = x.detach().requires_grad_()
+def differentiate(network: Callable[[Tensor], Tensor], rows: Rows, loss: RowsLoss) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N×K), losses (N) and gradients (N×C×H×W) at the iterates of N rows."""
+    x = rows["x"].detach().requires_grad_()
     with torch.enable_grad():
         logits = network(x)
-        losses = loss(logits, labels)
+        losses = loss(logits, rows)
         gradients = gradient_at(x, losses.sum())
     return logits.detach(), losses.detach(), gradients
 
@@ -145,9 +149,32 @@ def fooled_or_close(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return fooled, ~fooled & (lead.abs() <= tie)
 
 
-def may_have_fooled(logits: Tensor, labels: Tensor) -> Tensor:
+def reached_or_close(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images are taken for their target, clearly, and which of the others nearly are; N×K logits → N, N."""
+    lead = -margin(logits, targets)
+    tie = CLEAR * logits.abs().amax(1)
+    finite = torch.isfinite(logits).all(1)
+    reached = finite & (lead > tie)
+    return reached, finite & ~reached & (lead.abs() <= tie)
+
+
+def _verdicts(logits: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    return reached_or_close(logits, rows["wanted"]) if "wanted" in rows else fooled_or_close(logits, rows["y"])
+
+
+def _seen(rows: Rows, which: Tensor) -> Rows:
+    """Of some rows, what a pass reads."""
+    return {name: rows[name][which] for name in ("x", "y", "aim", "wanted") if name in rows}
+
+
+def leads(logits: Tensor, rows: Rows) -> Tensor:
+    """By how much what counts leads, N: the wanted class over the others, else the largest other logit over the label's."""
+    return -margin(logits, rows["wanted"]) if "wanted" in rows else margin(logits, rows["y"])
+
+
+def may_have_fooled(logits: Tensor, rows: Rows) -> Tensor:
     """Which images float32 is to decide, N, given their N×K bfloat16 logits."""
-    return ~(margin(logits, labels) < -SUSPECT * logits.abs().amax(1))  # NaN counts
+    return ~(leads(logits, rows) < -SUSPECT * logits.abs().amax(1))  # NaN counts
 
 
 def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from robustbench_zs.perturbations.native.norms import Norm, wide
 
 Rows = dict[str, Tensor]
 """One row an image under attack: `x0`, `eps`, the iterate `x`, its number `step`, whether it goes on from a smaller ε
-(`goes_on`), and what a rule keeps besides."""
+(`goes_on`), on the CPU the numbers of the attempt at this ε (`restart`) and of the image (`number`), and what a rule keeps
+besides."""
 
 PACE_ON = 2.0
 """How much longer steps are where an image goes on from a smaller ε: it has few, and starts at the edge of the ball."""
@@ -23,7 +24,12 @@ PACE_ON = 2.0
 class Rule(Protocol):
     @property
     def steps(self) -> int:
-        """Gradients an image takes."""
+        """Gradients, or queries, an image takes."""
+        ...
+
+    @property
+    def gradients(self) -> bool:
+        """Whether it asks for gradients; otherwise for losses alone."""
         ...
 
     def begin(self, rows: Rows) -> None:
@@ -31,7 +37,16 @@ class Rule(Protocol):
         ...
 
     def move(self, rows: Rows, loss: Tensor, gradient: Tensor, norm: Norm) -> None:
-        """Replace each iterate by the next; `loss` and `gradient` are those at the iterate."""
+        """Replace each iterate by the next; `loss` and `gradient` (empty if the rule asks for none) are those there."""
+        ...
+
+
+@runtime_checkable
+class Turning(Protocol):
+    """A rule whose iterates may lie outside of the ball."""
+
+    def turn(self, rows: Rows, wrong: Tensor) -> Tensor:
+        """Replace iterates that are wrong outside of the ball, without counting a step; which were replaced."""
         ...
 
 
@@ -45,6 +60,7 @@ class PGDRule:
 
     steps: int
     step: float
+    gradients = True
 
     def begin(self, rows: Rows) -> None:
         pass
@@ -61,6 +77,7 @@ class APGDRule:
 
     steps: int
     checks: tuple[int, ...] = field(init=False)
+    gradients = True
 
     MOMENTUM = 0.75
     IMPROVING = 0.75

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from robustbench_zs.perturbations.native.budgets import Budgets
 from robustbench_zs.perturbations.native.losses import Loss
 from robustbench_zs.perturbations.native.norms import Norm
-from robustbench_zs.perturbations.native.passes import PASSES, Directions
-from robustbench_zs.perturbations.native.rules import Rows, Rule
+from robustbench_zs.perturbations.native.passes import PASSES, Directions, Slopes
+from robustbench_zs.perturbations.native.rules import Rows, Rule, Turning
+from robustbench_zs.perturbations.native.targets import Targets
 
 GAIN_AGAIN = 0.75
 """An iterate that would fool if this part of the last step's gain came again is looked at without gradients first: of those
@@ -49,11 +50,13 @@ class Found:
         fooled_at: N, the ε at which an example was found; infinite where none was.
         close_at: N, the smallest ε at which some iterate was wrong, but not clearly; infinite where none was.
         examples: N×C×H×W on the device, the example, or the last iterate where there is none; None unless asked for.
+        by: N, the place of the method that fooled it, see `search_in_turn`.
     """
 
     fooled_at: npt.NDArray[np.float64]
     close_at: npt.NDArray[np.float64]
     examples: Tensor | None
+    by: npt.NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,10 @@ class Method:
     """How iterates move, in which ball, to make what larger.
 
     Args:
-        restarts: starts an ε, random but for the first where an image goes on from a smaller ε.
+        restarts: starts an ε and target, random but for the first where an image goes on from a smaller ε.
         seed: of the random starts; None starts at the image itself.
         only_last: only the iterate after the last step counts, as in the libraries.
+        targets: classes that the image is driven to, with their loss instead of `loss`; None is untargeted.
         directions: what gradients are computed in, see `passes`; not for a rule that follows the loss.
     """
 
@@ -89,6 +93,7 @@ class Method:
     restarts: int = 1
     seed: int | None = None
     only_last: bool = False
+    targets: Targets | None = None
     directions: Directions = "float32"
 
 
@@ -137,9 +142,12 @@ class _Search:
         self.fooled_at, self.close_at = np.full(n, np.inf), np.full(n, np.inf)
         self.keep_examples = examples
         self.examples: Tensor | None = None
-        self.queue = deque(_Try(place, budgets.first()) for place in range(n))
+        self.aims = self._aims() if method.targets else None
+        self.queue: deque[_Try] = deque()
+        for place in range(n):
+            self._queue(_Try(place, budgets.first()))
         self.steps = method.rule.steps
-        self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them fooled
+        self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them spared a gradient
         self.fell = np.zeros(self.steps + 1)
 
     def run(self) -> Found:
@@ -150,11 +158,18 @@ class _Search:
                 _count(looking) >= self.batch_size
             ):
                 part, looking = _split(looking, self.batch_size)
-                climbing = _joined(climbing, self._look(part))
+                if self.method.rule.gradients:
+                    climbing = _joined(climbing, self._look(part))
+                else:
+                    looking = _joined(looking, self._look(part))
                 continue
             room = self.batch_size - _count(climbing)
             if room > 0 and self.queue:
-                climbing = _joined(climbing, self._begin(min(room, len(self.queue))))
+                begun = self._begin(min(room, len(self.queue)))
+                if not self.method.rule.gradients:
+                    looking = _joined(looking, begun)
+                    continue
+                climbing = _joined(climbing, begun)
             if not _count(climbing):
                 return Found(self.fooled_at, self.close_at, self.examples)
             part, climbing = _split(climbing, self.batch_size)
@@ -162,6 +177,30 @@ class _Search:
             first = self._looked_at_first(moved)
             looking = _joined(looking, _select(moved, first))
             climbing = _joined(climbing, _select(moved, ~first))
+
+    def _aims(self) -> Tensor:
+        """N×T target classes."""
+        assert self.method.targets is not None
+        aims = []
+        for rows in torch.arange(len(self.chosen)).split(self.batch_size):
+            labels = self.data.labels[self.chosen[rows]].to(self.device)
+            with torch.no_grad():
+                logits = self.passes.network(self.data.images(self.chosen[rows]).to(self.device))
+            aims.append(self.method.targets.choice(logits, labels, self.numbers[rows]))
+        return torch.cat(aims).cpu() if aims else torch.empty((0, 1), dtype=torch.int64)
+
+    def _queue(self, attempt: _Try) -> bool:
+        """Put in an attempt, or the next one that there is; whether there is one."""
+        if self.aims is None:
+            if attempt.restart < self.method.restarts:
+                self.queue.append(attempt)
+            return attempt.restart < self.method.restarts
+        for target in range(attempt.restart // self.method.restarts, self.aims.shape[1]):
+            if int(self.aims[attempt.place, target]) != int(self.data.labels[self.chosen[attempt.place]]):
+                restart = max(attempt.restart, target * self.method.restarts)
+                self.queue.append(replace(attempt, restart=restart))
+                return True
+        return False
 
     def _begin(self, count: int) -> Rows:
         tries = [self.queue.popleft() for _ in range(count)]
@@ -172,15 +211,20 @@ class _Search:
             "place": places,
             "budget": torch.tensor([t.eps for t in tries], dtype=torch.float64),
             "restart": torch.tensor([t.restart for t in tries]),
+            "number": self.numbers[places],
             "x0": x0,
             "y": self.data.labels[self.chosen[places]].to(self.device),
             "eps": eps,
             "step": torch.tensor([t.step for t in tries], device=self.device),
             "exact": torch.zeros(count, dtype=torch.bool, device=self.device),
-            "lead": torch.full_like(eps, torch.nan),  # of another class at the last iterate, NaN before the first
+            "lead": torch.full_like(eps, torch.nan),  # see `Slopes`, at the last iterate; NaN before the first
             "expected": torch.full_like(eps, torch.nan),  # and what the next one should have
             "goes_on": torch.tensor([t.change is not None for t in tries], device=self.device),
         }
+        if self.aims is not None:
+            rows["aim"] = self.aims[places, rows["restart"] // self.method.restarts].to(self.device)
+            if self.method.targets and self.method.targets.reached:
+                rows["wanted"] = rows["aim"]
         rows["x"] = x0.clone() if self.method.seed is None else self._starts(rows)
         if changes := [t.change for t in tries if t.change is not None]:
             on = rows["goes_on"]
@@ -193,29 +237,41 @@ class _Search:
         for restart in rows["restart"].unique().tolist():
             mine = (rows["restart"] == restart).nonzero()[:, 0]
             there = mine.to(self.device)
-            numbers = self.numbers[rows["place"][mine]]
+            numbers = rows["number"][mine]
             assert self.method.seed is not None
             x[there] = self.method.norm.start(rows["x0"][there], rows["eps"][there], self.method.seed, int(restart), numbers)
         return x
 
     def _climb(self, rows: Rows) -> Rows:
-        """Rows that still stand, one step on."""
-        slopes = self.passes.slopes(rows, self.method.loss, self._counts(rows))
-        stands = self._judge(rows, slopes.fooled, slopes.close)
-        rows = _select(rows, stands)
-        gradients = torch.nan_to_num(slopes.gradients[stands], nan=0.0, posinf=0.0, neginf=0.0)
-        lead = slopes.leads[stands]
-        rows["expected"], rows["lead"] = lead + GAIN_AGAIN * (lead - rows["lead"]), lead
-        self.method.rule.move(rows, slopes.losses[stands], gradients, self.method.norm)
-        rows["step"] = rows["step"] + 1
+        """Rows that still stand, one step on; those that were turned back, where they are."""
+        found = self.passes.slopes(rows, self._losses, self._counts(rows))
+        stands, turned = self._judge(rows, found.fooled, found.close)
+        on = stands & ~turned
+        return _joined(self._moved(rows, found, on), _select(rows, turned))
+
+    def _losses(self, logits: Tensor, rows: Rows) -> Tensor:
+        targets = self.method.targets
+        return targets.loss(logits, rows["y"], rows["aim"]) if targets else self.method.loss(logits, rows["y"])
+
+    def _moved(self, rows: Rows, found: Slopes, on: Tensor) -> Rows:
+        """Some of the rows, one step on."""
+        rows = _select(rows, on)
+        if _count(rows):
+            gradients = torch.nan_to_num(found.gradients[on], nan=0.0, posinf=0.0, neginf=0.0)
+            lead = found.leads[on]
+            rows["expected"], rows["lead"] = lead + GAIN_AGAIN * (lead - rows["lead"]), lead
+            self.method.rule.move(rows, found.losses[on], gradients, self.method.norm)
+            rows["step"] = rows["step"] + 1
         return rows
 
     def _look(self, rows: Rows) -> Rows:
-        """Rows that still stand and have steps left."""
-        rows = _select(rows, self._judge(rows, *self.passes.judge(rows["x"], rows["y"])))
-        ended = rows["step"] == self.steps
+        """Rows that still stand and have steps left; one step on where the rule asks for no gradient."""
+        found = self.passes.judge(rows, self._losses)
+        stands, _ = self._judge(rows, found.fooled, found.close)
+        ended = stands & (rows["step"] == self.steps)
         self._end(_select(rows, ended), fooled=False)
-        return _select(rows, ~ended)
+        on = stands & ~ended
+        return _select(rows, on) if self.method.rule.gradients else self._moved(rows, found, on)
 
     def _looked_at_first(self, rows: Rows) -> Tensor:
         if self.method.only_last:
@@ -223,22 +279,28 @@ class _Search:
         share = (self.fell + 1) / (self.seen + 4)
         by_step = torch.from_numpy(share > LOOK_FIRST).to(self.device)[rows["step"]]
         first = torch.where(rows["expected"].isnan(), by_step, rows["expected"] > 0)
-        return first | (rows["step"] == self.steps)  # no gradient is wanted there
+        first |= rows["step"] == self.steps  # no gradient is wanted there
+        return first & ~rows["turned"] if "turned" in rows else first
 
     def _counts(self, rows: Rows) -> Tensor:
         return rows["step"] >= (self.steps if self.method.only_last else 0)
 
-    def _judge(self, rows: Rows, fooled: Tensor, close: Tensor) -> Tensor:
-        """Which rows stand; those that fell are written down."""
+    def _judge(self, rows: Rows, fooled: Tensor, close: Tensor) -> tuple[Tensor, Tensor]:
+        """Which rows stand, and which of these were turned back; those that fell are written down."""
         fooled, close = (self._counts(rows) & which for which in (fooled, close))
+        turned = torch.zeros_like(fooled)
+        if isinstance(self.method.rule, Turning):
+            inside = self.method.norm.distance(rows["x"], rows["x0"]) <= rows["eps"]
+            turned = self.method.rule.turn(rows, fooled & ~inside)
+            fooled, close = fooled & inside, close & inside
         if close.any():
             at = _select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
             np.minimum.at(self.close_at, at["place"].numpy(), at["budget"].numpy())
-        steps, fell = rows["step"].cpu().numpy(), fooled.cpu().numpy()
+        steps, fell = rows["step"].cpu().numpy(), (fooled | turned).cpu().numpy()
         np.add.at(self.seen, steps, 1)
         np.add.at(self.fell, steps[fell], 1)
         self._end(_select(rows, fooled), fooled=True)
-        return ~fooled
+        return ~fooled, turned
 
     def _end(self, rows: Rows, fooled: bool) -> None:
         """Attempts that ended: what was found, and what comes next for these images."""
@@ -251,8 +313,7 @@ class _Search:
             self.examples[rows["place"][new].to(self.device)] = rows["x"][new.to(self.device)]
         tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), strict=True)
         for row, (place, eps, restart) in enumerate(tries):
-            if not fooled and restart + 1 < self.method.restarts:
-                self.queue.append(_Try(place, eps, restart + 1))
+            if not fooled and self._queue(_Try(place, eps, restart + 1)):
                 continue
             following = self.budgets.after(eps, fooled)
             if fooled:
@@ -260,7 +321,7 @@ class _Search:
             if following is None:
                 continue
             if (steps_on := self.budgets.steps_on(eps, following)) is None:
-                self.queue.append(_Try(place, following))
+                self._queue(_Try(place, following))
             else:
                 # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
                 # iterates wait there.

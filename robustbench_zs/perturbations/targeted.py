@@ -1,0 +1,83 @@
+"""Attacks that drive an image to one class after the other, whichever of them it falls to first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.attacks import APGD, check_whole
+from robustbench_zs.perturbations.native import (
+    LOSSES,
+    NORMS,
+    TARGETED_LOSSES,
+    APGDRule,
+    FABRule,
+    Method,
+    Nearest,
+    Targets,
+    beyond_ties,
+)
+
+DEFAULT_TARGETS = 9
+"""The published number; with fewer classes all others."""
+
+
+@dataclass(frozen=True)
+class TargetedAPGD(APGD):
+    """APGD on the targeted DLR loss, APGD-T (Croce and Hein 2020, §4.2): any wrong class counts, not only the target.
+
+    Args:
+        targets: how many of the other classes, those with the largest logits on the clean image, are tried in turn.
+    """
+
+    loss: str = "dlr"
+    targets: int = DEFAULT_TARGETS
+    kind: ClassVar[str] = "apgd-t"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(f"targets of {self.kind}", self.targets, 10_000)
+        if self.loss != type(self).loss or self.target is not None:
+            raise RequestError(f"{self.kind} has its own loss and targets")
+
+    def _parts(self) -> list[str]:
+        said = [part for part in super()._parts() if not part.startswith("loss=")]
+        return [*said, *([f"targets={self.targets}"] if self.targets != DEFAULT_TARGETS else [])]
+
+    def _options(self) -> list[tuple[str, object, object]]:
+        return [option for option in super()._options() if option[0] != "loss"]
+
+    @property
+    def request(self) -> str | None:  # type: ignore[override]
+        return super().request if self.targets == DEFAULT_TARGETS else None
+
+    @property
+    def method(self) -> Method:
+        return self._method(APGDRule(self.steps), targets=Targets(Nearest(self.targets), TARGETED_LOSSES["dlr"]))
+
+
+@dataclass(frozen=True)
+class FAB(TargetedAPGD):
+    """Targeted fast adaptive boundary attack, FAB-T (Croce and Hein 2020): looks for the nearest point beyond each boundary,
+    and an image is fooled once one lies in the ball. It starts at the image, so nothing is random."""
+
+    loss: str = "margin"
+    kind: ClassVar[str] = "fab"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.restarts != 1:
+            raise RequestError("fab starts at the image itself, so it has no restarts")
+
+    def key(self) -> dict[str, Any]:
+        return {name: value for name, value in super().key().items() if name != "seed"}
+
+    @property
+    def seed_or_none(self) -> int | None:
+        return None
+
+    @property
+    def method(self) -> Method:
+        targets = Targets(Nearest(self.targets), beyond_ties)
+        return Method(FABRule(self.steps), NORMS[self.norm], LOSSES["margin"], targets=targets)
