@@ -240,7 +240,7 @@ class IterativeAttack(GradientAttack):
     norm: str = "linf"
     loss: str = "ce"
     ladder: tuple[float, ...] = ()
-    target: str | None = None
+    target: str | int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -271,7 +271,7 @@ class IterativeAttack(GradientAttack):
 
     def _method(self, rule: Rule, last: bool = False, targets: Targets | None = None) -> Method:
         if self.target is not None:
-            targets = Targets(One(self.target, self.seed), TARGETED_LOSSES[self.loss], reached=True)
+            targets = Targets(One(str(self.target), self.seed), TARGETED_LOSSES[self.loss], reached=True)
         return Method(rule, NORMS[self.norm], LOSSES[self.loss], self.restarts, self.seed, last, targets)
 
     def key(self) -> dict[str, Any]:

@@ -285,7 +285,7 @@ def test_a_target_stands_in_key_label_and_request() -> None:
     assert attack.label == "pgd(eps=0.1, steps=10, target=next)"
     assert attack.request == "attack --pgd --eps 0.1 --steps 10 --target next"
     assert attack.key() != PGD(0.1).key()
-    assert PGD(0.1, target=7).target == "7"  # type: ignore[arg-type]
+    assert PGD(0.1, target=7).target == "7"
     assert make_attacks("apgd", [0.1], target=7) == [APGD(0.1, target="7")]
 
 
