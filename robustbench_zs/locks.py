@@ -11,6 +11,9 @@ from pathlib import Path
 
 from robustbench_zs.errors import UnfinishedError
 
+LOCK = ".lock"
+"""The file in a folder that is locked by whoever trains into it."""
+
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What some network file systems answer: there two processes at once are on their own."""
 
@@ -63,6 +66,11 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process trains into a folder, or did until it was killed."""
+    return (folder / LOCK).exists()
+
+
 @contextmanager
 def alone_in(folder: Path, say: Callable[[str], None] = lambda words: None) -> Iterator[None]:
     """Be the only process that trains into a folder; wait until another one is done.
@@ -75,7 +83,7 @@ def alone_in(folder: Path, say: Callable[[str], None] = lambda words: None) -> I
     Raises:
         UnfinishedError: the folder cannot be written.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     with ExitStack() as stack:
         try:

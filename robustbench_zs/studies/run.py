@@ -33,7 +33,7 @@ from robustbench_zs.evaluation.smallest_eps import Distances
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
-from robustbench_zs.locks import alone_in
+from robustbench_zs.locks import alone_in, is_locked
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
@@ -240,8 +240,10 @@ def complete(
     plan = make_plan(study, data_dir)
     status = plan_status(plan, store)
     with ExitStack() as stack:
-        if status.pending and is_first():
-            stack.enter_context(alone_in(Path(plan.evaluations[0].task.folder), say))
+        folder = Path(plan.evaluations[0].task.folder)
+        # A run that was killed at its very end leaves its lock, though nothing is left to do.
+        if (status.pending or is_locked(folder)) and is_first():
+            stack.enter_context(alone_in(folder, say))
             status = plan_status(plan, store)  # another process may have been at work until now
         return _complete(plan, status, store, device, threads, workers, batch_size, on_start, on_event, say)
 

@@ -97,7 +97,7 @@ def _command_line(draw: st.DrawFn) -> list[str]:
         if isinstance(param, click.Option) and param.required and draw(st.integers(0, 9)):
             arguments += draw(_option(param))
     options = [p for p in params if isinstance(p, click.Option)]
-    for param in draw(st.lists(st.sampled_from(options), max_size=5)):
+    for param in draw(st.lists(st.sampled_from(options), max_size=5)) if options else ():
         arguments += draw(_option(param))
     if not draw(st.integers(0, 9)):
         arguments.insert(draw(st.integers(0, len(arguments))), draw(words))
