@@ -288,7 +288,7 @@ def test_a_study_with_transfer_attacks_and_curves_reports_both(working_folder: P
 def test_a_study_of_the_same_networks_is_called_no_independent_evidence() -> None:
     """With a search of the smallest ε the attacks of its norm are covered by that."""
     run_study("tiny.toml")
-    curve = '\n[curve]\neps = "8/255"\nsteps = 2\nhalvings = 2\n'
+    curve = '\n[curve]\neps = "8/255"\nsteps = 2\n'
     Path("again.toml").write_text(STUDY.replace('"tiny"', '"again"\ncheckpoints = "tiny"', 1) + curve)
     assert run_study("again.toml").trained == 0
     text = Path("reports/again/report.md").read_text()
