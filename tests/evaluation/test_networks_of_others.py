@@ -151,7 +151,7 @@ def test_the_next_target_of_a_transfer_sees_the_same_images(linear: nn.Linear) -
 
 
 def test_a_curve_and_a_plain_measurement_of_it(linear: nn.Linear, digits: LabelledImages) -> None:
-    options: dict[str, Any] = {"dataset": "digits", "examples": 20, "halvings": 3, "store": None}
+    options: dict[str, Any] = {"dataset": "digits", "examples": 20, "store": None}
     curves = [
         robustness_curve([network], **options)["robust_accuracy"].iloc[0] for network in (Pure(linear), Writing(linear))
     ]
