@@ -70,7 +70,7 @@ def test_an_example_that_rounding_undoes_is_searched_again(tmp_path: Path, chann
 
 
 def test_what_is_not_saved(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    for attack in (PGD(0.5, norm="l2"), PGD(0.1, target=3), Square(0.1)):
+    for attack in (PGD(0.5, norm="l2"), PGD(0.1, target="3"), Square(0.1)):
         with pytest.raises(RequestError, match="L∞ ball"):
             save_examples(checkpoint, [FGSM(0.1), attack], tmp_path)
     two = dataset_of_arrays(np.zeros((2, 2, 8, 8), np.float32), [0, 0])

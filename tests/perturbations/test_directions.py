@@ -89,7 +89,7 @@ def test_what_bfloat16_does_not_see_is_found_at_the_last_iterate(blank: Labelled
 
 
 def test_a_target_is_reached_by_float32_alone(blank: LabelledImages) -> None:
-    attack, one, other = PGD(0.1, target=1, directions="bfloat16"), Constant(0, 1, 0), Constant(0, 0, 1)
+    attack, one, other = PGD(0.1, target="1", directions="bfloat16"), Constant(0, 1, 0), Constant(0, 0, 1)
     data = LabelledImages(blank.pixels, blank.labels, 3, levels=17)
     assert np.isinf(found(Forked(other, one), data, attack).fooled_at).all()  # wrong, but not what is wanted
     assert (found(Forked(one, other), data, attack).fooled_at == 0.1).all()
@@ -161,7 +161,7 @@ def test_keys_of_float32_are_what_they_were() -> None:
     assert PGD(0.1).key() == PGD(0.1, directions="float32").key() == key
     assert BFLOAT16.key() == {**key, "directions": ["bfloat16", passes.SUSPECT]}  # the tolerance decides results
     assert "directions" not in PGD(0.1, "foolbox").key()
-    assert PGD(0.1, target=3, directions="bfloat16").key() == {**BFLOAT16.key(), "target": "3"}
+    assert PGD(0.1, target="3", directions="bfloat16").key() == {**BFLOAT16.key(), "target": "3"}
 
 
 def test_directions_that_are_left_open_are_chosen_once() -> None:
