@@ -29,6 +29,10 @@ class TargetedAPGD(APGD):
 
     Args:
         targets: how many of the other classes, those with the largest logits on the clean image, are tried in turn.
+
+    Examples:
+        >>> zs.TargetedAPGD("1/255", targets=3).label
+        'apgd-t(eps=1/255, steps=100, targets=3)'
     """
 
     loss: str = "dlr"
@@ -60,7 +64,12 @@ class TargetedAPGD(APGD):
 @dataclass(frozen=True)
 class FAB(TargetedAPGD):
     """Targeted fast adaptive boundary attack, FAB-T (Croce and Hein 2020): looks for the nearest point beyond each boundary,
-    and an image is fooled once one lies in the ball. It starts at the image, so nothing is random."""
+    and an image is fooled once one lies in the ball. It starts at the image, so nothing is random.
+
+    Examples:
+        >>> zs.FAB("1/255").label
+        'fab(eps=1/255, steps=100)'
+    """
 
     loss: str = "margin"
     kind: ClassVar[str] = "fab"

@@ -249,6 +249,7 @@ def switches() -> Iterator[None]:
     torch.set_float32_matmul_precision("highest")
     for switch in (CUDA_MATMUL, CPU_MATMUL):
         torch._C._set_fp32_precision_setter(*switch, "none")
+    torch.backends.cudnn.allow_tf32 = True  # else the old style says another thing than the new one from here on
 
 
 def as_read() -> list[Any]:
