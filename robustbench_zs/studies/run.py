@@ -163,7 +163,7 @@ def train_study(
     `run_study` goes on from there, later or elsewhere. Arguments and errors as of `run_study`.
 
     Returns:
-        The checkpoints in the order of the plan.
+        The checkpoints, phase by phase in the order of the plan.
 
     Examples:
         >>> tiny = zs.Study(
@@ -181,10 +181,11 @@ def train_study(
     for part in loaded.parts:
         plan = make_plan(settled(part, device, data_dir, known), data_dir)
         on_start(plan.study, plan_status(plan, known))
-        tasks = [step.task for step in plan.evaluations]
-        missing = sum(task.existing() is None for task in tasks)
+        steps = plan.evaluations
+        missing = sum(step.task.existing() is None for step in steps)
         same = _execution(plan, max(1, missing), device, threads, workers).threads
-        made += train_tasks(tasks, device, same, workers, on_event, say)
+        for places in _phases(steps):
+            made += train_tasks([steps[i].task for i in places], device, same, workers, on_event, say)
     return made
 
 

@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.studies import Study, load_study, make_plan, report, run_study
+from robustbench_zs.studies import Study, load_study, make_plan, report, run_study, train_study
+
+SMALL = """
+name = "phases"
+depths = [14]
+widths = [4, 4, 4]
+[atlas]
+schemes_per_half = 2
+[dataset]
+name = "digits"
+train_examples = 32
+test_examples = 20
+[recipe]
+epochs = 1
+"""
 
 SIZES = {"atlas-digits": 1000, "atlas-cifar10": 250, "atlas-mnist": 250}
 
@@ -65,3 +79,13 @@ def test_what_the_atlas_or_the_dataset_does_not_have_is_refused(tables: str, mes
     path.write_text(f'name = "mine"\n{schemes}\n{tables}\n')
     with pytest.raises(RequestError, match=message.replace("[", r"\[")):
         load_study(path, "small" if "small" in tables else None)
+
+
+def test_training_only_confirms_last_too(working_folder: Path) -> None:
+    Path("phases.toml").write_text(SMALL)
+    trained: list[str] = []
+    made = train_study(
+        "phases.toml", device="cpu", threads=1, on_event=lambda task, event: trained.append(task.network.name[:9])
+    )
+    assert trained == ["atlas-001", "atlas-002", "atlas-401", "atlas-402"]
+    assert [c.header.network.name[:9] for c in made] == trained
