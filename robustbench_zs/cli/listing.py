@@ -56,8 +56,8 @@ def _studies() -> Entries:
             yield name, f"cannot be read: {error}"
             continue
         trained = [part for part in study.parts if isinstance(part, Study)]
-        networks = sum(len(part.specs()) * len(part.seeds) for part in trained)
-        epochs = sum(len(part.specs()) * len(part.seeds) * part.full_recipe().epochs for part in trained)
+        networks = sum(part.size for part in trained)
+        epochs = sum(part.size * part.full_recipe().epochs for part in trained)
         size = f" ({networks} networks, {epochs:,} epochs in all)" if trained else ""
         yield name, f"{study.title}{size}"
 
