@@ -26,13 +26,13 @@ from robustbench_zs.evaluation.outcomes import Outcomes, measure, measure_fgsm, 
 from robustbench_zs.evaluation.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
-from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
+from robustbench_zs.threads import torch_threads
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
@@ -98,14 +98,9 @@ class Evaluated:
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:
     """Every item of a task, its probe and its curve, from the store where they are there, else computed and stored."""
-    keep_freed_memory()
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(task.threads)
-    try:
-        with torch.inference_mode(False):  # which a caller may be in, and no gradient would reach an image
-            return _evaluate_one(task, send)
-    finally:
-        torch.set_num_threads(threads_before)
+    # A caller may be in inference mode, where no gradient would reach an image.
+    with torch_threads(task.threads), torch.inference_mode(False):
+        return _evaluate_one(task, send)
 
 
 class _NotStoredError(Exception):

@@ -31,6 +31,7 @@ from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.perturbations.attacks import GradientAttack
 from robustbench_zs.perturbations.native import LOSSES, gradient_at
+from robustbench_zs.threads import torch_threads
 from robustbench_zs.training.execution import choose_execution
 
 WHITE = 255
@@ -107,9 +108,7 @@ def save_examples(
     batch_size = checked_batch_size(batch_size)
     found: list[Example] = []
     lost = 0
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(execution.threads)
-    try:
+    with torch_threads(execution.threads):
         for source in resolve_checkpoints(checkpoints, dataset):
             subject, header = Subject.of(source), trained_on(source)
             size = header.resize_to if header else None
@@ -120,8 +119,6 @@ def save_examples(
             for attack in chosen:
                 here, missed = _save(subject, data.test, attack, Path(folder), torch.device(execution.device), batch_size)
                 found, lost = found + here, lost + missed
-    finally:
-        torch.set_num_threads(threads_before)
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Example)], lineterminator="\n")
     writer.writeheader()

@@ -32,12 +32,13 @@ from robustbench_zs.evaluation.evaluate import (
 from robustbench_zs.evaluation.outcomes import Outcomes, decide, evaluation_mode, measure
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
-from robustbench_zs.memory import enough_memory_or, keep_freed_memory
+from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import FGSM, PGD
 from robustbench_zs.perturbations.attacks import DEFAULT_SEED
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.transfer import Transfer, transferable
 from robustbench_zs.schemes import CoefficientLike
+from robustbench_zs.threads import torch_threads
 from robustbench_zs.training.checkpoint import Checkpoint
 from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.workers import Job, run_jobs
@@ -84,14 +85,8 @@ def transfer_of(subject: Subject, attack: FGSM | PGD) -> Transfer:
 
 def transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]:
     """What each target makes of the source's examples, from the store where it is there; the examples are made once."""
-    keep_freed_memory()
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(task.threads)
-    try:
-        with torch.inference_mode(False):
-            return _transfer_one(task, send)
-    finally:
-        torch.set_num_threads(threads_before)
+    with torch_threads(task.threads), torch.inference_mode(False):
+        return _transfer_one(task, send)
 
 
 def _transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]:
