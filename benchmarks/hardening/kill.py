@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from robustbench_zs.evaluation import Outcomes, ResultsStore
 from robustbench_zs.evaluation.store import ResultKey
-from robustbench_zs.files import write_atomically
+from robustbench_zs.system.files import write_atomically
 store = ResultsStore("results.sqlite")
 print("ready", flush=True)
 number = int(sys.argv[1])

@@ -22,8 +22,8 @@ from robustbench_zs import train
 from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
+from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.recipe import Recipe, recipe_for
-from robustbench_zs.workers import Job, run_jobs
 
 
 @dataclass(frozen=True)

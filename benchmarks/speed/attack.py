@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split, load_dataset
 from robustbench_zs.evaluation import measure
-from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.perturbations import PGD, parse_number
 from robustbench_zs.perturbations.native import Directions
+from robustbench_zs.system.memory import keep_freed_memory
 from robustbench_zs.training import read_checkpoint
 
 CPU = torch.device("cpu")

@@ -18,8 +18,8 @@ import torch
 
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.evaluation import measure
-from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.perturbations import AutoAttack, parse_number
+from robustbench_zs.system.memory import keep_freed_memory
 from robustbench_zs.training import read_checkpoint
 
 CPU = torch.device("cpu")

@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
 from robustbench_zs.datasets import Dataset, LabelledImages, load_dataset
-from robustbench_zs.environment import environment
-from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.memory import keep_freed_memory
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.loop import Step, Training
 from robustbench_zs.training.recipe import Recipe, recipe_for

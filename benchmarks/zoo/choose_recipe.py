@@ -15,9 +15,9 @@ from typing import cast
 import torch
 
 from robustbench_zs.datasets import LabelledImages, load_dataset
-from robustbench_zs.memory import keep_freed_memory
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
+from robustbench_zs.system.memory import keep_freed_memory
 from robustbench_zs.training.loop import Epoch, fit
 from robustbench_zs.training.recipe import Recipe
 from robustbench_zs.training.streams import stream

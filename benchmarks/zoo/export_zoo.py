@@ -27,9 +27,9 @@ from model_card import Rounding, Weights, file_stem, model_card, rounding_table
 from robustbench_zs import Baseline, Checkpoint, RequestError, UnfinishedError, read_checkpoint
 from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.store import DEFAULT_STORE
-from robustbench_zs.files import write_atomically
 from robustbench_zs.gate.baseline import write_baseline_file
 from robustbench_zs.reporting.tables import markdown
+from robustbench_zs.system.files import write_atomically
 from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.half_precision import save_in_half
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER, SHIPPED

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from robustbench_zs import Baseline, RequestError, ResultsStore, Study, load_study, make_plan
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
 from robustbench_zs.evaluation.store import CLEAN
-from robustbench_zs.files import canonical_json
 from robustbench_zs.gate import Entry
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.plan import EvaluateStep, Items
 from robustbench_zs.studies.run import Known, plan_status, settled, stored_outcomes
+from robustbench_zs.system.files import canonical_json
 
 
 @dataclass(frozen=True)

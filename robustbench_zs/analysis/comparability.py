@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import canonical_json
+from robustbench_zs.system.files import canonical_json
 
 MUST_AGREE = {
     "dataset_digest": "sets of images",

@@ -21,7 +21,7 @@ from robustbench_zs.cli.command import (
 from robustbench_zs.cli.output import emit, number, text
 from robustbench_zs.cli.run import data_dir_option, scale_option
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import write_atomically
+from robustbench_zs.system.files import write_atomically
 
 REGRESSION = 1
 
@@ -128,6 +128,6 @@ def check(
 
 
 def _options(options: dict[str, Any]) -> dict[str, Any]:
-    from robustbench_zs.workers import available_cores
+    from robustbench_zs.system.workers import available_cores
 
     return {**options, "workers": available_cores()}

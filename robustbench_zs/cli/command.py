@@ -182,7 +182,7 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
         own = take_own_model(given)
         if own and checkpoints:
             raise RequestError("give checkpoints or --model, not both")
-        from robustbench_zs.workers import available_cores
+        from robustbench_zs.system.workers import available_cores
 
         options = {name: given.pop(name) for name in _EVALUATION_OPTIONS}
         function(Chosen(own or checkpoints or None, options | {"workers": available_cores()}), **given)

@@ -54,7 +54,7 @@ def compare(
     from robustbench_zs.gate import compare_networks
     from robustbench_zs.perturbations import GaussianNoise, Perturbation, parse_number
     from robustbench_zs.perturbations.make import make_attacks
-    from robustbench_zs.workers import available_cores
+    from robustbench_zs.system.workers import available_cores
 
     networks = [_network(name) for name in (first, second)]
     data = dataset_of(resolve_checkpoints(networks[:1])[0], options["dataset"])

@@ -9,7 +9,7 @@ import click
 from robustbench_zs.cli.command import OUTPUT_FILE, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import write_atomically
+from robustbench_zs.system.files import write_atomically
 
 
 @click.command(cls=Command)

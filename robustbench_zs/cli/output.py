@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import write_atomically
+from robustbench_zs.system.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import click
 from robustbench_zs.cli.command import OUTPUT_FILE, Command, output_options
 from robustbench_zs.cli.output import emit, moduli, text, yes_no
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import write_atomically
+from robustbench_zs.system.files import write_atomically
 
 if TYPE_CHECKING:
     from robustbench_zs.schemes import MultistepScheme

@@ -56,7 +56,7 @@ def run(
     """
     from robustbench_zs.studies import load_study, make_plan, run_study, train_study
     from robustbench_zs.studies.load import known_studies
-    from robustbench_zs.workers import available_cores
+    from robustbench_zs.system.workers import available_cores
 
     if study is None:
         raise RequestError(

@@ -65,10 +65,10 @@ def train(
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.spec import default_block
     from robustbench_zs.schemes import scheme_from_name
+    from robustbench_zs.system.workers import available_cores
     from robustbench_zs.training import DEFAULT_NETWORKS, recipe_for, recipe_from_name, recipe_table, training_table
     from robustbench_zs.training import train as train_networks
     from robustbench_zs.training.execution import choose_device
-    from robustbench_zs.workers import available_cores
 
     layers = 20 if depth is None else depth
     specs = [network_from_name(name) for name in names]

@@ -17,7 +17,6 @@ from torch import nn
 
 from robustbench_zs.datasets import Dataset, dataset_of_arrays, load_dataset
 from robustbench_zs.datasets.digits import TEST_IMAGES
-from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import newcombe_interval, wilson_interval
 from robustbench_zs.evaluation.masking import Evidence, MaskingProbe, probe_network
@@ -32,11 +31,12 @@ from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.schemes.table import scheme_columns
-from robustbench_zs.threads import torch_threads
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.threads import torch_threads
+from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
-from robustbench_zs.workers import Job, run_jobs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measure
-from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
 from robustbench_zs.perturbations.native import gradient_at
-from robustbench_zs.python_numbers import take_python_numbers
+from robustbench_zs.system.files import canonical_json
+from robustbench_zs.system.python_numbers import take_python_numbers
 
 PROBE_VERSION = 1
 """Raised when a change of the code changes evidence; stored evidence of another version is not reused."""

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.float32 import full_float32
-from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import FGSM, GradientAttack, Perturbation
 from robustbench_zs.perturbations.native import LOSSES, NORMS, fooled_or_close, gradient_at
+from robustbench_zs.system.memory import enough_memory_or
 
 EVALUATION_VERSION = 1
 """Raised when a change of the code changes outcomes; results of another version are not reused."""

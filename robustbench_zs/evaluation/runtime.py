@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.memory import is_out_of_memory
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import build_network
+from robustbench_zs.system.memory import is_out_of_memory
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Step, parameter_groups

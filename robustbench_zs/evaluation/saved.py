@@ -26,12 +26,12 @@ from robustbench_zs.evaluation.evaluate import (
 )
 from robustbench_zs.evaluation.outcomes import decide, evaluation_mode
 from robustbench_zs.evaluation.subject import Subject, trained_on
-from robustbench_zs.files import write_atomically
-from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.perturbations.attacks import GradientAttack
 from robustbench_zs.perturbations.native import LOSSES, gradient_at
-from robustbench_zs.threads import torch_threads
+from robustbench_zs.system.files import write_atomically
+from robustbench_zs.system.memory import enough_memory_or
+from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.execution import choose_execution
 
 WHITE = 255

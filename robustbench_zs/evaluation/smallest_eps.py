@@ -14,11 +14,11 @@ from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import wilson_interval
 from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode
-from robustbench_zs.files import canonical_json
-from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.attacks import LARGEST_EPS, check_whole
 from robustbench_zs.perturbations.native import NORMS, minimum_norm
+from robustbench_zs.system.files import canonical_json
+from robustbench_zs.system.memory import enough_memory_or
 
 SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
 from robustbench_zs.evaluation.smallest_eps import Distances
-from robustbench_zs.files import canonical_json
 from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.files import canonical_json
 
 DEFAULT_STORE = "reports/results.sqlite"
 LOCK_TIMEOUT = 60.0

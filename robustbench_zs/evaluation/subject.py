@@ -17,9 +17,9 @@ from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import evaluation_mode
 from robustbench_zs.evaluation.own_network import OwnNetwork, own_copy
 from robustbench_zs.evaluation.steadiness import IMAGES, unsteadiness
-from robustbench_zs.files import canonical_json
 from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
+from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.checkpoint import Checkpoint, DatasetHeader, Header, network_spec, weights_digest
 
 Source = Checkpoint | Model | nn.Module

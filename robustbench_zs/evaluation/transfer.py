@@ -32,16 +32,16 @@ from robustbench_zs.evaluation.evaluate import (
 from robustbench_zs.evaluation.outcomes import Outcomes, decide, evaluation_mode, measure
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
-from robustbench_zs.memory import enough_memory_or
 from robustbench_zs.perturbations import FGSM, PGD
 from robustbench_zs.perturbations.attacks import DEFAULT_SEED
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.transfer import Transfer, transferable
 from robustbench_zs.schemes import CoefficientLike
-from robustbench_zs.threads import torch_threads
+from robustbench_zs.system.memory import enough_memory_or
+from robustbench_zs.system.threads import torch_threads
+from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import Checkpoint
 from robustbench_zs.training.execution import choose_execution
-from robustbench_zs.workers import Job, run_jobs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -35,7 +35,7 @@ from robustbench_zs.perturbations.native import (
     search_in_turn,
 )
 from robustbench_zs.perturbations.numbers import format_number, parse_number
-from robustbench_zs.python_numbers import take_python_numbers
+from robustbench_zs.system.python_numbers import take_python_numbers
 
 DEFAULT_ENGINE = "native"
 DEFAULT_SEED = 1

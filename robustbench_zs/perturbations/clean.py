@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.base import Perturbation
-from robustbench_zs.python_numbers import take_python_numbers
+from robustbench_zs.system.python_numbers import take_python_numbers
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.noise import DEFAULT_SEED
-from robustbench_zs.python_numbers import take_python_numbers
+from robustbench_zs.system.python_numbers import take_python_numbers
 
 CORRUPTIONS = (
     "gaussian_noise",

@@ -11,7 +11,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.numbers import format_number, parse_number
-from robustbench_zs.python_numbers import take_python_numbers
+from robustbench_zs.system.python_numbers import take_python_numbers
 
 DEFAULT_SEED = 1
 """The paper's seed for uniform and Gaussian noise (§5.6); its draws were another generator's."""

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from robustbench_zs.files import write_atomically
+from robustbench_zs.system.files import write_atomically
 
 
 def write_html(folder: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from robustbench_zs.environment import environment
-from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
 from robustbench_zs.reporting.html import write_html
 from robustbench_zs.reporting.latex import latex_table
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.files import write_atomically
 
 Section = tuple[str, str, pd.DataFrame]
 """Heading, text, and the table as people read it."""

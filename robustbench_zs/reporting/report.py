@@ -22,14 +22,14 @@ from robustbench_zs.analysis.masking import flagged_networks, masking_sentences
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matrix, transfer_sentence
 from robustbench_zs.analysis.words import summary_sentences, together_sentence
-from robustbench_zs.environment import environment
-from robustbench_zs.files import write_atomically
 from robustbench_zs.reporting import tables
 from robustbench_zs.reporting.html import write_html
 from robustbench_zs.reporting.latex import latex_table
 from robustbench_zs.reporting.siblings import shared_networks
 from robustbench_zs.schemes import MultistepScheme, TrainableScheme
 from robustbench_zs.schemes.coefficients import LARGEST
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.files import write_atomically
 from robustbench_zs.training.checkpoint import Header, network_spec
 
 

@@ -12,7 +12,7 @@ from robustbench_zs.analysis.conclusions import NOTHING
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval
-from robustbench_zs.files import canonical_json
+from robustbench_zs.system.files import canonical_json
 
 
 def spread(mean: float | None, std: float | None) -> str:

@@ -14,8 +14,8 @@ from importlib import resources
 from typing import Any, Literal
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import canonical_json
 from robustbench_zs.schemes.scheme import MultistepScheme
+from robustbench_zs.system.files import canonical_json
 
 Half = Literal["discovery", "confirmation"]
 HALVES: tuple[Half, ...] = ("discovery", "confirmation")

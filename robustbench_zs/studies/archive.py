@@ -8,11 +8,11 @@ from pathlib import Path
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
-from robustbench_zs.files import write_atomically
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.studies.run import plan_status, settled
+from robustbench_zs.system.files import write_atomically
 
 MAX_UNPACKED = 2**30
 """Bytes of a store that is unpacked: a file of a few kilobytes can say that it holds far more."""

@@ -17,7 +17,6 @@ from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTas
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
-from robustbench_zs.files import canonical_json
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.gate.decision import About, Comparison, Rule, compare
 from robustbench_zs.gate.rendering import no_verdict
@@ -26,6 +25,7 @@ from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.studies.run import OnEvent, Status, complete, settled, stored_outcomes
 from robustbench_zs.studies.study import Study
+from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.execution import choose_execution
 from robustbench_zs.training.recipe import Precision
 

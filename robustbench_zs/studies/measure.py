@@ -12,7 +12,6 @@ from robustbench_zs.analysis.against_paper import against_paper
 from robustbench_zs.analysis.runtime import runtime_summary
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.runtime import measure_runtime
-from robustbench_zs.files import canonical_json, write_atomically
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
 from robustbench_zs.reporting import tables
@@ -21,6 +20,7 @@ from robustbench_zs.reporting.tables import flat_cell
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.table import roots_table
 from robustbench_zs.studies.measurement import Measurement
+from robustbench_zs.system.files import canonical_json, write_atomically
 from robustbench_zs.training.execution import choose_execution
 
 PASSES = "passes.csv"

@@ -33,7 +33,6 @@ from robustbench_zs.evaluation.smallest_eps import Distances
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
-from robustbench_zs.locks import alone_in, is_locked
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
@@ -45,6 +44,8 @@ from robustbench_zs.studies.measure import run_measurement
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep, make_plan
 from robustbench_zs.studies.study import Study
+from robustbench_zs.system.locks import alone_in, is_locked
+from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import Checkpoint, Header, first_problem
 from robustbench_zs.training.distributed import device_of_this_process, is_first, processes
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
@@ -53,7 +54,6 @@ from robustbench_zs.training.recipe import Precision
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.train import remove_states, train_all, train_some, train_tasks
 from robustbench_zs.training.trial import choose_executions, deal
-from robustbench_zs.workers import Job, run_jobs
 
 OnEvent = Callable[[TrainingTask, Epoch | str], None]
 """Called with the network's task and an epoch of its training, or the label of an evaluation that is done."""

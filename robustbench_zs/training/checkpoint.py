@@ -17,13 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, Val
 from torch import Tensor
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import canonical_json, write_atomically
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import Network, build_network
 from robustbench_zs.networks.spec import Form, Projection, Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
+from robustbench_zs.system.files import canonical_json, write_atomically
 from robustbench_zs.training.limits import MOST_EPOCHS, MOST_KEYS, Name, at_most, checked_length
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.workers import available_cores
+from robustbench_zs.system.workers import available_cores
 
 MOST_LOADERS = 16
 """Worker processes that decode images from files, a network."""

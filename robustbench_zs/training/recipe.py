@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.python_numbers import take_python_numbers
+from robustbench_zs.system.python_numbers import take_python_numbers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from torch import Generator, Tensor, nn
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import write_atomically
 from robustbench_zs.schemes import parse_coefficient
+from robustbench_zs.system.files import write_atomically
 from robustbench_zs.training.checkpoint import (
     DIGEST_KEY,
     METADATA_KEY,

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from robustbench_zs.datasets import Dataset, load_dataset
-from robustbench_zs.files import canonical_json
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import Network, build_network
+from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.checkpoint import Checkpoint, description, network_header, read_checkpoint
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.recipe import Recipe

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from robustbench_zs.datasets.streamed import ImageFiles
-from robustbench_zs.environment import environment
 from robustbench_zs.errors import RequestError
-from robustbench_zs.locks import alone_in
-from robustbench_zs.memory import enough_memory_or, is_out_of_memory
 from robustbench_zs.networks import NetworkSpec, network_from_name
-from robustbench_zs.threads import torch_threads
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.locks import alone_in
+from robustbench_zs.system.memory import enough_memory_or, is_out_of_memory
+from robustbench_zs.system.threads import torch_threads
+from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import (
     FORMAT,
     Checkpoint,
@@ -35,7 +36,6 @@ from robustbench_zs.training.state import StateFile
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import fit_together
 from robustbench_zs.training.trial import choose_executions, deal
-from robustbench_zs.workers import Job, run_jobs
 
 DEFAULT_NETWORKS = ("zerosnet56-opt:widths=8-16-32", "table10-1:depth=56,widths=8-16-32")
 """One zero-stable and one non-zero-stable network, small enough for a laptop: what `zsbench train` trains by default."""

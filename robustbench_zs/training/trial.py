@@ -13,10 +13,10 @@ import torch
 from pydantic import Field, TypeAdapter, ValidationError
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.files import canonical_json, write_atomically
-from robustbench_zs.memory import is_out_of_memory
 from robustbench_zs.networks.stacked import stack_shape
-from robustbench_zs.threads import torch_threads
+from robustbench_zs.system.files import canonical_json, write_atomically
+from robustbench_zs.system.memory import is_out_of_memory
+from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.checkpoint import Part
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution

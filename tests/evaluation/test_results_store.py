@@ -17,7 +17,7 @@ from robustbench_zs.evaluation.masking import Evidence
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.store import ResultKey
 from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, UniformNoise
-from robustbench_zs.workers import Job, Send, run_jobs
+from robustbench_zs.system.workers import Job, Send, run_jobs
 
 
 def key(number: int, examples: int = 20) -> ResultKey:

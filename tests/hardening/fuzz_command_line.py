@@ -179,7 +179,7 @@ def run_in(folder: Path, arguments: list[str]) -> tuple[int, str, str]:
     out, err, here = io.StringIO(), io.StringIO(), os.getcwd()
     os.chdir(folder)
     try:
-        with redirect_stdout(out), redirect_stderr(err), patch("robustbench_zs.workers.available_cores", lambda: 1):
+        with redirect_stdout(out), redirect_stderr(err), patch("robustbench_zs.system.workers.available_cores", lambda: 1):
             code: Any = _run(arguments)
     finally:
         os.chdir(here)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from robustbench_zs.errors import RequestError, UnfinishedError
-from robustbench_zs.workers import Job, Send, available_cores, run_jobs
+from robustbench_zs.system.workers import Job, Send, available_cores, run_jobs
 
 held: Any = None
 
@@ -67,7 +67,7 @@ def hold_a_semaphore(folder: str, send: Send) -> int:
 RUN_TWO = """
 import sys
 sys.path.insert(0, {tests!r})
-from robustbench_zs.workers import Job, run_jobs
+from robustbench_zs.system.workers import Job, run_jobs
 from test_workers import hold_a_semaphore, note_pid_and_sleep
 if __name__ == "__main__":
     list(run_jobs([Job({job}, ({folder!r},))] * 2, 2))

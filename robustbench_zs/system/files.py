@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.locks import held
+from robustbench_zs.system.locks import held
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.files import write_atomically
-from robustbench_zs.locks import alone_in, held
+from robustbench_zs.system.files import write_atomically
+from robustbench_zs.system.locks import alone_in, held
 
 SPAWN = multiprocessing.get_context("spawn")
 SIZE = 2_000_000

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustbench_zs.environment import environment
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.files import canonical_json, write_atomically
+from robustbench_zs.system.environment import environment
+from robustbench_zs.system.files import canonical_json, write_atomically
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from robustbench_zs.memory import keep_freed_memory
+from robustbench_zs.system.memory import keep_freed_memory
 
 
 @contextmanager
