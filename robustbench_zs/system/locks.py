@@ -1,15 +1,22 @@
-"""Files that one process at a time may hold; the lock of a process that is killed goes with it."""
+"""Files that one process at a time may hold; the lock of a process that is killed goes with it.
+
+`filelock` is not used: on Unix it has to leave its lock files behind, and a file is written here under the lock that it is.
+"""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from robustbench_zs.errors import UnfinishedError
+
+try:
+    import fcntl
+except ImportError as error:
+    raise ImportError("zsbench needs Linux or macOS; on Windows it runs in the Windows Subsystem for Linux (WSL)") from error
 
 LOCK = ".lock"
 """The file in a folder that is locked by whoever trains into it."""
