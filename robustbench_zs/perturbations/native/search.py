@@ -221,10 +221,14 @@ class _Search:
         return int(self.aims[place, restart // self.method.restarts])
 
     def _fill(self, *under_way: Rows) -> None:
-        """Put in further attempts at the images under way, one each in turn, while the batch is not full."""
+        """Put in further attempts at the images whose turn it is, one each in turn, while the batch is not full."""
         room = self.full - len(self.queue) - sum(map(_count, under_way))
-        pairs = [(rows["place"].tolist(), rows["budget"].tolist()) for rows in under_way if rows] if room > 0 else []
-        images = deque({place: eps for places, budgets in pairs for place, eps in zip(places, budgets, strict=True)}.items())
+        if room <= 0:
+            return
+        at = {attempt.place: attempt.eps for attempt in self.queue}
+        for rows in filter(_count, under_way):
+            at |= zip(rows["place"].tolist(), rows["budget"].tolist(), strict=True)
+        images = deque(at.items())
         while room > 0 and images:
             place, eps = images.popleft()
             if self._queue(_Try(place, eps, int(self.next_try[place]))):
