@@ -35,7 +35,9 @@ from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, TransferTask, transfer_of, transfer_one, transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.native import Directions, faster_directions
-from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
+from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.report import write_examples, write_report
+from robustbench_zs.reporting.sections import examples_of
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
@@ -327,8 +329,7 @@ def _transfer_task(step: TransferStep, execution: Execution, store: str, batch_s
 def _report(done: Completed, store: ResultsStore) -> StudyResult:
     if not done.here:
         return StudyResult(frame_of_rows([]), frame_of_rows([]), done.plan.report.folder, done.trained, 0)
-    redraw = done.evaluated > 0
-    return report_study(done.plan, store, done.status, done.trained, done.evaluated, redraw, show_examples=True)
+    return report_study(done.plan, store, done.status, done.trained, done.evaluated, show_examples=True)
 
 
 def _execution(
@@ -500,7 +501,6 @@ def report_study(
     status: Status,
     trained: int = 0,
     evaluated: int = 0,
-    redraw: bool = True,
     show_examples: bool = False,
 ) -> StudyResult:
     """Write the report from the store, computing nothing but, with `show_examples`, pictures of a few perturbed images.
@@ -566,22 +566,21 @@ def report_study(
         paper_networks=plan.study.paper_networks(),
         requests={p.label: p.request for p in plan.study.all_perturbations()},
     )
-    if show_examples and examples_of(folder, set(results["digest"])) is None:
-        examples = make_examples(plan, status.known, correct)
-        if examples:
-            write_examples(folder, *examples)
-    checked = pd.DataFrame(checks, columns=MASKING_COLUMNS)
-    write_report(
+    findings = Findings(
         folder,
         facts,
         results,
         gap_frame,
-        checked,
-        redraw,
-        frame_of_rows(transfers),
-        frame_of_rows(curves),
-        _image_outcomes(plan.study, images),
+        masking=pd.DataFrame(checks, columns=MASKING_COLUMNS),
+        transfers=frame_of_rows(transfers),
+        curves=frame_of_rows(curves),
+        images=_image_outcomes(plan.study, images),
     )
+    if show_examples and examples_of(findings) is None:
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(folder, *examples)
+    write_report(findings)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 
