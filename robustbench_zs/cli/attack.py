@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robustbench_zs.cli.answers import answer
-from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, PICTURE_FILE, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.evaluate import compare_with_care, emit_results
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     help="What PGD's gradients are computed in; examples count by float32.",
 )
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write the examples as PNG.")
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def attack(
     chosen: Chosen,
@@ -81,6 +82,7 @@ def attack(
     engine: str | None,
     directions: str,
     save: Path | None,
+    plot: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -150,7 +152,7 @@ def attack(
     if save and (from_ or target or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
         raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
     found = answer(transferred if from_ else attacked, compare_with_care)
-    emit_results(found, format_, output)
+    emit_results(found, format_, output, plot)
     if save:
         from robustbench_zs.evaluation.evaluate import DEFAULT_EPS
         from robustbench_zs.evaluation.saved import save_examples

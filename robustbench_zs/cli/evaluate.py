@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robustbench_zs.cli.answers import Answer, answer
-from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, PICTURE_FILE, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
+from robustbench_zs.system.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--high", metavar="H", help="Upper end of uniform noise.")
 @click.option("--mu", type=NUMBERS, metavar="μ[,μ…]", help="Value of constant noise.")
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def evaluate(
     chosen: Chosen,
@@ -36,6 +38,7 @@ def evaluate(
     high: str | None,
     mu: tuple[str, ...] | None,
     noise_seed: int,
+    plot: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -56,7 +59,7 @@ def evaluate(
 
         return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
 
-    emit_results(answer(compute, compare_with_care), format_, output)
+    emit_results(answer(compute, compare_with_care), format_, output, plot)
 
 
 def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturbation]:
@@ -86,8 +89,14 @@ def compare_with_care(frame: pd.DataFrame) -> str | None:
     return mark(frame)
 
 
-def emit_results(found: Answer, format_: str | None, output: Path | None) -> None:
-    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes."""
+def emit_results(found: Answer, format_: str | None, output: Path | None, plot: Path | None = None) -> None:
+    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes; draw them where `plot` is."""
+    if plot is not None:
+        import pandas as pd
+
+        from robustbench_zs.reporting.comparison import networks_compared, picture
+
+        write_atomically(plot, picture(networks_compared(pd.DataFrame(found.rows)), plot))
     columns: dict[str, Any] = {
         "Network": text("network"),
         "Seed": text("seed"),
