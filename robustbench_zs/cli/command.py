@@ -172,6 +172,13 @@ model_options = stacked(
     ),
 )
 
+eot_option = click.option(
+    "--eot",
+    type=int,
+    metavar="N",
+    help="For a --model whose answers depend on chance: gradients and accuracies are means over N draws.",
+)
+
 _MODEL_OPTIONS = ("weights", "classes", "normalize", "mean", "std")
 
 _checkpoint_arguments = stacked(

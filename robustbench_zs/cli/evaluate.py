@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from robustbench_zs.cli.answers import Answer, answer
-from robustbench_zs.cli.command import NUMBERS, PICTURE_FILE, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import (
+    NUMBERS,
+    PICTURE_FILE,
+    Chosen,
+    Command,
+    checkpoint_arguments,
+    eot_option,
+    output_options,
+)
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--high", metavar="H", help="Upper end of uniform noise.")
 @click.option("--mu", type=NUMBERS, metavar="μ[,μ…]", help="Value of constant noise.")
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
+@eot_option
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def evaluate(
@@ -38,6 +48,7 @@ def evaluate(
     high: str | None,
     mu: tuple[str, ...] | None,
     noise_seed: int,
+    eot: int | None,
     plot: Path | None,
     format_: str | None,
     output: Path | None,
@@ -55,6 +66,8 @@ def evaluate(
 
     def compute() -> pd.DataFrame:
         perturbations = _noise(noise, {"delta": delta, "low": low, "high": high, "mu": mu}, noise_seed)
+        if eot is not None:
+            return over_draws(chosen, perturbations, eot, noise_seed)
         from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
 
         return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
@@ -80,6 +93,20 @@ def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturba
         ends = [parse_number(given[e], f"{e} of uniform noise", -1, 1) for e in ("low", "high")]
         return [UniformNoise(ends[0], ends[1], seed)]
     return []
+
+
+def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int) -> pd.DataFrame:
+    """The rows of networks of the user's own over draws of their noise.
+
+    Raises:
+        RequestError: there are only checkpoints.
+    """
+    if all(isinstance(source, Path) for source in chosen.sources or ()):
+        raise RequestError("--eot goes with --model: no answer of a checkpoint depends on chance")
+    from robustbench_zs.evaluation import expected_accuracy
+
+    options = {name: value for name, value in chosen.options.items() if name != "workers"}
+    return expected_accuracy(chosen.sources or (), perturbations, draws=draws, seed=seed, **options)
 
 
 def compare_with_care(frame: pd.DataFrame) -> str | None:
@@ -109,6 +136,8 @@ def emit_results(found: Answer, format_: str | None, output: Path | None, plot: 
         "Accuracy % [95% interval]": with_interval("accuracy", "ci_low", "ci_high"),
         "Drop": number("drop"),
     }
+    if any("draws" in row for row in found.rows):
+        columns["Draws"] = text("draws")
     emit(found.rows, columns, format_, output)
     for words in found.said:
         say(words)
