@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
-from robustbench_zs.evaluation.masking import LEAST_IMAGES, MORE_STEPS, UNBOUNDED, Evidence
+from robustbench_zs.evaluation.questions.masking import LEAST_IMAGES, MORE_STEPS, UNBOUNDED, Evidence
 from robustbench_zs.perturbations.numbers import format_number
 
 if TYPE_CHECKING:

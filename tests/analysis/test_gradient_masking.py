@@ -27,7 +27,7 @@ from robustbench_zs.cli.main import main
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import measure
-from robustbench_zs.evaluation.masking import LEAST_IMAGES, SPREAD, Evidence, MaskingProbe, Rescaled, probe_network
+from robustbench_zs.evaluation.questions.masking import LEAST_IMAGES, SPREAD, Evidence, MaskingProbe, Rescaled, probe_network
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")

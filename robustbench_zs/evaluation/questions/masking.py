@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measure
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
 from robustbench_zs.perturbations.native import gradient_at
-from robustbench_zs.system.files import canonical_json
 from robustbench_zs.system.python_numbers import take_python_numbers
 
 PROBE_VERSION = 2
@@ -40,8 +42,27 @@ SPREAD = 10.0
 """Difference between the largest and the smallest logit of an image once they are rescaled."""
 
 
+class Evidence(BaseModel):
+    """What the attacks left standing, image by image.
+
+    `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
+    `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
+    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
+    than `LEAST_IMAGES` nothing is made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int
+    eps: float
+    steps: int
+    queries: int
+    usable_gradients: tuple[bool, ...] = ()
+    standing: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
-class MaskingProbe:
+class MaskingProbe(Question[Evidence]):
     """How a network is probed.
 
     Args:
@@ -62,6 +83,7 @@ class MaskingProbe:
     queries: int = 300
     seed: int = DEFAULT_SEED
     engine: str = DEFAULT_ENGINE
+    required: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         take_python_numbers(self)
@@ -76,28 +98,26 @@ class MaskingProbe:
     def _square(self) -> Square:
         return Square(self.eps, queries=self.queries, seed=self.seed)
 
-    def key(self, weights_digest: str, data: Split) -> str:
-        """What evidence is a function of, as canonical JSON."""
-        return canonical_json([weights_digest, data.digest, len(data), PROBE_VERSION, asdict(self)])
+    @property
+    def label(self) -> str:
+        return "gradient masking"
 
+    @property
+    def passes(self) -> float:
+        return 100.0
 
-class Evidence(BaseModel):
-    """What the attacks left standing, image by image.
+    def parameters(self) -> list[Any]:
+        return [PROBE_VERSION, asdict(self)]
 
-    `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
-    `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
-    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
-    than `LEAST_IMAGES` nothing is made.
-    """
+    def answer(self, bench: Bench) -> Mapping[Any, Evidence]:
+        clean, data = bench.ask(Accuracy()), bench.images("test")
+        return {self: probe_network(bench.network(), data, clean, self, device=bench.device, batch_size=bench.batch_size)}
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def pack(self, answer: Evidence) -> bytes:
+        return answer.model_dump_json().encode()
 
-    images: int
-    eps: float
-    steps: int
-    queries: int
-    usable_gradients: tuple[bool, ...] = ()
-    standing: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
+    def read(self, packed: bytes, data: Split, environment: str) -> Evidence:
+        return Evidence.model_validate_json(packed)
 
 
 class Rescaled(nn.Module):
