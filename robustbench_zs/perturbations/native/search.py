@@ -152,7 +152,8 @@ class _Search:
         self.next_try = np.zeros(n, np.int64)  # of each image at its ε, the first attempt that is not in the queue yet
         self.open = np.zeros(n, np.int64)  # and how many attempts are in the queue or under way
         # Which of the targets fools first depends on who shares the batch: an example that is wanted is found in turn.
-        self.full = 0 if examples or self.aims is None else min(FULL, batch_size)
+        several = self.aims is not None and self.aims.shape[1] > 1
+        self.full = min(FULL, batch_size) if several and not examples else 0
         for place in range(n):
             self._queue(_Try(place, budgets.first()))
         self.steps = method.rule.steps
