@@ -19,7 +19,9 @@ from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, re
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
-from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
+from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.report import write_examples, write_report
+from robustbench_zs.reporting.sections import examples_of
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
@@ -46,7 +48,6 @@ def report_study(
     status: Status,
     trained: int = 0,
     evaluated: int = 0,
-    redraw: bool = True,
     show_examples: bool = False,
 ) -> StudyResult:
     """Write the report from the store, computing nothing but, with `show_examples`, pictures of a few perturbed images.
@@ -112,22 +113,21 @@ def report_study(
         paper_networks=plan.study.paper_networks(),
         requests={p.label: p.request for p in plan.study.all_perturbations()},
     )
-    if show_examples and examples_of(folder, set(results["digest"])) is None:
-        examples = make_examples(plan, status.known, correct)
-        if examples:
-            write_examples(folder, *examples)
-    checked = pd.DataFrame(checks, columns=MASKING_COLUMNS)
-    write_report(
+    findings = Findings(
         folder,
         facts,
         results,
         gap_frame,
-        checked,
-        redraw,
-        frame_of_rows(transfers),
-        frame_of_rows(curves),
-        _image_outcomes(plan.study, images),
+        masking=pd.DataFrame(checks, columns=MASKING_COLUMNS),
+        transfers=frame_of_rows(transfers),
+        curves=frame_of_rows(curves),
+        images=_image_outcomes(plan.study, images),
     )
+    if show_examples and examples_of(findings) is None:
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(folder, *examples)
+    write_report(findings)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 

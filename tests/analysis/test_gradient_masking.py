@@ -145,12 +145,6 @@ def test_withstanding_an_unbounded_attack_is_flagged_and_more_steps_may_clear_it
     assert flags(few, few) == (False, False)
 
 
-def test_a_check_that_was_not_made_gives_its_reason() -> None:
-    checks = {c.name: c for c in masking_checks(evidence_of(not_made={"square": "no such library"}))}
-    assert checks["black_box_wins"].flagged is None
-    assert checks["black_box_wins"].sentence == "no such library"
-
-
 def test_a_probe_out_of_range_is_refused() -> None:
     for wrong in ({"eps": 0}, {"eps": 2}, {"images": 0}, {"steps": 0}, {"queries": 0}, {"seed": -1}, {"engine": "x"}):
         with pytest.raises(RequestError):

@@ -18,7 +18,7 @@ from robustbench_zs.evaluation import store as store_module
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.questions import Accuracy, EpsSearch, MaskingProbe, Question
 from robustbench_zs.evaluation.questions import accuracy as accuracy_module
-from robustbench_zs.evaluation.questions.masking import Evidence, torchattacks_missing
+from robustbench_zs.evaluation.questions.masking import Evidence
 from robustbench_zs.perturbations import APGD, FGSM, PGD, ConstantNoise, GaussianNoise, UniformNoise
 from robustbench_zs.perturbations.transfer import Transfer
 from robustbench_zs.system.files import canonical_json
@@ -214,8 +214,7 @@ def test_rows_of_before_are_read(tmp_path: Path, taken_over: bool) -> None:
             row = ("w", data.digest, "test", text, 20, 1, correct, near, *origin)
             connection.execute(f"INSERT INTO outcomes VALUES ({', '.join('?' * len(row))})", row)
         masked = {"eps": 0.1, "images": 100, "steps": 10, "queries": 300, "seed": 1, "engine": "native"}
-        there = torchattacks_missing() is None
-        key = canonical_json(["w", data.digest, 20, 1, masked, there])
+        key = canonical_json(["w", data.digest, 20, 2, masked])
         evidence = '{"images":20,"eps":0.1,"steps":1,"queries":1}'
         connection.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", (key, evidence, *origin))
         key = canonical_json(["w", data.digest, 20, 2, "minimum norm", "l2", 0.5, 16])

@@ -23,7 +23,7 @@ from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, D
 from robustbench_zs.perturbations.native import gradient_at
 from robustbench_zs.system.python_numbers import take_python_numbers
 
-PROBE_VERSION = 1
+PROBE_VERSION = 2
 """Raised when a change of the code changes evidence; stored evidence of another version is not reused."""
 
 UNBOUNDED = 0.5
@@ -43,12 +43,12 @@ SPREAD = 10.0
 
 
 class Evidence(BaseModel):
-    """What the attacks left standing, image by image; attacks that were not made are absent.
+    """What the attacks left standing, image by image.
 
     `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
     `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
-    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. `not_made` gives
-    reasons by attack. With fewer `images` than `LEAST_IMAGES` nothing is made.
+    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
+    than `LEAST_IMAGES` nothing is made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,6 @@ class Evidence(BaseModel):
     queries: int
     usable_gradients: tuple[bool, ...] = ()
     standing: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
-    not_made: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class MaskingProbe(Question[Evidence]):
         return PGD(self.eps if eps is None else eps, self.engine, self.steps * times, seed=self.seed)
 
     def _square(self) -> Square:
-        return Square(self.eps, "torchattacks", self.queries, self.seed)
+        return Square(self.eps, queries=self.queries, seed=self.seed)
 
     @property
     def label(self) -> str:
@@ -108,7 +107,7 @@ class MaskingProbe(Question[Evidence]):
         return 100.0
 
     def parameters(self) -> list[Any]:
-        return [PROBE_VERSION, asdict(self), torchattacks_missing() is None]
+        return [PROBE_VERSION, asdict(self)]
 
     def answer(self, bench: Bench) -> Mapping[Any, Evidence]:
         clean, data = bench.ask(Accuracy()), bench.images("test")
@@ -171,28 +170,10 @@ def probe_network(
         "unbounded pgd": (unbounded := standing(probe._pgd(UNBOUNDED))),
         # A longer attack on what the shorter one has fooled already would say nothing more.
         "longer unbounded pgd": standing(probe._pgd(UNBOUNDED, MORE_STEPS), among=unbounded),
+        "square": standing(probe._square()),
     }
-    reason = torchattacks_missing()
-    if reason is None:
-        found["square"] = standing(probe._square())
-    return nothing.model_copy(
-        update={
-            "usable_gradients": tuple(_usable_gradients(network, data, chosen, device, batch_size).tolist()),
-            "standing": found,
-            "not_made": {} if reason is None else {"square": reason},
-        }
-    )
-
-
-def torchattacks_missing() -> str | None:
-    """Why Square cannot be made here; None where it can."""
-    from robustbench_zs.perturbations.engines import engine
-
-    try:
-        engine("torchattacks")
-    except RequestError as error:
-        return str(error)
-    return None
+    usable = _usable_gradients(network, data, chosen, device, batch_size)
+    return nothing.model_copy(update={"usable_gradients": tuple(usable.tolist()), "standing": found})
 
 
 def _usable_gradients(
