@@ -16,8 +16,10 @@ from robustbench_zs.evaluation.store import CLEAN
 from robustbench_zs.gate import Entry
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.plan import EvaluateStep, Items
-from robustbench_zs.studies.run import Known, plan_status, settled, stored_outcomes
+from robustbench_zs.studies.settle import settled
+from robustbench_zs.studies.status import Known, plan_status, stored_outcomes
 from robustbench_zs.system.files import canonical_json
+from robustbench_zs.training.execution import choose_device
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def finished_study(name: str, scale: str | None, data_dir: str | Path | None, st
     if not store.is_file():
         raise RequestError(f"there is no results store {store}: run `zsbench run {loaded.request}` first")
     known = ResultsStore(store)
-    plan = make_plan(settled(loaded, None, data_dir, known), data_dir)
+    plan = make_plan(settled(loaded, choose_device(None), data_dir, known), data_dir)
     status = plan_status(plan, known)
     networks, unfinished = [], []
     for step in plan.evaluations:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from robustbench_zs.studies import Study
-    from robustbench_zs.studies.run import Status
+    from robustbench_zs.studies.status import Status
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.task import TrainingTask
 

@@ -21,9 +21,12 @@ from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_b
 from robustbench_zs.gate.decision import About, Comparison, Rule, compare
 from robustbench_zs.gate.rendering import no_verdict
 from robustbench_zs.perturbations.native import Directions
+from robustbench_zs.studies.engines import LocalEngine, OnEvent
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import make_plan
-from robustbench_zs.studies.run import OnEvent, Status, complete, settled, stored_outcomes
+from robustbench_zs.studies.run import complete
+from robustbench_zs.studies.settle import settled
+from robustbench_zs.studies.status import Status, stored_outcomes
 from robustbench_zs.studies.study import Study
 from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.execution import choose_execution
@@ -169,7 +172,8 @@ def measure_study(
         if loaded.full_recipe().precision == "auto" and recipe.get("precision") in get_args(Precision):
             loaded = loaded.with_precision(recipe["precision"])
         known = ResultsStore(store)
-        loaded = settled(loaded, device, data_dir, known)
+        engine = LocalEngine(device, threads, workers)
+        loaded = settled(loaded, engine.device, data_dir, known)
     plan = make_plan(loaded, data_dir)
     items = tuple(item for item in plan.evaluations[0].items if item[0] == "test")
     task = plan.evaluations[0].task
@@ -191,7 +195,7 @@ def measure_study(
         before.check_settings(Baseline(loaded.name, settings, tuple(Entry(*n, "", outcomes_to_be) for n in networks)))
     entries = []
     if models is None:
-        done = complete(loaded, data_dir, known, device, threads, workers, batch_size, on_start, on_event)
+        done = complete(loaded, data_dir, known, engine, batch_size, on_start, on_event)
         for step in done.plan.evaluations:
             network = done.status.known[step.id]
             outcomes = stored_outcomes(step, network.digest, known)

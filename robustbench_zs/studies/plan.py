@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,10 @@ class EvaluateStep:
     curve: EpsSearch | None = None
     phase: int = 0
 
+    def training_only(self) -> EvaluateStep:
+        """The step for a machine that evaluates nothing."""
+        return replace(self, items=(), probe=None, curve=None)
+
 
 @dataclass(frozen=True)
 class TransferStep:
@@ -82,6 +86,11 @@ class Plan:
     @property
     def transfers(self) -> tuple[TransferStep, ...]:
         return tuple(step for step in self.steps if isinstance(step, TransferStep))
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints of its networks go."""
+        return Path(self.evaluations[0].task.folder)
 
     @property
     def report(self) -> ReportStep:
