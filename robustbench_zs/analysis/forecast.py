@@ -87,7 +87,7 @@ def outside(scheme: MultistepScheme, depth: int, dataset: str) -> str:
 
 @cache
 def calibrated(dataset: str, outcome: str, depth: int) -> tuple[RankModel, tuple[str, ...], float, float]:
-    """The model of two that predicts discovery best when cross-validated, fitted there, and the 2.5% and 97.5% bounds of what
+    """The model of two that predicts discovery best when cross-validated, and the 2.5% and 97.5% bounds of what
     is missing to the ranks of confirmation; infinite with too few schemes for one."""
     x, y = _design(dataset, depth), np.array([row[outcome] for row in measured()[dataset].values()], float)
     discovery = np.array([name in atlas_names(HALVES[0]) for name in measured()[dataset]])

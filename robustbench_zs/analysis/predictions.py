@@ -60,15 +60,16 @@ def judge(predictions: Sequence[Prediction], found: Confirmation) -> pd.DataFram
     rows = []
     for prediction in predictions:
         row = relations.loc[prediction.predictor]
-        parts, words = [_range(prediction, row)], f"ρ = {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])}"
+        parts, words = (
+            [_range(prediction, row)],
+            f"ρ = {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])}",
+        )
         if prediction.weaker_than:
             verdict, text = _weaker(prediction, found.leads)
             parts.append(verdict)
             words += f"; {text}"
         verdict = FAILED if FAILED in parts else OPEN if OPEN in parts else HELD
-        rows.append(
-            {"predictor": prediction.predictor, "predicted": prediction.words, "found": words, "verdict": verdict}
-        )
+        rows.append({"predictor": prediction.predictor, "predicted": prediction.words, "found": words, "verdict": verdict})
     return pd.DataFrame(rows, columns=["predictor", "predicted", "found", "verdict"])
 
 

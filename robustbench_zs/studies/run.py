@@ -173,8 +173,7 @@ def complete(
 def _report(done: Completed, store: ResultsStore) -> StudyResult:
     if not is_first():
         return StudyResult(frame_of_rows([]), frame_of_rows([]), done.plan.report.folder, done.trained, 0)
-    redraw = done.evaluated > 0
-    return report_study(done.plan, store, done.status, done.trained, done.evaluated, redraw, show_examples=True)
+    return report_study(done.plan, store, done.status, done.trained, done.evaluated, show_examples=True)
 
 
 def report(

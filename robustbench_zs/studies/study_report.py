@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.images import ImageOutcomes, NetworkImages
@@ -17,7 +15,9 @@ from robustbench_zs.evaluation.evaluate import curve_row, frame_of_rows, gap_row
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
-from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
+from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.report import write_examples, write_report
+from robustbench_zs.reporting.sections import examples_of
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
@@ -51,7 +51,6 @@ def report_study(
     status: Status,
     trained: int = 0,
     evaluated: int = 0,
-    redraw: bool = True,
     show_examples: bool = False,
 ) -> StudyResult:
     """Write the report from the store, computing nothing but, with `show_examples`, pictures of a few perturbed images.
@@ -59,9 +58,25 @@ def report_study(
     Raises:
         RequestError: results are missing; the sentence says how many and what to do.
     """
+    findings = findings_of(plan, store, status)
+    if show_examples and examples_of(findings) is None:
+        assert findings.images
+        correct = {step.id: findings.images.networks[status.known[step.id].digest].clean for step in plan.evaluations}
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(findings.folder, *examples)
+    write_report(findings)
+    return StudyResult(findings.results, findings.gaps, findings.folder, trained, evaluated)
+
+
+def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
+    """Everything that the store has of a study.
+
+    Raises:
+        RequestError: as `report_study`.
+    """
     rows, gaps, curves, headers = [], [], [], []
     checks: list[dict[str, object]] = []
-    correct: dict[str, npt.NDArray[np.bool_]] = {}
     images: dict[str, NetworkImages] = {}
     missing = 0
     for step in plan.evaluations:
@@ -76,7 +91,6 @@ def report_study(
         subject = subject_of(known)
         headers.append(known.header)
         clean = complete["test", None]
-        correct[step.id] = clean.correct
         under = {p.label: complete["test", p].correct for split, p in step.items if split == "test" and p is not None}
         images[known.digest] = NetworkImages(clean.correct, under, distances)
         name = step.task.load_dataset().name
@@ -102,7 +116,6 @@ def report_study(
         raise RequestError(
             f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
         )
-    folder = plan.report.folder
     results, gap_frame = frame_of_rows(rows), frame_of_rows(gaps)
     facts = StudyFacts(
         name=plan.study.name,
@@ -117,23 +130,16 @@ def report_study(
         paper_networks=plan.study.paper_networks(),
         requests={p.label: p.request for p in plan.study.all_perturbations()},
     )
-    if show_examples and examples_of(folder, set(results["digest"])) is None:
-        examples = make_examples(plan, status.known, correct)
-        if examples:
-            write_examples(folder, *examples)
-    checked = pd.DataFrame(checks, columns=MASKING_COLUMNS)
-    write_report(
-        folder,
+    return Findings(
+        plan.report.folder,
         facts,
         results,
         gap_frame,
-        checked,
-        redraw,
-        frame_of_rows(transfers),
-        frame_of_rows(curves),
-        _image_outcomes(plan.study, images),
+        masking=pd.DataFrame(checks, columns=MASKING_COLUMNS),
+        transfers=frame_of_rows(transfers),
+        curves=frame_of_rows(curves),
+        images=_image_outcomes(plan.study, images),
     )
-    return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 
 def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageOutcomes:

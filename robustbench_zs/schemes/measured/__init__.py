@@ -1,4 +1,4 @@
-"""What the atlas measured: one table per data set, `NAME.csv`, one row per scheme; `benchmarks/atlas/export_atlas.py` writes them.
+"""What the atlas measured: `NAME.csv` of a data set has one row per scheme; `benchmarks/atlas/export_atlas.py` writes it.
 
 Columns: `scheme`, `depth`, `seeds`, `clean_accuracy` (percent), `gap` (points), `smallest_eps` (the mean of the images
 classified correctly when clean, a fraction of the pixel range), and `lost_…` (the share of these images that a perturbation
@@ -22,4 +22,6 @@ def measured() -> dict[str, dict[str, Row]]:
 
 
 def _rows(text: str) -> dict[str, Row]:
-    return {row.pop("scheme"): {c: float(v) if v else None for c, v in row.items()} for row in csv.DictReader(text.splitlines())}
+    return {
+        row.pop("scheme"): {c: float(v) if v else None for c, v in row.items()} for row in csv.DictReader(text.splitlines())
+    }
