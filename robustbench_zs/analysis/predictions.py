@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from robustbench_zs.analysis.confirmation import Confirmation
 from robustbench_zs.analysis.conclusions import ESTABLISHED
+from robustbench_zs.analysis.confirmation import Confirmation
 from robustbench_zs.analysis.words import share, share_interval
 
 HELD, FAILED, OPEN = "held", "failed", "neither: the interval allows both"
@@ -50,15 +50,16 @@ def predictions_of(study: str) -> tuple[Prediction, ...]:
     return tuple(p for p in PREDICTIONS if study in (p.study, f"{p.study}-small", f"{p.study}-smoke"))
 
 
-def judge(predictions: Sequence[Prediction], found: Confirmation) -> pd.DataFrame:
+def judge(predictions: Sequence[Prediction], found: Confirmation | None) -> pd.DataFrame:
     """One row per prediction: `predictor`, `predicted`, `found`, `verdict`.
 
     A range holds where ρ lies in it; a sign where the relation is established with it; "weaker" where the interval of the
     lead lies on that side. A prediction of several parts holds where all do and fails where one does.
     """
-    relations = found.relations.set_index("predictor")
     rows = []
-    for prediction in predictions:
+    for prediction in predictions if found else ():
+        assert found
+        relations = found.relations.set_index("predictor")
         row = relations.loc[prediction.predictor]
         parts, words = (
             [_range(prediction, row)],

@@ -129,6 +129,7 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
         paper=plan.study.paper,
         paper_networks=plan.study.paper_networks(),
         requests={p.label: p.request for p in plan.study.all_perturbations()},
+        atlas=plan.study.atlas is not None,
     )
     return Findings(
         plan.report.folder,
