@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.images import ImageOutcomes
+from robustbench_zs.analysis.images import Bools, ImageOutcomes
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS, network_outcomes
 from robustbench_zs.analysis.resampling import Floats
 from robustbench_zs.analysis.scheme_means import SchemeMeans, scheme_means
@@ -78,6 +78,11 @@ def atlas_halves(
     return found
 
 
+def whole_study(outcomes: pd.DataFrame) -> AtlasHalf:
+    """All schemes of a study that has no halves."""
+    return AtlasHalf("all", outcomes, scheme_means(outcomes), ())
+
+
 def scheme_of(network: str) -> str:
     """`"atlas-017"` of `"atlas-017:depth=56,widths=8-16-32"`."""
     return network.partition(":")[0]
@@ -98,6 +103,6 @@ def _list(frame: pd.DataFrame) -> list[Training]:
     return [(str(n), int(s)) for n, s in zip(frame["network"], frame["seed"], strict=True)]
 
 
-def finite(*columns: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def finite(*columns: Floats) -> Bools:
     """Rows where all columns have a value."""
-    return np.isfinite(np.column_stack(columns)).all(1)
+    return np.asarray(np.isfinite(np.column_stack(columns)).all(1))

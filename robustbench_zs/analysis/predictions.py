@@ -59,8 +59,7 @@ def judge(predictions: Sequence[Prediction], found: Confirmation | None) -> pd.D
     rows = []
     for prediction in predictions if found else ():
         assert found
-        relations = found.relations.set_index("predictor")
-        row = relations.loc[prediction.predictor]
+        (row,) = (r for _, r in found.relations.iterrows() if r["predictor"] == prediction.predictor)
         parts, words = (
             [_range(prediction, row)],
             f"ρ = {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])}",

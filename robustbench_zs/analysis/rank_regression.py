@@ -47,13 +47,13 @@ def fit_ranks(x: Floats, y: Floats) -> RankModel:
         x: schemes × predictors.
         y: their outcomes; neither has missing values.
     """
-    return RankModel(x, y, np.linalg.lstsq(_design(x, x), ranks_among(y, y), rcond=None)[0])
+    return RankModel(x, y, np.asarray(np.linalg.lstsq(_design(x, x), ranks_among(y, y), rcond=None)[0], float))
 
 
 def ranks_among(values: Floats, of: Floats) -> Floats:
     """The share of `values` that lies below each of `of`, those equal to it counting half: 0 to 1."""
     ordered = np.sort(values)
-    below, up_to = (np.searchsorted(ordered, of, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    below, up_to = np.searchsorted(ordered, of, side="left"), np.searchsorted(ordered, of, side="right")
     return np.asarray((below + up_to) / (2 * len(values)))
 
 
@@ -74,8 +74,8 @@ def cross_validated(x: Floats, y: Floats, names: Sequence[str]) -> pd.DataFrame:
         fitted to the other folds.
     """
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]
-    usable = np.flatnonzero(finite(x.T))
-    sets = [*combinations(usable, 1), *combinations(usable, 2)]
+    usable = np.flatnonzero(finite(x.T)).tolist()
+    sets: list[tuple[int, ...]] = [*combinations(usable, 1), *combinations(usable, 2)]
     order = np.random.default_rng(STREAM).permutation(len(y))
     predicted = np.full((len(y), len(sets)), np.nan)
     for fold in np.array_split(order, min(FOLDS, len(y))):
@@ -84,7 +84,7 @@ def cross_validated(x: Floats, y: Floats, names: Sequence[str]) -> pd.DataFrame:
         target = ranks_among(y[rest], y[rest])
         products, sums = seen.T @ seen, seen.T @ target
         for j, members in enumerate(sets):
-            columns = [0, *(i + 1 for i in members)]
+            columns = np.array([0, *(i + 1 for i in members)])
             chosen = products[np.ix_(columns, columns)]
             predicted[fold, j] = unseen[:, columns] @ (np.linalg.pinv(chosen, hermitian=True) @ sums[columns])
     frame = pd.DataFrame({"predictors": [tuple(names[i] for i in members) for members in sets]})

@@ -1,7 +1,7 @@
 """The interactive page of an atlas: point at a scheme, see its roots, its impulse response and what it achieves.
 
-It is drawn by Vega-Lite, whose code `vl-convert-python` (the extra `interactive`) has for embedding: 0.9 MB, against 1.3 MB of
-bokeh and 4.8 MB of plotly. The page asks nobody for anything.
+It is drawn by Vega-Lite, whose code `vl-convert-python` (the extra `interactive`) has for embedding: 0.9 MB, against 1.3 MB
+of bokeh and 4.8 MB of plotly. The page makes no request to anywhere.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from robustbench_zs.system.files import write_atomically
 
 AXES = ("noise_gain", "largest_modulus", "log_modulus", "parasitic_modulus", "impulse_supremum", "last_share")
 DIGITS = 4
+TICKS = [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 100, 300, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e10]
+"""Vega's own for such a scale crowd at its far end."""
 
 
 def write_explorer(path: Path, title: str, schemes: pd.DataFrame, blocks: int) -> bool:
@@ -41,7 +43,7 @@ def write_explorer(path: Path, title: str, schemes: pd.DataFrame, blocks: int) -
         return False
     import vl_convert
 
-    outcomes = [column for column in schemes.columns[4:] if column not in PREDICTORS]
+    outcomes = [str(column) for column in schemes.columns[4:] if column not in PREDICTORS]
     template = resources.files("robustbench_zs.reporting.atlas").joinpath("explorer.html.j2").read_text(encoding="utf-8")
     page = Environment(undefined=StrictUndefined, autoescape=True).from_string(template)
     spec = json.dumps(specification(explorer_rows(schemes, outcomes, blocks), outcomes), allow_nan=False)
@@ -57,11 +59,14 @@ def write_explorer(path: Path, title: str, schemes: pd.DataFrame, blocks: int) -
 
 
 def explorer_rows(schemes: pd.DataFrame, outcomes: list[str], blocks: int) -> list[dict[str, Any]]:
-    """One row per scheme with its roots (`re`, `im`), its impulse response `g` and short numbers; null where unknown."""
+    """One row per scheme: roots (`re`, `im`), impulse response `g`, `n0`, `n1`, … for outcomes and `AXES`; null if unknown.
+
+    Names of outcomes have dots and brackets, which mean something in Vega-Lite, so numbers stand for them.
+    """
     rows = []
     for row in schemes.to_dict("records"):
         scheme = atlas_scheme(scheme_of(row["scheme"]))
-        numbers = {PREDICTORS[name]: _short(row[name]) for name in AXES} | {name: _short(row[name]) for name in outcomes}
+        numbers = {f"n{i}": _short(row[name]) for i, name in enumerate((*outcomes, *AXES))}
         rows.append(
             {
                 "scheme": row["scheme"],
@@ -79,14 +84,15 @@ def explorer_rows(schemes: pd.DataFrame, outcomes: list[str], blocks: int) -> li
 
 def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, Any]:
     """The page as a Vega-Lite specification."""
-    horizontal = [PREDICTORS[name] for name in AXES]
+    names = {f"n{i}": words for i, words in enumerate([*outcomes, *(PREDICTORS[name] for name in AXES)])}
+    keys = list(names)
+    vertical, horizontal = keys[: len(outcomes)], keys[len(outcomes) :]
     picked = {"filter": {"param": "picked", "empty": False}}
     colour = {
         "field": "verdict",
         "scale": {"domain": ["zero-stable", "not zero-stable"], "range": ["#0072B2", "#D55E00"]},
         "legend": {"orient": "top", "title": None},
     }
-    numbers = [*horizontal, *outcomes]
     tooltip = [{"field": name} for name in ("scheme", "half", "coefficients")]
     points = {
         "width": 560,
@@ -102,10 +108,9 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         "mark": {"type": "point", "filled": True, "size": 45},
         "encoding": {
             "x": {
-                "field": "horizontal",
-                "type": "quantitative",
+                **_quantity("horizontal", "the quantity chosen below"),
                 "scale": {"type": "symlog", "zero": False},
-                "title": "the quantity chosen below",
+                "axis": {"values": TICKS, "format": "~g", "labelOverlap": True},
             },
             "y": {
                 "field": "vertical",
@@ -149,15 +154,16 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
     }
     facts = {
         "width": 300,
-        "height": 15 * (len(numbers) + 2),
+        "height": 15 * (len(keys) + 2),
         "transform": [
             picked,
-            {"fold": ["scheme", "coefficients", *numbers]},
+            {"fold": ["scheme", "coefficients", *keys]},
+            {"calculate": "names[datum.key] || datum.key", "as": "words"},
             {"window": [{"op": "row_number", "as": "line"}]},
         ],
         "encoding": {"y": {"field": "line", "type": "ordinal", "axis": None}},
         "layer": [
-            {"mark": {"type": "text", "align": "left", "x": 0}, "encoding": {"text": {"field": "key"}}},
+            {"mark": {"type": "text", "align": "left", "x": 0}, "encoding": {"text": {"field": "words"}}},
             {
                 "mark": {"type": "text", "align": "right", "x": 420, "fontWeight": "bold", "limit": 250},
                 "encoding": {"text": {"field": "value"}},
@@ -169,12 +175,9 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": rows},
         "params": [
-            {"name": "vertical", "value": outcomes[0], "bind": {"input": "select", "options": outcomes, "name": "Outcome "}},
-            {
-                "name": "horizontal",
-                "value": horizontal[0],
-                "bind": {"input": "select", "options": horizontal, "name": "Against "},
-            },
+            {"name": "names", "value": names},
+            _choice("vertical", "Outcome ", {key: names[key] for key in vertical}),
+            _choice("horizontal", "Against ", {key: names[key] for key in horizontal}),
         ],
         "hconcat": [
             points,
@@ -188,6 +191,12 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         ],
         "config": {"background": "#ffffff", "font": "system-ui, sans-serif"},
     }
+
+
+def _choice(param: str, label: str, options: dict[str, str]) -> dict[str, Any]:
+    """A menu of axes."""
+    menu = {"input": "select", "options": [*options], "labels": [*options.values()], "name": label}
+    return {"name": param, "value": next(iter(options)), "bind": menu}
 
 
 def _quantity(field: str, title: str | None = None) -> dict[str, Any]:

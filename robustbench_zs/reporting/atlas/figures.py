@@ -105,7 +105,7 @@ def plane_of_moduli(halves: Sequence[AtlasHalf], outcomes: Sequence[str]) -> Fig
         axis.axvline(1, color="0.4", linewidth=1, linestyle=":")
         axis.axhline(1, color="0.4", linewidth=1, linestyle=":")
         axis.set(xlabel="largest modulus", ylabel="largest parasitic modulus")
-        figure.colorbar(ScalarMappable(scale, "viridis"), ax=axis, label=f"{outcome}, {_unit(outcome)}", extend="both")
+        figure.colorbar(ScalarMappable(scale, "viridis"), ax=axis, label=_with_unit(outcome), extend="both")
     return figure
 
 
@@ -125,14 +125,14 @@ def ranking(points: pd.DataFrame, outcome: str) -> Figure:
     for stable, words, colour in ((True, "zero-stable", "#0072B2"), (False, "not zero-stable", "#D55E00")):
         side = frame[frame["zero_stable"] == stable]
         axis.plot(side.index, side["value"], ".", markersize=3, color=colour, label=words, rasterized=True)
-    axis.set(xlabel="rank of the scheme", ylabel=f"{outcome}, {_unit(outcome)}")
+    axis.set(xlabel="rank of the scheme", ylabel=_with_unit(outcome))
     axis.legend(frameon=True)
     return figure
 
 
 def design(correlations: pd.DataFrame) -> Figure:
     """Rank correlations of the candidates over the schemes, as a matrix."""
-    names = [PREDICTORS[p] for p in correlations]
+    names = [PREDICTORS[str(p)] for p in correlations]
     with sns.axes_style("white"):
         figure = Figure(figsize=(9.4, 8.2), layout="constrained")
         axis = figure.subplots()
@@ -151,6 +151,10 @@ def design(correlations: pd.DataFrame) -> Figure:
     )
     axis.tick_params(labelsize=8)
     return figure
+
+
+def _with_unit(outcome: str) -> str:
+    return outcome if _unit(outcome) in outcome else f"{outcome}, {_unit(outcome)}"
 
 
 def _unit(outcome: str) -> str:

@@ -3,159 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
-import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, confirm
-from robustbench_zs.analysis.halves import AtlasHalf, atlas_halves, headline
+from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY
-from robustbench_zs.analysis.predictions import judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS
-from robustbench_zs.analysis.scheme_means import scheme_points
-from robustbench_zs.analysis.words import share, share_interval
+from robustbench_zs.analysis.words import share
 from robustbench_zs.reporting import sections
 from robustbench_zs.reporting.atlas import figures, tables
 from robustbench_zs.reporting.atlas.explorer import write_explorer
+from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.figures import svg
-from robustbench_zs.reporting.findings import Findings
-from robustbench_zs.reporting.page import Number, Page, Picture, Section, Table
+from robustbench_zs.reporting.page import Picture, Section, Table
 from robustbench_zs.reporting.plain import bullets, count
 from robustbench_zs.training.checkpoint import network_spec
 
 EXPLORER = "schemes.html"
-
-
-class AtlasStudy:
-    """An atlas and what is found in it, each thing computed once."""
-
-    def __init__(self, study: Findings) -> None:
-        self.study = study
-
-    @cached_property
-    def halves(self) -> list[AtlasHalf]:
-        lost = {(h.network.name, h.seed) for h in self.study.facts.headers if h.diverged_at is not None}
-        return atlas_halves(self.study.results, self.study.gaps, self.study.images, lost)
-
-    @cached_property
-    def outcome(self) -> str:
-        return headline(self.halves[-1])
-
-    @cached_property
-    def confirmation(self) -> Confirmation | None:
-        """None where the confirmation half is not there."""
-        tested = [half for half in self.halves if half.name == "confirmation"]
-        return confirm(tested[0], self.outcome) if tested else None
-
-    @cached_property
-    def judged(self) -> pd.DataFrame:
-        """Predictions beside findings; empty where none were written down for this study."""
-        return judge(predictions_of(self.study.facts.name) if self.confirmation else (), self.confirmation)
-
-    @cached_property
-    def beside(self) -> pd.DataFrame:
-        return tables.halves_frame(self.halves, self.outcome)
-
-    @cached_property
-    def reliability(self) -> pd.DataFrame:
-        return tables.reliability_frame(self.halves)
-
-    @cached_property
-    def models(self) -> pd.DataFrame:
-        return tables.models_frame(self.halves, self.outcome)
-
-    @cached_property
-    def points(self) -> pd.DataFrame:
-        return scheme_points(pd.concat([half.outcomes for half in self.halves]), self.outcome)
-
-    @cached_property
-    def design(self) -> pd.DataFrame:
-        values = np.concatenate([half.means.predictors for half in self.halves])
-        return pd.DataFrame(values, columns=list(PREDICTORS)).corr("spearman")
-
-
-def atlas_page(study: Findings) -> tuple[Page, dict[str, pd.DataFrame]]:
-    """The report of a study of the atlas, and the tables behind it."""
-    atlas = AtlasStudy(study)
-    page = Page(
-        name=study.facts.name,
-        title=study.facts.title or study.facts.name,
-        verdict=_verdict(atlas),
-        picture=_picture(
-            "answer",
-            figures.against_predictors(atlas.halves, [atlas.outcome], CANDIDATES),
-            f"Each point is a scheme: {atlas.outcome} against the three candidates, by rank. Lines are smooths with 95% "
-            "bootstrap bands. What is claimed comes from the blue half.",
-            f"{atlas.outcome} against noise gain, largest modulus and its distance from 1 on a log scale. {_rhos(atlas)}",
-        ),
-        numbers=_numbers(atlas),
-        sections=[section for part in SECTIONS if (section := part(atlas))],
-    )
-    csv = {
-        "results": _results(study),
-        "schemes": tables.schemes_frame(atlas.halves),
-        "halves": pd.concat(
-            [tables.halves_frame(atlas.halves, o).assign(outcome=o) for o in atlas.halves[-1].means.outcomes.index]
-        ),
-        "reliability": atlas.reliability,
-        "models": atlas.models,
-        "design": atlas.design.reset_index(names="predictor"),
-    }
-    if atlas.confirmation:
-        csv |= {"confirmation": atlas.confirmation.relations, "leads": atlas.confirmation.leads, "predictions": atlas.judged}
-    return page, csv
-
-
-def _results(study: Findings) -> pd.DataFrame:
-    """One row per network, one column per perturbation: hundreds of networks fit into a file that a repository can hold."""
-    wide = study.results.pivot(index=["digest", "network", "seed"], columns="perturbation", values="accuracy")
-    return wide[list(dict.fromkeys(study.results["perturbation"]))].reset_index().sort_values(["network", "seed"])
-
-
-def _verdict(atlas: AtlasStudy) -> str:
-    scaled = " The study was scaled down, so its numbers are not those of the full one." if atlas.study.facts.scaled else ""
-    if atlas.confirmation is None:
-        return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
-    rows = atlas.confirmation.relations
-    stated = [
-        f"{PREDICTORS[row['predictor']]} {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])}, {row['finding']}"
-        for _, row in rows.iterrows()
-    ]
-    verdicts = atlas.judged["verdict"].value_counts()
-    said = (
-        f" Of {len(atlas.judged)} predictions written down before, {verdicts.get('held', 0)} held and "
-        f"{verdicts.get('failed', 0)} failed."
-        if len(atlas.judged)
-        else ""
-    )
-    return (
-        f"Over {rows['schemes'].max()} schemes that were set aside for the test, Spearman's ρ with the {atlas.outcome} is: "
-        f"{'; '.join(stated)}.\n\n{said.strip()}{scaled}"
-    )
-
-
-def _numbers(atlas: AtlasStudy) -> list[Number]:
-    if atlas.confirmation is None:
-        return []
-    return [
-        Number(
-            f"ρ = {share(row['rho'])}",
-            share_interval(row["rho_low"], row["rho_high"]),
-            f"Rank correlation of the {PREDICTORS[row['predictor']]} with the {atlas.outcome} ({row['finding']})",
-        )
-        for _, row in atlas.confirmation.relations.iterrows()
-    ]
-
-
-def _rhos(atlas: AtlasStudy) -> str:
-    rows = atlas.beside.set_index("predictor")
-    halves = [half.name for half in atlas.halves]
-    return " ".join(
-        f"{PREDICTORS[p].capitalize()}: " + ", ".join(f"ρ {share(rows.loc[p, f'rho_{h}'])} in {h}" for h in halves) + "."
-        for p in CANDIDATES
-    )
 
 
 def compared(atlas: AtlasStudy) -> Section:
@@ -189,7 +53,16 @@ def tested(atlas: AtlasStudy) -> Section | None:
         f"The table has the three candidates named beforehand and the {atlas.outcome} over the schemes of the confirmation "
         "half.",
         [
-            Table("confirmation", tables.confirmation_table(atlas.confirmation)),
+            Table(
+                "confirmation",
+                tables.confirmation_table(atlas.confirmation),
+                heads={
+                    "Given acc.": "partial ρ given clean accuracy",
+                    "Shared": "ρ on the images that at least 95% of the networks classify correctly",
+                    "Adjusted p": "for the three candidates",
+                    "With studies": "for the three studies as well",
+                },
+            ),
             "Intervals are Fisher's z with the variance of Bonett and Wright. p-values permute whole schemes, the three "
             "candidates together (99,999 permutations, step-down max-T), and are then multiplied by three for the three "
             "studies of the atlas; the joint report uses Holm's correction, which never finds less. A relation is "
@@ -222,24 +95,24 @@ def beside(atlas: AtlasStudy) -> Section:
         "Discovery beside confirmation",
         f"Every candidate with the {atlas.outcome}, those that failed too; only the three named beforehand carry a claim.",
         [
-            _picture(
+            picture(
                 "halves",
                 figures.halves_beside(atlas.beside),
                 "A relation that holds has both points on the same side of 0, at about the same place.",
-                f"Spearman's ρ of {len(PREDICTORS)} candidates by half. {_rhos(atlas)}",
+                f"Spearman's ρ of {len(PREDICTORS)} candidates by half. {rhos(atlas)}",
             ),
             Table(
                 "halves",
                 tables.halves_table(atlas.beside),
                 "ρ with its 95% interval; the last columns are of the last half.",
             ),
-            _picture(
+            picture(
                 "candidates",
                 figures.against_predictors(atlas.halves, [atlas.outcome], list(PREDICTORS), 4),
                 f"The {atlas.outcome} against every candidate, by rank, with smooths and their 95% bands.",
                 f"The {atlas.outcome} against {len(PREDICTORS)} candidates, a panel each.",
             ),
-            _picture(
+            picture(
                 "clean",
                 figures.against_predictors(atlas.halves, [CLEAN_ACCURACY], CANDIDATES),
                 "Clean accuracy against the three candidates.",
@@ -270,10 +143,10 @@ def plane(atlas: AtlasStudy) -> Section:
         "The plane of moduli",
         "Each scheme by its largest modulus and its largest parasitic modulus; dotted lines are the unit circle.",
         [
-            _picture(
+            picture(
                 "moduli",
                 figures.plane_of_moduli(atlas.halves, [CLEAN_ACCURACY, atlas.outcome]),
-                "Where colours change from left to right, the largest modulus matters; from bottom to top, the parasitic one.",
+                "Where colours change from left to right, the largest modulus matters; upwards, the parasitic one.",
                 f"Clean accuracy and {atlas.outcome} over the plane of largest and parasitic modulus.",
             )
         ],
@@ -287,7 +160,7 @@ def ranked(atlas: AtlasStudy) -> Section:
         f"All schemes by their {atlas.outcome}; 95% intervals are from the spread over seeds, pooled over the schemes that "
         "have two.",
         [
-            _picture(
+            picture(
                 "ranking",
                 figures.ranking(atlas.points, atlas.outcome),
                 "Where grey intervals overlap, the order may be that of seeds.",
@@ -311,7 +184,7 @@ def reliable(atlas: AtlasStudy) -> Section | None:
         "How well could anything predict it?",
         "Another seed gives another network, so even a perfect predictor reaches no |ρ| of 1.",
         [
-            Table("reliability", tables.reliability_table(atlas.reliability)),
+            Table("reliability", tables.reliability_table(atlas.reliability), heads={"Twice": "schemes with two seeds"}),
             "The reliability is the intraclass correlation of ranks over the schemes that were trained with two seeds. That "
             "of scheme means follows by Spearman and Brown; its root is the largest |ρ| to expect.",
         ],
@@ -324,7 +197,7 @@ def designed(atlas: AtlasStudy) -> Section:
         "The design",
         "Candidates that correlate in the design cannot be told apart by any outcome.",
         [
-            _picture(
+            picture(
                 "design",
                 figures.design(atlas.design),
                 "Spearman's ρ of every two candidates over the schemes of this study.",
@@ -339,11 +212,11 @@ def interactive(atlas: AtlasStudy) -> Section | None:
     """Where every scheme can be pointed at; writes that page."""
     spec = network_spec(atlas.study.facts.headers[0].network)
     title = atlas.study.facts.title or atlas.study.facts.name
-    if not write_explorer(atlas.study.folder / EXPLORER, title, tables.schemes_frame(atlas.halves), spec.blocks):
+    if not write_explorer(atlas.study.folder / EXPLORER, title, atlas.schemes, spec.blocks):
         return None
     return Section(
         "Every scheme",
-        f"[`{EXPLORER}`]({EXPLORER}) shows the roots, the impulse response and the outcomes of the scheme that you point at.",
+        f"[`{EXPLORER}`]({EXPLORER}) shows roots, impulse response and outcomes of the scheme that you point at.",
     )
 
 
@@ -354,5 +227,18 @@ SECTIONS: Sequence[Callable[[AtlasStudy], Section | None]] = (
 )
 
 
-def _picture(name: str, figure: Figure, caption: str, alternative: str) -> Picture:
+def picture(name: str, figure: Figure, caption: str, alternative: str) -> Picture:
+    """A figure as a block of a page."""
     return Picture(f"{name}.svg", svg(figure), caption, alternative)
+
+
+def rhos(atlas: AtlasStudy) -> str:
+    """ρ of the candidates in each half, for those who cannot see the pictures."""
+    halves = [half.name for half in atlas.halves]
+    return " ".join(
+        f"{PREDICTORS[row['predictor']].capitalize()}: "
+        + ", ".join(f"ρ {share(row[f'rho_{half}'])} in {half}" for half in halves)
+        + "."
+        for _, row in atlas.beside.iterrows()
+        if row["predictor"] in CANDIDATES
+    )

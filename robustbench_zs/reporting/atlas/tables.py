@@ -27,11 +27,11 @@ def confirmation_table(found: Confirmation) -> pd.DataFrame:
             "Candidate": [PREDICTORS[p] for p in rows["predictor"]],
             "ρ": [share(v) for v in rows["rho"]],
             "95% interval": [share_interval(*n) for n in zip(rows["rho_low"], rows["rho_high"], strict=True)],
-            "Given clean accuracy": [share(v) for v in rows["partial_rho"]],
-            "On shared images": [share(v) for v in rows["shared_rho"]],
+            "Given acc.": [share(v) for v in rows["partial_rho"]],
+            "Shared": [share(v) for v in rows["shared_rho"]],
             "p": [p_text(v) for v in rows["p"]],
-            "Adjusted for 3 candidates": [p_text(v) for v in rows["adjusted"]],
-            "And for 3 studies": [p_text(v) for v in rows["adjusted_studies"]],
+            "Adjusted p": [p_text(v) for v in rows["adjusted"]],
+            "With studies": [p_text(v) for v in rows["adjusted_studies"]],
             "Schemes": rows["schemes"],
             "Finding": rows["finding"],
         }
@@ -87,7 +87,7 @@ def halves_frame(halves: Sequence[AtlasHalf], outcome: str) -> pd.DataFrame:
 
 def halves_table(frame: pd.DataFrame) -> pd.DataFrame:
     """The same as people read it, the strongest of the last half first."""
-    names = [c.removeprefix("rho_") for c in frame if c.startswith("rho_")]
+    names = [str(c).removeprefix("rho_") for c in frame if str(c).startswith("rho_")]
     order = frame.reindex(frame[f"rho_{names[-1]}"].abs().sort_values(ascending=False, kind="stable").index)
     cells: dict[str, object] = {"Candidate": [PREDICTORS[p] for p in order["predictor"]]}
     for half in names:
@@ -113,13 +113,13 @@ def reliability_table(frame: pd.DataFrame) -> pd.DataFrame:
     """The same as people read it."""
     return pd.DataFrame(
         {
-            "Half": frame["half"],
             "Outcome": frame["outcome"],
+            "Half": frame["half"],
             "Reliability": [share(v) for v in frame["reliability"]],
             "95% interval": [share_interval(*n) for n in zip(frame["low"], frame["high"], strict=True)],
             "Of scheme means": [share(v) for v in frame["of_means"]],
             "Ceiling of |ρ|": [share(v) for v in frame["ceiling"]],
-            "Schemes with two seeds": frame["schemes"],
+            "Twice": frame["schemes"],
         }
     )
 
@@ -176,7 +176,7 @@ def models_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def schemes_frame(halves: Sequence[AtlasHalf]) -> pd.DataFrame:
-    """One row per scheme: `scheme`, `half`, `seeds`, `zero_stable`, all predictors, the means of all outcomes of a family."""
+    """One row per scheme: `scheme`, `half`, `seeds`, `zero_stable`, all predictors, means of the outcomes of a family."""
     parts = []
     for half in halves:
         names = list(half.means.names)
