@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.images import ImageOutcomes, NetworkImages
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import curve_row, frame_of_rows, gap_row, result_row
+from robustbench_zs.evaluation.questions import Accuracy, EpsSearch, MaskingProbe, Question
+from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, result_row
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
@@ -22,14 +26,7 @@ from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.plan import Plan
-from robustbench_zs.studies.status import (
-    Status,
-    stored_distances,
-    stored_evidence,
-    stored_outcomes,
-    stored_transfers,
-    subject_of,
-)
+from robustbench_zs.studies.status import Status, stored_answers, stored_transfers, subject_of
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.distributed import is_first
 
@@ -61,7 +58,8 @@ def report_study(
     findings = findings_of(plan, store, status)
     if show_examples and examples_of(findings) is None:
         assert findings.images
-        correct = {step.id: findings.images.networks[status.known[step.id].digest].clean for step in plan.evaluations}
+        images = findings.images.networks
+        correct = {step.id: images[status.known[step.id].digest].clean for step in plan.evaluations}
         examples = make_examples(plan, status.known, correct)
         if examples:
             write_examples(findings.folder, *examples)
@@ -81,28 +79,28 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
-        outcomes = stored_outcomes(step, known.digest, store) if known else dict.fromkeys(step.items)
-        complete = {item: found for item, found in outcomes.items() if found is not None}
-        distances = stored_distances(step, known.digest, store) if known else None
-        lacking = len(outcomes) - len(complete) + (step.curve is not None and distances is None)
+        answers: dict[Question[Any], Any] = dict.fromkeys(step.questions)
+        answers |= stored_answers(step, known.digest, store) if known else {}
+        lacking = sum(question.required and answer is None for question, answer in answers.items())
         missing += lacking
         if known is None or lacking:
             continue
-        subject = subject_of(known)
+        subject, name = subject_of(known), step.task.load_dataset().name
         headers.append(known.header)
-        clean = complete["test", None]
-        under = {p.label: complete["test", p].correct for split, p in step.items if split == "test" and p is not None}
+        clean = answers[Accuracy()]
+        under: dict[str, npt.NDArray[np.bool_]] = {}
+        distances = None
+        for question, answer in answers.items():
+            if isinstance(question, Accuracy) and question.split == "test":
+                rows.append(result_row(subject, name, "test", question.perturbation, answer, clean))
+                under |= {question.label: answer.correct} if question.perturbation else {}
+            elif isinstance(question, EpsSearch):
+                distances = answer
+                curves.append(curve_row(subject, name, clean, answer, question))
+            elif isinstance(question, MaskingProbe):
+                checks += masking_rows(subject.network, subject.seed, masking_checks(answer) if answer else [])
+        gaps.append(gap_row(subject, name, answers[Accuracy(split="train")], clean))
         images[known.digest] = NetworkImages(clean.correct, under, distances)
-        name = step.task.load_dataset().name
-        for split, perturbation in step.items:
-            if split == "test":
-                rows.append(result_row(subject, name, split, perturbation, complete[split, perturbation], clean))
-        gaps.append(gap_row(subject, name, complete["train", None], clean))
-        if step.curve and distances is not None:
-            curves.append(curve_row(subject, name, clean, distances, step.curve))
-        if step.probe:
-            evidence = stored_evidence(step, known.digest, store)
-            checks += masking_rows(subject.network, subject.seed, masking_checks(evidence) if evidence else [])
     transfers = []
     steps = {step.task: step for step in plan.evaluations}
     for transfer in plan.transfers if not missing else ():

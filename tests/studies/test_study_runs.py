@@ -57,7 +57,7 @@ def _working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stored_rows() -> list[tuple[object, ...]]:
     connection = sqlite3.connect("reports/results.sqlite")
-    rows = connection.execute("SELECT * FROM outcomes").fetchall()
+    rows = connection.execute("SELECT * FROM answers").fetchall()
     connection.close()
     return rows
 
