@@ -129,7 +129,7 @@ def attack(
         )
 
     def averaged() -> pd.DataFrame:
-        from robustbench_zs.evaluation.evaluate import DEFAULT_EPS, DEFAULT_L2_EPS
+        from robustbench_zs.evaluation.sources import DEFAULT_EPS, DEFAULT_L2_EPS
         from robustbench_zs.perturbations.make import make_attacks
 
         assert eot is not None
