@@ -277,7 +277,7 @@ def _capital(text: str) -> str:
 def flat_cell(column: str, value: Any) -> Any:
     """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons;
     tables as JSON."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
         return canonical_json(value)
     if not isinstance(value, list):
         return value
