@@ -40,9 +40,8 @@ def multiply_adds(spec: NetworkSpec, side: int) -> float:
     """Of the blocks of a network for an image of `side`×`side`, all but a few percent of the whole."""
     first = side / (1 if spec.form == "cifar" else 4)
     stages = zip(stages_of(spec.depth, spec.block, spec.form), spec.widths, strict=True)
-    return float(sum()
-        blocks * _MULTIPLIES[spec.block] * width**2 * (first / 2**stage) ** 2 for stage, (blocks, width) in enumerate(stages)
-    )
+    each = (blocks * _MULTIPLIES[spec.block] * width**2 * (first / 2**i) ** 2 for i, (blocks, width) in enumerate(stages))
+    return float(sum(each))
 
 
 def in_words(seconds: float) -> str:
