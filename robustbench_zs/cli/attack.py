@@ -129,7 +129,7 @@ def attack(
         )
 
     def averaged() -> pd.DataFrame:
-        from robustbench_zs.evaluation.evaluate import DEFAULT_EPS, DEFAULT_L2_EPS
+        from robustbench_zs.evaluation.sources import DEFAULT_EPS, DEFAULT_L2_EPS
         from robustbench_zs.perturbations.make import make_attacks
 
         assert eot is not None
@@ -190,8 +190,8 @@ def attack(
     found = answer(transferred if from_ else averaged if eot is not None else attacked, compare_with_care)
     emit_results(found, format_, output, plot)
     if save:
-        from robustbench_zs.evaluation.evaluate import DEFAULT_EPS
         from robustbench_zs.evaluation.saved import save_examples
+        from robustbench_zs.evaluation.sources import DEFAULT_EPS
         from robustbench_zs.perturbations.make import make_attacks
 
         budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]

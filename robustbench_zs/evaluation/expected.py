@@ -18,26 +18,17 @@ from torch import nn
 
 from robustbench_zs.datasets import Split, load_dataset
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import (
-    DEFAULT_BATCH_SIZE,
-    CheckpointLike,
-    DatasetLike,
-    checked_batch_size,
-    dataset_label,
-    dataset_of,
-    frame_of_rows,
-    resolve_checkpoints,
-    result_row,
-)
 from robustbench_zs.evaluation.intervals import wilson_interval
 from robustbench_zs.evaluation.outcomes import Outcomes, decide, evaluation_mode
+from robustbench_zs.evaluation.rows import frame_of_rows, result_row
+from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, dataset_label, dataset_of, resolve_checkpoints
 from robustbench_zs.evaluation.steadiness import depends_on_chance
 from robustbench_zs.evaluation.subject import Subject, trained_on
 from robustbench_zs.perturbations import PGD, Perturbation
 from robustbench_zs.perturbations.expectation import MOST_PASSES, expectation
 from robustbench_zs.system.memory import enough_memory_or
 from robustbench_zs.system.threads import torch_threads
-from robustbench_zs.training.execution import choose_execution
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +80,8 @@ def expected_accuracy(
     whole = not isinstance(draws, bool) and isinstance(draws, (int, np.integer))
     if not whole or not 1 < draws <= MOST_PASSES:
         raise RequestError(f"--eot is a number of draws from 2 to {MOST_PASSES}, not {draws!r}")
-    execution, batch_size = choose_execution(1, device, threads, 1), checked_batch_size(batch_size)
+    compute = Compute(device, threads, 1, batch_size)
+    execution = compute.execution(1)
     rows: list[dict[str, Any]] = []
     with torch_threads(execution.threads), torch.inference_mode(False), torch.random.fork_rng():
         for source in resolve_checkpoints(checkpoints, dataset):
@@ -104,8 +96,9 @@ def expected_accuracy(
                 torch.manual_seed(seed)
                 network = subject.on(torch.device(execution.device))
                 taken = [_over_draws(p, passes) for p in perturbations]
-                right = _right(network, data.test, taken, passes, torch.device(execution.device), batch_size)
-            for perturbation, found in zip(taken or [None], right[1:] or right, strict=True):
+                right = _right(network, data.test, taken, passes, torch.device(execution.device), compute.batch_size)
+            shown: list[Perturbation | None] = [*taken] or [None]
+            for perturbation, found in zip(shown, right[1:] or right, strict=True):
                 row = result_row(
                     subject,
                     dataset_label(name),

@@ -111,5 +111,5 @@ def _draw_levels(axis: Axes, group: pd.DataFrame, style: dict[str, Any]) -> None
 
 
 def _draw(axis: Axes, places: npt.NDArray[np.float64], group: pd.DataFrame, style: dict[str, Any]) -> None:
-    low, high = (np.abs(group["accuracy"] - group[end]).to_numpy() for end in ("ci_low", "ci_high"))
+    low, high = (np.abs(group["accuracy"].to_numpy() - group[end].to_numpy()) for end in ("ci_low", "ci_high"))
     axis.errorbar(places, group["accuracy"].to_numpy(), yerr=[low, high], capsize=2, **style)

@@ -6,9 +6,10 @@ from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
-from robustbench_zs.studies.run import StudyResult, report, run_study, train_study
+from robustbench_zs.studies.run import report, run_study, train_study
 from robustbench_zs.studies.schema import study_schema
 from robustbench_zs.studies.study import Study
+from robustbench_zs.studies.study_report import StudyResult
 
 __all__ = [
     "AnyStudy",

@@ -11,8 +11,10 @@ from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import make_plan
-from robustbench_zs.studies.run import plan_status, settled
+from robustbench_zs.studies.settle import settled
+from robustbench_zs.studies.status import plan_status
 from robustbench_zs.system.files import write_atomically
+from robustbench_zs.training.execution import choose_device
 
 MAX_UNPACKED = 2**30
 """Bytes of a store that is unpacked: a file of a few kilobytes can say that it holds far more."""
@@ -44,7 +46,7 @@ def pack(
     if not Path(store).is_file():
         raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
     known = ResultsStore(store)
-    plans = [make_plan(settled(part, None, data_dir, known), data_dir) for part in loaded.parts]
+    plans = [make_plan(settled(part, choose_device(None), data_dir, known), data_dir) for part in loaded.parts]
     digests = {network.digest for plan in plans for network in plan_status(plan, known).known.values()}
     if not digests:
         raise RequestError(f"no network of the study {loaded.name!r} is in {store}: run `zsbench run {study}` first")

@@ -16,7 +16,7 @@ from robustbench_zs.studies.plan import EvaluateStep, Plan
 from robustbench_zs.training.checkpoint import network_spec
 
 if TYPE_CHECKING:
-    from robustbench_zs.studies.run import Known
+    from robustbench_zs.studies.status import Known
 
 IMAGES = 3
 MOST_PERTURBATIONS = 5

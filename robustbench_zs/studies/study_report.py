@@ -1,0 +1,155 @@
+"""The report of a study from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from robustbench_zs.analysis.images import ImageOutcomes, NetworkImages
+from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.questions import Accuracy, EpsSearch, MaskingProbe, Question
+from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, result_row
+from robustbench_zs.evaluation.store import ResultsStore
+from robustbench_zs.evaluation.transfer import transfer_rows
+from robustbench_zs.perturbations.attacks import Attack
+from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.report import write_examples, write_report
+from robustbench_zs.reporting.sections import examples_of
+from robustbench_zs.studies.collection import Collection
+from robustbench_zs.studies.examples import make_examples
+from robustbench_zs.studies.joint_report import write_joint_report
+from robustbench_zs.studies.plan import Plan
+from robustbench_zs.studies.status import Status, stored_answers, stored_transfers, subject_of
+from robustbench_zs.studies.study import Study
+from robustbench_zs.training.distributed import is_first
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study gave: one row a network and perturbation, one row a network with its gap, and the report's folder."""
+
+    results: pd.DataFrame
+    gaps: pd.DataFrame
+    folder: Path
+    trained: int
+    evaluated: int
+
+
+def report_study(
+    plan: Plan,
+    store: ResultsStore,
+    status: Status,
+    trained: int = 0,
+    evaluated: int = 0,
+    show_examples: bool = False,
+) -> StudyResult:
+    """Write the report from the store, computing nothing but, with `show_examples`, pictures of a few perturbed images.
+
+    Raises:
+        RequestError: results are missing; the sentence says how many and what to do.
+    """
+    rows, gaps, curves, headers = [], [], [], []
+    checks: list[dict[str, object]] = []
+    correct: dict[str, npt.NDArray[np.bool_]] = {}
+    images: dict[str, NetworkImages] = {}
+    missing = 0
+    for step in plan.evaluations:
+        known = status.known.get(step.id)
+        answers: dict[Question[Any], Any] = dict.fromkeys(step.questions)
+        answers |= stored_answers(step, known.digest, store) if known else {}
+        lacking = sum(question.required and answer is None for question, answer in answers.items())
+        missing += lacking
+        if known is None or lacking:
+            continue
+        subject, name = subject_of(known), step.task.load_dataset().name
+        headers.append(known.header)
+        clean = answers[Accuracy()]
+        correct[step.id] = clean.correct
+        under: dict[str, npt.NDArray[np.bool_]] = {}
+        distances = None
+        for question, answer in answers.items():
+            if isinstance(question, Accuracy) and question.split == "test":
+                rows.append(result_row(subject, name, "test", question.perturbation, answer, clean))
+                under |= {question.label: answer.correct} if question.perturbation else {}
+            elif isinstance(question, EpsSearch):
+                distances = answer
+                curves.append(curve_row(subject, name, clean, answer, question))
+            elif isinstance(question, MaskingProbe):
+                checks += masking_rows(subject.network, subject.seed, masking_checks(answer) if answer else [])
+        gaps.append(gap_row(subject, name, answers[Accuracy(split="train")], clean))
+        images[known.digest] = NetworkImages(clean.correct, under, distances)
+    transfers = []
+    steps = {step.task: step for step in plan.evaluations}
+    for transfer in plan.transfers if not missing else ():
+        shown = stored_transfers(transfer, steps, status.known, store)
+        missing += shown.count(None)
+        subjects = [subject_of(status.known[steps[task].id]) for task in (transfer.task, *transfer.targets)]
+        there = [(subject, s) for subject, s in zip(subjects[1:], shown, strict=True) if s is not None]
+        name = transfer.task.load_dataset().name
+        transfers += transfer_rows(subjects[0], [t for t, _ in there], name, transfer.attack, [s for _, s in there])
+    if missing:
+        raise RequestError(
+            f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
+        )
+    folder = plan.report.folder
+    results, gap_frame = frame_of_rows(rows), frame_of_rows(gaps)
+    facts = StudyFacts(
+        name=plan.study.name,
+        title=plan.study.title,
+        recipe=plan.study.full_recipe().as_dict(),
+        headers=headers,
+        engine=plan.study.engine,
+        again=plan.study.request or plan.study.name,
+        note=plan.study.note,
+        scaled=plan.study.scaled,
+        paper=plan.study.paper,
+        paper_networks=plan.study.paper_networks(),
+        requests={p.label: p.request for p in plan.study.all_perturbations()},
+    )
+    findings = Findings(
+        folder,
+        facts,
+        results,
+        gap_frame,
+        masking=pd.DataFrame(checks, columns=MASKING_COLUMNS),
+        transfers=frame_of_rows(transfers),
+        curves=frame_of_rows(curves),
+        images=_image_outcomes(plan.study, images),
+    )
+    if show_examples and examples_of(findings) is None:
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(folder, *examples)
+    write_report(findings)
+    return StudyResult(results, gap_frame, folder, trained, evaluated)
+
+
+def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageOutcomes:
+    if study.curve is None:
+        return ImageOutcomes(images)
+    search = study.curve.search()
+    attacks = [p for p in study.all_perturbations() if isinstance(p, Attack)]
+    return ImageOutcomes(images, search.eps, frozenset(p.label for p in attacks if p.ball == search.norm))
+
+
+def joined(study: Study | Collection, done: list[StudyResult]) -> StudyResult:
+    """The result of all parts; a collection gets its report here."""
+    if isinstance(study, Study):
+        return done[0]
+    folder = Path("reports") / study.name
+    if is_first():
+        write_joint_report(study, folder, [part.results for part in done], [part.gaps for part in done])
+    return StudyResult(
+        pd.concat([part.results for part in done], ignore_index=True),
+        pd.concat([part.gaps for part in done], ignore_index=True),
+        folder,
+        sum(part.trained for part in done),
+        sum(part.evaluated for part in done),
+    )
