@@ -20,7 +20,7 @@ class SchemeMeans:
     Args:
         outcomes: one row an outcome: `outcome` (the index), `kind`, `family`, `reliability` (null for one seed), `networks`.
         values: n × outcomes, the mean over depths of the means over seeds; NaN where unknown.
-        shared: the same on images that nearly all networks have right.
+        shared: the same on images that nearly all networks classify correctly.
         clean: n, mean clean accuracy.
         predictors: n × `PREDICTORS`, means over depths; NaN where one cannot be computed.
         zero_stable: n, 1 or 0.

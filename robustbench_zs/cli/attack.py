@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -128,6 +128,20 @@ def attack(
             "--eot goes without --from and --save; with it only the last iterate counts, and there is no ladder"
         )
 
+    how: dict[str, Any] = {
+        "steps": steps,
+        "step_size": step_size,
+        "restarts": restarts,
+        "queries": queries,
+        "seed": attack_seed,
+        "engine": engine,
+        "norm": norm,
+        "loss": loss,
+        "target": target,
+        "last": last or None,
+        "directions": directions,
+    }
+
     def averaged() -> pd.DataFrame:
         from robustbench_zs.evaluation.sources import DEFAULT_EPS, DEFAULT_L2_EPS
         from robustbench_zs.perturbations.make import make_attacks
@@ -137,14 +151,7 @@ def attack(
         attacks = make_attacks(
             kinds[0],
             eps or [usual],
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            seed=attack_seed,
-            engine=engine,
-            norm=norm,
-            loss=loss,
-            target=target,
+            **how,
             ladder=False,
         )
         return over_draws(chosen, attacks, eot, attack_seed)
@@ -152,38 +159,13 @@ def attack(
     def transferred() -> pd.DataFrame:
         from robustbench_zs.evaluation import transfer_attack
 
-        return transfer_attack(
-            from_,
-            chosen.sources,
-            kinds[0],
-            eps=eps[0] if eps else None,
-            steps=steps,
-            norm=norm,
-            seed=attack_seed,
-            **chosen.options,
-        )
+        same = {name: how[name] for name in ("steps", "norm", "seed")}
+        return transfer_attack(from_, chosen.sources, kinds[0], eps=eps[0] if eps else None, **same, **chosen.options)
 
     def attacked() -> pd.DataFrame:
         from robustbench_zs.evaluation import attack as attack_checkpoints
 
-        return attack_checkpoints(
-            chosen.sources,
-            kinds[0],
-            eps=eps,
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            queries=queries,
-            seed=attack_seed,
-            engine=engine,
-            norm=norm,
-            loss=loss,
-            target=target,
-            last=last or None,
-            ladder=not no_ladder,
-            directions=directions,
-            **chosen.options,
-        )
+        return attack_checkpoints(chosen.sources, kinds[0], eps=eps, ladder=not no_ladder, **how, **chosen.options)
 
     if save and (from_ or target or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
         raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
@@ -195,19 +177,7 @@ def attack(
         from robustbench_zs.perturbations.make import make_attacks
 
         budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]
-        attacks = make_attacks(
-            kinds[0],
-            budgets,
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            seed=attack_seed,
-            engine=engine,
-            loss=loss,
-            last=last or None,
-            ladder=False,
-            directions=directions,
-        )
+        attacks = make_attacks(kinds[0], budgets, ladder=False, **how)
         options = {name: value for name, value in chosen.options.items() if name != "workers"}
         saved = save_examples(chosen.sources, attacks, save, **options)
         lost = f"; {saved.lost} more fool in floating point only" if saved.lost else ""

@@ -16,7 +16,8 @@ from robustbench_zs.analysis.words import p_text, share, share_interval
 from robustbench_zs.reporting.atlas import tables
 from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.findings import Findings
-from robustbench_zs.reporting.page import Page, Section, Table, write_page
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Page, Section, Table
 from robustbench_zs.reporting.plain import bullets, versions
 
 

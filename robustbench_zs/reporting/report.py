@@ -13,7 +13,8 @@ from robustbench_zs.analysis.transfer import transfer_by_verdict
 from robustbench_zs.reporting import answer, figures, sections, tables
 from robustbench_zs.reporting.atlas.report import atlas_page
 from robustbench_zs.reporting.findings import Findings
-from robustbench_zs.reporting.page import Page, Section, write_page
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Page, Section
 from robustbench_zs.system.files import write_atomically
 
 

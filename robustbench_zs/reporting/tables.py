@@ -212,8 +212,8 @@ def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
     return {
         "ρ": [share(v) for v in relations["rho"]],
         "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
-        "On shared images": [share(v) for v in relations["shared_rho"]],
-        "Given clean accuracy": [share(v) for v in relations["partial_rho"]],
+        "ρ, shared images": [share(v) for v in relations["shared_rho"]],
+        "ρ given clean": [share(v) for v in relations["partial_rho"]],
         "p": [p_text(v) for v in relations["p"]],
         "Adjusted p": [
             "–" if pd.isna(p) else f"{p_text(p)} (of {n})"
