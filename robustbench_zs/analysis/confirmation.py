@@ -106,14 +106,15 @@ def finding(row: pd.Series) -> str:
     return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
 
 
-def lead(first: Floats, second: Floats, y: Floats, draws: int = BOOTSTRAPS) -> dict[str, float | None]:
+def lead(first: Floats, second: Floats, y: Floats, draws: int = BOOTSTRAPS) -> dict[str, float]:
     """|ρ| of the first predictor with y less that of the second, with a 95% interval by a paired bootstrap over schemes."""
     rows = np.random.default_rng(STREAM).integers(len(y), size=(draws, len(y)))
     resampled = np.concatenate([_strengths(*(v[chunk] for v in (first, second, y))) for chunk in np.array_split(rows, 50)])
     low, high = percentile_interval(resampled)
     every = np.arange(len(y))[None]
     (observed,) = _strengths(*(v[every] for v in (first, second, y)))
-    return {"lead": float(observed), "lead_low": low, "lead_high": high}
+    bounds = {"lead_low": low, "lead_high": high}
+    return {"lead": float(observed), **{name: np.nan if bound is None else bound for name, bound in bounds.items()}}
 
 
 def _strengths(first: Floats, second: Floats, y: Floats) -> Floats:

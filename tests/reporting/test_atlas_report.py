@@ -14,7 +14,7 @@ from synthetic_studies import findings
 import robustbench_zs as zs
 from robustbench_zs.reporting.across import write_joint_findings
 from robustbench_zs.reporting.atlas.explorer import write_explorer
-from robustbench_zs.reporting.atlas.sections import compared, tested
+from robustbench_zs.reporting.atlas.sections import compared, confirmed
 from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.report import write_report
@@ -53,7 +53,7 @@ def test_one_half_claims_nothing_and_diverged_networks_are_left_out(tmp_path: Pa
     assert atlas.judged.empty
     assert len(atlas.schemes) == 3
     assert "4 networks, of which 1 diverged" in str(compared(atlas).blocks)
-    assert tested(atlas) is None
+    assert confirmed(atlas) is None
 
 
 def test_the_interactive_page_asks_nobody_and_holds_every_scheme(tmp_path: Path) -> None:

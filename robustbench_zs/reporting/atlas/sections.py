@@ -44,7 +44,7 @@ def compared(atlas: AtlasStudy) -> Section:
     )
 
 
-def tested(atlas: AtlasStudy) -> Section | None:
+def confirmed(atlas: AtlasStudy) -> Section | None:
     """The test written down before."""
     if atlas.confirmation is None:
         return None
@@ -221,7 +221,7 @@ def interactive(atlas: AtlasStudy) -> Section | None:
 
 
 SECTIONS: Sequence[Callable[[AtlasStudy], Section | None]] = (
-    *(compared, tested, predicted, beside, models, plane, ranked, reliable, designed, interactive),
+    *(compared, confirmed, predicted, beside, models, plane, ranked, reliable, designed, interactive),
     lambda atlas: sections.diverged(atlas.study),
     lambda atlas: sections.made(atlas.study),
 )
