@@ -183,6 +183,9 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
     closest = (established if len(established) else known).sort_values("adjusted").iloc[0]
     where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
     chance = f"would appear by chance in {_of_100(closest['adjusted'])} such studies if there were none"
+    if str(closest["finding"]).startswith("no direction"):
+        reason = closest["finding"].partition(": ")[2]
+        chance = f"is unlikely to be chance, but no direction can be stated ({reason})"
     if established.empty:
         return [
             f"Over {schemes} schemes, no relation between the largest root modulus and {what} was established.",
