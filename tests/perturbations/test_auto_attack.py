@@ -37,7 +37,7 @@ def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
         monkeypatch.setattr(place, "AUTO_QUERIES", 50)  # each image that stands takes all of them
         monkeypatch.setattr(place, "AUTO_STEPS", 10)
     attacks = make_attacks("autoattack", [0.08, 0.12], steps=3, engine=engine)
-    module = sys.modules["robustbench_zs.evaluation.evaluate"]
+    module = sys.modules["robustbench_zs.evaluation.questions.accuracy"]
     climbs: list[PGD] = []
     measure_rungs = module.measure_rungs
 
