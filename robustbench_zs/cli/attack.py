@@ -123,6 +123,11 @@ def attack(
     if from_ and any(alone):
         raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
 
+    if eot is not None and (from_ or save or last or no_ladder):
+        raise RequestError(
+            "--eot goes without --from and --save; with it only the last iterate counts, and there is no ladder"
+        )
+
     how: dict[str, Any] = {
         "steps": steps,
         "step_size": step_size,
@@ -136,10 +141,6 @@ def attack(
         "last": last or None,
         "directions": directions,
     }
-    if eot is not None and (from_ or save or last or no_ladder):
-        raise RequestError(
-            "--eot goes without --from and --save; with it only the last iterate counts, and there is no ladder"
-        )
 
     def averaged() -> pd.DataFrame:
         from robustbench_zs.evaluation.sources import DEFAULT_EPS, DEFAULT_L2_EPS
@@ -147,7 +148,12 @@ def attack(
 
         assert eot is not None
         usual = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(str(chosen.options["dataset"]), "8/255")
-        attacks = make_attacks(kinds[0], eps or [usual], ladder=False, **how)
+        attacks = make_attacks(
+            kinds[0],
+            eps or [usual],
+            **how,
+            ladder=False,
+        )
         return over_draws(chosen, attacks, eot, attack_seed)
 
     def transferred() -> pd.DataFrame:

@@ -18,6 +18,9 @@ from robustbench_zs.reporting.page import Page, Picture, Table, markdown_page
 from robustbench_zs.reporting.tables import numeric_columns
 from robustbench_zs.system.files import write_atomically
 
+LONG = 30
+"""Characters from which a cell is a sentence."""
+
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -79,9 +82,11 @@ def _source(picture: Picture) -> str:
     return f"data:{kind};base64,{base64.b64encode(picture.content).decode()}"
 
 
-def _cells(frame: pd.DataFrame) -> list[tuple[str, bool, list[Markup]]]:
-    """Head, whether it is a column of numbers, and cells of every column."""
-    numeric = numeric_columns(frame)
-    return [
-        (str(head), numeric[i], [_inline(str(cell)) for cell in frame.iloc[:, i]]) for i, head in enumerate(frame.columns)
-    ]
+def _cells(frame: pd.DataFrame) -> list[tuple[str, str, list[Markup]]]:
+    """Head, class and cells of every column: numbers are aligned right, sentences get room."""
+    columns = []
+    for i, (head, numeric) in enumerate(zip(frame.columns, numeric_columns(frame), strict=True)):
+        texts = [str(cell) for cell in frame.iloc[:, i]]
+        kind = "number" if numeric else "sentence" if max(map(len, texts), default=0) > LONG else "word"
+        columns.append((str(head), kind, [_inline(text) for text in texts]))
+    return columns
