@@ -26,7 +26,7 @@ class NetworkImages:
     Args:
         clean: bool, N, whether each image is classified correctly when clean.
         perturbed: label of a perturbation → the same under it.
-        distances: N, the smallest ε at which an example was found (`evaluation.smallest_eps`), infinite where none was;
+        distances: N, the smallest ε at which an example was found (`EpsSearch`), infinite where none was;
             None without a search.
     """
 

@@ -63,8 +63,9 @@ class Accuracy(Question[Outcomes]):
         if searches(self.perturbation):
             return self._ladder(bench, self.perturbation)
         before = self._standing(bench, self.perturbation) if self.perturbation else None
-        how = {"device": bench.device, "batch_size": bench.batch_size}
-        return {self: measure(bench.network(), bench.images(self.split), self.perturbation, clean=before, **how)}  # type: ignore[arg-type]
+        network, data = bench.network(), bench.images(self.split)
+        made = measure(network, data, self.perturbation, device=bench.device, batch_size=bench.batch_size, clean=before)
+        return {self: made}
 
     def _of(self, perturbation: Perturbation | None) -> Accuracy:
         return Accuracy(perturbation, self.split)
