@@ -73,7 +73,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     generator = np.random.default_rng(0)
     print("| schemes | r = 0 | .3 | .6 | .8 |\n|--:|--:|--:|--:|--:|")
-    for n in (6, 10, 24, 40, 200):
+    for n in (9, 10, 24, 40, 200):
         cells = [of_correlations(n, r, repeats, generator) for r in (0.0, 0.3, 0.6, 0.8)]
         print(f"| {n} | " + " | ".join(f"{100 * c:.1f}%" for c in cells) + " |", flush=True)
     print("\n| sides | coverage of the shift |\n|---|--:|")

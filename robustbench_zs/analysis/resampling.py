@@ -10,9 +10,6 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.intp]
 
-FEWEST_SCHEMES = 4
-"""With fewer schemes no interval is given."""
-
 RESAMPLES = 2000
 
 
