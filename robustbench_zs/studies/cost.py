@@ -1,0 +1,122 @@
+"""What the steps of a plan cost: multiply-adds, seconds by a measured rate, and the time that a number of workers take.
+
+Everything is an upper bound of the usual kind: attacks stop at images that are fooled, which is not known before.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from robustbench_zs.evaluation.masking import MaskingProbe
+from robustbench_zs.evaluation.smallest_eps import EpsSearch
+from robustbench_zs.networks import NetworkSpec
+from robustbench_zs.networks.table import networks_table
+from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.studies.plan import EvaluateStep, Plan, ReportStep, Step, TrainStep, TransferStep
+from robustbench_zs.training.execution import Execution
+from robustbench_zs.training.task import TrainingTask
+from robustbench_zs.training.trial import rate
+
+GRADIENT = 3
+"""Passes that a gradient counts as: one forward, and backward two of its size."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A measured speed of training in multiply-adds per second of one core or GPU, and where it was measured."""
+
+    multiply_adds: float
+    origin: str
+
+
+def work(step: Step) -> float:
+    """Multiply-adds of a step, at most; 0 for a report."""
+    if isinstance(step, TrainStep):
+        return training_work(step.task)
+    if isinstance(step, EvaluateStep):
+        return sum(_item(step, split, p) for split, p in step.items) + _probe(step, step.probe) + _search(step, step.curve)
+    if isinstance(step, TransferStep):
+        shown = sum(_of_one_image(target) for target in step.targets)
+        return _examples(step.task, "test") * (_of_one_image(step.task) * GRADIENT * _steps(step.attack) + shown)
+    assert isinstance(step, ReportStep)
+    return 0.0
+
+
+def training_work(task: TrainingTask) -> float:
+    """Multiply-adds of a whole training."""
+    return task.recipe.epochs * epoch_work(task)
+
+
+def epoch_work(task: TrainingTask) -> float:
+    """Multiply-adds of one epoch."""
+    return GRADIENT * _examples(task, "train") * _of_one_image(task)
+
+
+def _item(step: EvaluateStep, split: str, perturbation: Perturbation | None) -> float:
+    passes = 1.0 if perturbation is None else 1 + GRADIENT * _steps(perturbation) + getattr(perturbation, "queries", 0)
+    return _examples(step.task, split) * passes * _of_one_image(step.task)
+
+
+def _steps(perturbation: Perturbation) -> int:
+    """Gradients per image: 0 for noise, 1 for FGSM."""
+    default = 1 if hasattr(perturbation, "eps") and not hasattr(perturbation, "queries") else 0
+    return int(getattr(perturbation, "steps", default) * getattr(perturbation, "restarts", 1))
+
+
+def _probe(step: EvaluateStep, probe: MaskingProbe | None) -> float:
+    """A check of gradients: PGD, ten times as long once, Square, and some passes."""
+    if probe is None:
+        return 0.0
+    return probe.images * _of_one_image(step.task) * (GRADIENT * 13 * probe.steps + probe.queries)
+
+
+def _search(step: EvaluateStep, search: EpsSearch | None) -> float:
+    """A search of the smallest ε: a gradient and a pass for each of its steps, and as many again for the first example."""
+    if search is None:
+        return 0.0
+    return _examples(step.task, "test") * _of_one_image(step.task) * (GRADIENT + 1) * 2 * search.steps
+
+
+def _examples(task: TrainingTask, split: str) -> int:
+    return len(task.load_dataset().split(split))
+
+
+def _of_one_image(task: TrainingTask) -> float:
+    dataset = task.load_dataset()
+    return multiply_adds(task.network, dataset.train.shape, dataset.classes)
+
+
+@lru_cache(maxsize=10_000)
+def multiply_adds(network: NetworkSpec, shape: tuple[int, ...], classes: int) -> float:
+    """Multiply-adds of a network for one C×H×W image."""
+    return float(networks_table([network], shape[0], shape[1], classes)["multiply_adds"].iloc[0])
+
+
+def measured_speed(plan: Plan, execution: Execution) -> Speed:
+    """From the networks of the plan that are trained already on such a device; without any, from a trial of a few steps."""
+    done, seconds = 0.0, 0.0
+    for step in plan.evaluations:
+        checkpoint = step.task.existing()
+        if checkpoint and str(checkpoint.header.execution.get("device")).startswith(execution.device):
+            units = float(checkpoint.header.execution["threads"]) if execution.device == "cpu" else 1.0
+            done += len(checkpoint.header.history) * epoch_work(step.task)
+            seconds += units * sum(epoch.seconds or 0.0 for epoch in checkpoint.header.history)
+    if seconds:
+        return Speed(done / seconds, "networks of this study that are trained already")
+    task = max((step.task for step in plan.evaluations), key=training_work)
+    images = rate(task, execution).images_per_second / (execution.threads if execution.device == "cpu" else 1)
+    return Speed(GRADIENT * _of_one_image(task) * images, f"a trial of {task.network.name}")
+
+
+def time_on(workers: int, jobs: Iterable[float]) -> float:
+    """Seconds until jobs of so many seconds are done by workers that each take the next one, in the order of the jobs."""
+    ends = [0.0] * workers
+    last = 0.0
+    for seconds in jobs:
+        end = heapq.heappop(ends) + seconds
+        last = max(last, end)
+        heapq.heappush(ends, end)
+    return last
