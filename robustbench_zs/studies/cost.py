@@ -6,7 +6,7 @@ Everything is an upper bound of the usual kind: attacks stop at images that are 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -95,10 +95,11 @@ def multiply_adds(network: NetworkSpec, shape: tuple[int, ...], classes: int) ->
     return float(networks_table([network], shape[0], shape[1], classes)["multiply_adds"].iloc[0])
 
 
-def measured_speed(plan: Plan, execution: Execution) -> Speed:
-    """From the networks of the plan that are trained already on such a device; without any, from a trial of a few steps."""
+def measured_speed(plans: Sequence[Plan], execution: Execution) -> Speed:
+    """From the networks of the plans that are trained already on such a device; without any, from a trial of a few steps."""
     done, seconds = 0.0, 0.0
-    for step in plan.evaluations:
+    steps = [step for plan in plans for step in plan.evaluations]
+    for step in steps:
         checkpoint = step.task.existing()
         if checkpoint and str(checkpoint.header.execution.get("device")).startswith(execution.device):
             units = float(checkpoint.header.execution["threads"]) if execution.device == "cpu" else 1.0
@@ -106,9 +107,40 @@ def measured_speed(plan: Plan, execution: Execution) -> Speed:
             seconds += units * sum(epoch.seconds or 0.0 for epoch in checkpoint.header.history)
     if seconds:
         return Speed(done / seconds, "networks of this study that are trained already")
-    task = max((step.task for step in plan.evaluations), key=training_work)
+    task = max((step.task for step in steps), key=training_work)
     images = rate(task, execution).images_per_second / (execution.threads if execution.device == "cpu" else 1)
     return Speed(GRADIENT * _of_one_image(task) * images, f"a trial of {task.network.name}")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What plans cost: hours of one core or GPU, those of what is not done yet, and seconds until that is done."""
+
+    hours: float
+    undone: float
+    unit: str
+    seconds: float
+    speed: Speed
+
+
+def estimated(plans: Sequence[Plan], execution: Execution, workers: int) -> Cost:
+    """The cost of plans on the device of an execution, at the speed that is measured there.
+
+    A network that is trained counts as done; what is stored of its evaluations is not looked up.
+    """
+    speed = measured_speed(plans, execution)
+    total, jobs = 0.0, []
+    for plan in plans:
+        for step in plan.evaluations:
+            training, evaluating = training_work(step.task), work(step)
+            total += training + evaluating
+            jobs.append(evaluating + (0.0 if step.task.existing() else training))
+        transfers = [work(step) for step in plan.transfers]
+        total += sum(transfers)
+        jobs += transfers
+    seconds = [job / speed.multiply_adds for job in jobs]
+    unit = "core" if execution.device == "cpu" else "GPU"
+    return Cost(total / speed.multiply_adds / 3600, sum(seconds) / 3600, unit, time_on(workers, seconds), speed)
 
 
 def time_on(workers: int, jobs: Iterable[float]) -> float:
