@@ -155,7 +155,11 @@ def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, 
     from robustbench_zs.studies.engines.standing import duration
     from robustbench_zs.training.execution import choose_execution
 
-    cost = estimated(plans, choose_execution(1, device, threads or 1, 1), workers)
+    try:
+        cost = estimated(plans, choose_execution(1, device, threads or 1, 1), workers)
+    except RequestError as error:  # images that are not at hand do not keep anyone from looking at a plan
+        say(f"What it costs cannot be estimated: {error}")
+        return
     say(
         f"At most {cost.hours:,.2g} {cost.unit} hours, {cost.undone:,.2g} of them for what is not done yet "
         f"({cost.speed.multiply_adds / 1e9:,.3g} billion multiply-adds/s in training: {cost.speed.origin})."

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from robustbench_zs.datasets.load import EXAMPLES, SHAPES
+from robustbench_zs.datasets.streamed import IMAGENET_SIZE
+from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.evaluation.smallest_eps import EpsSearch
 from robustbench_zs.networks import NetworkSpec
@@ -22,6 +25,9 @@ from robustbench_zs.training.trial import rate
 
 GRADIENT = 3
 """Passes that a gradient counts as: one forward, and backward two of its size."""
+
+
+IMAGENET_EXAMPLES = {"train": 1_281_167, "test": 50_000}
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,19 @@ def _search(step: EvaluateStep, search: EpsSearch | None) -> float:
 
 
 def _examples(task: TrainingTask, split: str) -> int:
-    return len(task.load_dataset().split(split))
+    known = IMAGENET_EXAMPLES if task.dataset == "imagenet" else EXAMPLES.get(task.dataset)
+    if known is None:
+        return len(task.load_dataset().split(split))
+    return (task.train_examples if split == "train" else task.test_examples) or known[split]
 
 
 def _of_one_image(task: TrainingTask) -> float:
+    if task.dataset == "imagenet":
+        side = task.image_size or IMAGENET_SIZE
+        return multiply_adds(task.network, (3, side, side), 1000)
+    if task.dataset in SHAPES:
+        *shape, classes = SHAPES[task.dataset]
+        return multiply_adds(task.network, tuple(shape), classes)
     dataset = task.load_dataset()
     return multiply_adds(task.network, dataset.train.shape, dataset.classes)
 
@@ -108,8 +123,12 @@ def measured_speed(plans: Sequence[Plan], execution: Execution) -> Speed:
     if seconds:
         return Speed(done / seconds, "networks of this study that are trained already")
     task = max((step.task for step in steps), key=training_work)
+    try:
+        task.load_dataset()
+    except RequestError:  # a plan can be looked at before the images are there
+        task = replace(task, dataset="digits", train_examples=None, test_examples=None, image_size=None)
     images = rate(task, execution).images_per_second / (execution.threads if execution.device == "cpu" else 1)
-    return Speed(GRADIENT * _of_one_image(task) * images, f"a trial of {task.network.name}")
+    return Speed(GRADIENT * _of_one_image(task) * images, f"a trial of {task.network.name} on {task.dataset}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-OPTIONS = ["--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats", "--node-ip-address=127.0.0.1", "--block"]
+OPTIONS = [
+    "--num-cpus=1",
+    "--object-store-memory=80000000",
+    "--disable-usage-stats",
+    "--node-ip-address=127.0.0.1",
+    "--block",
+]
 PATIENCE = 180.0
 
 EQUAL = {

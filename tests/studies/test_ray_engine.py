@@ -123,7 +123,7 @@ def test_a_job_that_always_fails_is_reported_and_the_others_are_done(
     task.state_path.parent.mkdir(parents=True)
     task.state_path.write_bytes(b"no state of a training")
     said: list[str] = []
-    with pytest.raises(UnfinishedError, match="1 jobs were given up.*damaged"):
+    with pytest.raises(UnfinishedError, match=r"1 jobs were given up.*damaged"):
         on_ray(cluster, data, say=said.append)
     assert len([words for words in said if "it goes on elsewhere" in words]) == 2
     assert set(rows(STORE)["checkpoints"]) < set(wanted["checkpoints"])

@@ -107,7 +107,7 @@ class _Job:
     @property
     def name(self) -> str:
         names = [f"{step.task.network.name} seed {step.task.seed}" for step in self.steps]
-        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+        return ", ".join(names[:1]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 class RayEngine:
@@ -133,6 +133,7 @@ class RayEngine:
             self.close()
             raise RequestError(f"the cluster has no device {kind[:40]!r}: give --device {'cuda or ' if gpus else ''}cpu")
         self.device = torch.device(kind)
+        self._work = self.ray.remote(_work)
         self._sent: dict[Path, tuple[DataFolder, list[Any]]] = {}
 
     def close(self) -> None:
@@ -211,7 +212,8 @@ class RayEngine:
         waiting, running, given_up = deque(jobs), dict[Any, _Job](), []
         try:
             while waiting or running:
-                while waiting and len(running) < AHEAD * waiting[0].claim.places(self._nodes()):
+                nodes = self._nodes()
+                while waiting and len(running) < AHEAD * waiting[0].claim.places(nodes):
                     job = waiting.popleft()
                     running[self._handed_out(job, inbox, assignment)] = job
                 self.ray.wait(list(running), timeout=LOOK)
@@ -244,7 +246,7 @@ class RayEngine:
 
     def _handed_out(self, job: _Job, inbox: Any, assignment: Assignment) -> Any:
         """Give a job to Ray with the files that it goes on from; a reference to what it will return."""
-        data, reference = self._data(job.tasks[0])
+        data, reference = self._data(job.tasks[0]) if job.tasks else (None, [])
         there = [path for task in job.tasks for path in (task.path, task.state_path)]
         errand = Errand(
             steps=job.steps,
@@ -264,7 +266,7 @@ class RayEngine:
             "name": job.name,
             "scheduling_strategy": "SPREAD" if job.failures else "DEFAULT",
         }
-        return self.ray.remote(_work).options(**options).remote(errand, job.number, job.attempt, inbox, files, reference)
+        return self._work.options(**options).remote(errand, job.number, job.attempt, inbox, files, reference)
 
     def _data(self, task: TrainingTask) -> tuple[DataFolder | None, list[Any]]:
         """The folder of a task's data set and, where it may be sent, a reference to its files, in a list."""
