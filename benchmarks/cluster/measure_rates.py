@@ -58,11 +58,11 @@ def _rates(network: str, dataset: str, data_dir: str) -> dict[str, float]:
     training = Training(module, train, recipe, 0, torch.device("cpu"))
     step = Step(module, training.optimizer, recipe, ALONE)
     batch = torch.arange(min(recipe.batch_size, len(train)))
-    (share,) = next(training.feed.shares(0, [batch], 1, range(1)))
-    step(share, len(batch))
+    shares = list(next(training.feed.shares(0, [batch], 1, range(1))))
+    step(shares, len(batch))
     start = time.process_time()
     for _ in range(STEPS):
-        step(share, len(batch))
+        step(shares, len(batch))
     rates = {"training": GRADIENT * one * STEPS * len(batch) / (time.process_time() - start)}
     module.eval()
     kinds: dict[str, tuple[Perturbation | None, int, int]] = {

@@ -12,12 +12,12 @@ from functools import lru_cache
 
 from robustbench_zs.datasets.load import EXAMPLES, SHAPES
 from robustbench_zs.datasets.streamed import IMAGENET_SIZE
-from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.evaluation.smallest_eps import EpsSearch
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.studies.engines.data_on_node import folder_of
 from robustbench_zs.studies.plan import EvaluateStep, Plan, ReportStep, Step, TrainStep, TransferStep
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.task import TrainingTask
@@ -45,8 +45,8 @@ def work(step: Step) -> float:
     if isinstance(step, EvaluateStep):
         return sum(_item(step, split, p) for split, p in step.items) + _probe(step, step.probe) + _search(step, step.curve)
     if isinstance(step, TransferStep):
-        shown = sum(_of_one_image(target) for target in step.targets)
-        return _examples(step.task, "test") * (_of_one_image(step.task) * GRADIENT * _steps(step.attack) + shown)
+        shown = sum(of_one_image(target) for target in step.targets)
+        return _examples(step.task, "test") * (of_one_image(step.task) * GRADIENT * _steps(step.attack) + shown)
     assert isinstance(step, ReportStep)
     return 0.0
 
@@ -58,12 +58,12 @@ def training_work(task: TrainingTask) -> float:
 
 def epoch_work(task: TrainingTask) -> float:
     """Multiply-adds of one epoch."""
-    return GRADIENT * _examples(task, "train") * _of_one_image(task)
+    return GRADIENT * _examples(task, "train") * of_one_image(task)
 
 
 def _item(step: EvaluateStep, split: str, perturbation: Perturbation | None) -> float:
     passes = 1.0 if perturbation is None else 1 + GRADIENT * _steps(perturbation) + getattr(perturbation, "queries", 0)
-    return _examples(step.task, split) * passes * _of_one_image(step.task)
+    return _examples(step.task, split) * passes * of_one_image(step.task)
 
 
 def _steps(perturbation: Perturbation) -> int:
@@ -76,14 +76,14 @@ def _probe(step: EvaluateStep, probe: MaskingProbe | None) -> float:
     """A check of gradients: PGD, ten times as long once, Square, and some passes."""
     if probe is None:
         return 0.0
-    return probe.images * _of_one_image(step.task) * (GRADIENT * 13 * probe.steps + probe.queries)
+    return probe.images * of_one_image(step.task) * (GRADIENT * 13 * probe.steps + probe.queries)
 
 
 def _search(step: EvaluateStep, search: EpsSearch | None) -> float:
     """A search of the smallest ε: a gradient and a pass for each of its steps, and as many again for the first example."""
     if search is None:
         return 0.0
-    return _examples(step.task, "test") * _of_one_image(step.task) * (GRADIENT + 1) * 2 * search.steps
+    return _examples(step.task, "test") * of_one_image(step.task) * (GRADIENT + 1) * 2 * search.steps
 
 
 def _examples(task: TrainingTask, split: str) -> int:
@@ -93,7 +93,8 @@ def _examples(task: TrainingTask, split: str) -> int:
     return (task.train_examples if split == "train" else task.test_examples) or known[split]
 
 
-def _of_one_image(task: TrainingTask) -> float:
+def of_one_image(task: TrainingTask) -> float:
+    """Multiply-adds of the network of a task for one image of its data set, which is only loaded if it is the user's own."""
     if task.dataset == "imagenet":
         side = task.image_size or IMAGENET_SIZE
         return multiply_adds(task.network, (3, side, side), 1000)
@@ -123,12 +124,10 @@ def measured_speed(plans: Sequence[Plan], execution: Execution) -> Speed:
     if seconds:
         return Speed(done / seconds, "networks of this study that are trained already")
     task = max((step.task for step in steps), key=training_work)
-    try:
-        task.load_dataset()
-    except RequestError:  # a plan can be looked at before the images are there
+    if folder_of(task) is None:  # a plan can be looked at before the images are there
         task = replace(task, dataset="digits", train_examples=None, test_examples=None, image_size=None)
     images = rate(task, execution).images_per_second / (execution.threads if execution.device == "cpu" else 1)
-    return Speed(GRADIENT * _of_one_image(task) * images, f"a trial of {task.network.name} on {task.dataset}")
+    return Speed(GRADIENT * of_one_image(task) * images, f"a trial of {task.network.name} on {task.dataset}")
 
 
 @dataclass(frozen=True)

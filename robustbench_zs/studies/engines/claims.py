@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from robustbench_zs.studies.cost import GRADIENT, multiply_adds
+from robustbench_zs.studies.cost import GRADIENT, of_one_image
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.task import TrainingTask
 
@@ -70,7 +70,6 @@ def _several(task: TrainingTask, most: int) -> float:
 
 
 def _part(task: TrainingTask, execution: Execution) -> float:
-    data = task.load_dataset()
-    step = GRADIENT * multiply_adds(task.network, data.train.shape, data.classes) * task.recipe.batch_size
+    step = GRADIENT * of_one_image(task) * task.recipe.batch_size
     busy = step * execution.places / FULL_STEP
     return 1 / max(1, min(MOST_SHARING, int(1 / busy)))
