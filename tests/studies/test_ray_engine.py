@@ -51,7 +51,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment() -> Iterator[dict[str, str]]:
     """Ray writes below HOME and into a temporary folder; the paths of its sockets have to be short."""
     folder = Path(tempfile.mkdtemp(prefix="zs-", dir="/tmp"))
-    own = {"HOME": str(folder), "TMPDIR": str(folder), "RAY_memory_monitor_refresh_ms": "0", "OMP_NUM_THREADS": "1"}
+    own = {"HOME": str(folder), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    own |= {"RAY_memory_monitor_refresh_ms": "0", "RAY_worker_niceness": "0"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.items():
             patch.setenv(name, value)
