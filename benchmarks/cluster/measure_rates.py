@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from robustbench_zs import PGD, GaussianNoise, load_dataset, network_from_name
+from robustbench_zs import PGD, GaussianNoise, network_from_name
 from robustbench_zs.evaluation.outcomes import measure
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.cost import GRADIENT, multiply_adds
@@ -32,7 +32,7 @@ SHAPES = [
     ("zerosnet56-opt", "cifar10"),
 ]
 CPU = torch.device("cpu")
-ROUNDS, STEPS, IMAGES, ATTACKED = 3, 2, 256, 32
+ROUNDS, STEPS, IMAGES, ATTACKED = 3, 2, 128, 16
 
 
 def main(data_dir: str) -> None:
@@ -43,6 +43,7 @@ def main(data_dir: str) -> None:
         for network, dataset in SHAPES:
             for what, rate in _rates(network, dataset, data_dir).items():
                 found[f"{network} on {dataset}"].setdefault(what, []).append(rate)
+        print(json.dumps(found), file=sys.stderr, flush=True)
     medians = {shape: {what: statistics.median(r) for what, r in rates.items()} for shape, rates in found.items()}
     spread = max((max(r) - min(r)) / statistics.median(r) for rates in found.values() for r in rates.values())
     made = {"rates": medians, "largest_spread": spread, "rounds": ROUNDS, "processor": environment()["processor"]}
@@ -52,10 +53,11 @@ def main(data_dir: str) -> None:
 
 def _rates(network: str, dataset: str, data_dir: str) -> dict[str, float]:
     recipe = recipe_for(dataset).for_device("cpu")
-    task = TrainingTask(network_from_name(network), dataset, data_dir, None, None, recipe, 0, "unused")
+    task = TrainingTask(network_from_name(network), dataset, data_dir, 2 * IMAGES, IMAGES, recipe, 0, "unused")
     module = task.network_to_train(Execution("cpu", 1))
-    train = load_dataset(dataset, data_dir).train
-    one = multiply_adds(task.network, train.shape, load_dataset(dataset, data_dir).classes)
+    loaded = task.load_dataset()
+    train = loaded.train
+    one = multiply_adds(task.network, train.shape, loaded.classes)
     training = Training(module, train, recipe, 0, CPU)
     step = Step(module, training.optimizer, recipe, ALONE)
     batch = torch.arange(min(recipe.batch_size, len(train)))
@@ -72,7 +74,7 @@ def _rates(network: str, dataset: str, data_dir: str) -> dict[str, float]:
         "attack": (PGD("8/255", steps=2, directions="float32"), ATTACKED, 1 + GRADIENT * 2),
     }
     for name, (perturbation, images, passes) in kinds.items():
-        data = load_dataset(dataset, data_dir, None, images).test
+        data = loaded.limited(None, images).test
         before = measure(module, data, None, device=CPU, batch_size=256) if perturbation else None
         start = time.process_time()
         measure(module, data, perturbation, device=CPU, batch_size=256, clean=before)
