@@ -53,7 +53,7 @@ def _output(command: str, folder: Path) -> str:
 
     Commands are the interpreter's own, so that an environment need not be active.
     """
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {"COLUMNS": "160", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     print(command, file=sys.stderr)
     done = subprocess.run(command[2:], shell=True, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -29,17 +29,21 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
+import torch
 from robustbench_zs.evaluation import Outcomes, ResultsStore
-from robustbench_zs.evaluation.store import ResultKey
+from robustbench_zs.datasets import LabelledImages
+from robustbench_zs.evaluation.questions import Accuracy
+from robustbench_zs.perturbations import ConstantNoise
 from robustbench_zs.system.files import write_atomically
 store = ResultsStore("results.sqlite")
+data = LabelledImages(torch.zeros(10_000, 1, 8, 8, dtype=torch.uint8), torch.zeros(10_000).long(), 2)
 print("ready", flush=True)
 number = int(sys.argv[1])
 while True:
     write_atomically(Path("file"), bytes([number % 256]) * 20_000_000)
     for part in range(20):
-        outcomes = Outcomes(np.full(10_000, number % 2 == 0), np.full(10_000, part % 2 == 0), "data")
-        store.put(ResultKey(str(number), "data", "test", str(part), 10_000), outcomes, 0.0)
+        outcomes = Outcomes(np.full(10_000, number % 2 == 0), np.full(10_000, part % 2 == 0), data.digest)
+        store.put(Accuracy(ConstantNoise((part + 1) / 100)), str(number), data, outcomes, 0.0)
     print(number, flush=True)
     number += 1
 """
@@ -106,10 +110,10 @@ def look_at_writings(place: Path, done: list[int]) -> list[str]:
     with closing(sqlite3.connect(place / "results.sqlite")) as store:
         if store.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             wrong.append("an unsound store")
-        rows = Counter(row[0] for row in store.execute("SELECT weights_digest FROM outcomes"))
-        sizes = set(store.execute("SELECT length(correct), length(near_ties) FROM outcomes"))
+        rows = Counter(row[0] for row in store.execute("SELECT json_extract(key, '$[0]') FROM answers"))
+        sizes = set(store.execute("SELECT length(answer) FROM answers"))
     wrong += [f"{20 - rows[str(number)]} rows lost" for number in done if rows[str(number)] != 20]
-    return wrong + (["a torn row"] if sizes - {(1250, 1250)} else [])
+    return wrong + (["a torn row"] if sizes - {(2500,)} else [])
 
 
 def main() -> None:

@@ -18,10 +18,8 @@ from typing import Any
 from robustbench_zs.training import read_checkpoint
 
 TABLES = {
-    "outcomes": "weights_digest, dataset_digest, split, perturbation, examples, evaluation_version, correct, near_ties",
+    "answers": "key, answer",
     "checkpoints": "training_key, weights_digest, path",
-    "evidence": "key, evidence",
-    "distances": "key, distances",
 }
 """What a run decides in each table of the store; how long it took and when it was is left out."""
 

@@ -78,10 +78,8 @@ def planned(path: Path) -> Counter[str]:
     study = load_study(path)
     assert isinstance(study, Study)
     plan = make_plan(study)
-    probes = sum(step.probe is not None for step in plan.evaluations)
-    evaluations = sum(len(step.items) for step in plan.evaluations) + sum(len(step.targets) for step in plan.transfers)
-    networks = len(plan.evaluations)
-    return Counter({"outcomes": evaluations, "checkpoints": networks, "evidence": probes, "distances": networks})
+    answers = sum(len(step.questions) for step in plan.evaluations) + sum(len(step.targets) for step in plan.transfers)
+    return Counter({"answers": answers, "checkpoints": len(plan.evaluations)})
 
 
 def soak(place: Path, minutes: float, draw: random.Random, networks: int = 20) -> Soak:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split, load_dataset
 from robustbench_zs.evaluation import measure
 from robustbench_zs.evaluation.outcomes import Outcomes
-from robustbench_zs.evaluation.smallest_eps import DEFAULT_STEPS, Distances, EpsSearch, smallest_eps
+from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, Distances, EpsSearch, smallest_eps
 from robustbench_zs.perturbations.native import NORMS
 from robustbench_zs.training import read_checkpoint
 

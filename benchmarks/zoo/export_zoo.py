@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from finished import Finished, FinishedStudy, finished_study, label
+from finished import Finished, FinishedStudy, finished_study
 from model_card import Rounding, Weights, file_stem, model_card, rounding_table
 
 from robustbench_zs import Baseline, Checkpoint, RequestError, UnfinishedError, read_checkpoint
-from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, evaluate_one
+from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.gate.baseline import write_baseline_file
 from robustbench_zs.reporting.tables import markdown
 from robustbench_zs.system.files import write_atomically
-from robustbench_zs.training.execution import choose_execution
+from robustbench_zs.training.execution import Compute
 from robustbench_zs.training.half_precision import save_in_half
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER, SHIPPED
 
@@ -114,29 +114,19 @@ def _weights(finished: Finished, folder: Path, store: Path, tolerances: tuple[fl
 
 def _roundings(finished: Finished, rounded: Checkpoint, store: Path, device: str | None) -> list[Rounding]:
     """The test images again with the rounded weights, clean and under every perturbation."""
-    items = tuple((split, p) for split, p in finished.step.items if split == "test")
-    task, execution = finished.step.task, choose_execution(1, device, None, 1)
-    evaluated = evaluate_one(
-        EvaluationTask(
-            source=rounded,
-            dataset=task.dataset,
-            data_dir=task.data_dir,
-            train_examples=task.train_examples,
-            test_examples=task.test_examples,
-            image_size=task.image_size,
-            items=items,
-            store=str(store),
-            batch_size=DEFAULT_BATCH_SIZE,
-            device=execution.device,
-            threads=execution.threads,
-        ),
-        lambda done: None,
+    questions = tuple(q for q in finished.outcomes if q.split == "test")
+    compute = Compute(device)
+    task = EvaluationTask(
+        rounded, finished.step.task.images, questions, compute.execution(1), compute.batch_size, str(store)
     )
+    evaluated = evaluate_one(task, lambda done: None)
     found = []
-    for item in items:
-        before, after = finished.outcomes[item], evaluated.outcomes[item]
-        changed, attack = int((before.correct != after.correct).sum()), item[1] is not None and item[1].attacks
-        found.append(Rounding(label(item[1]), attack, len(before.correct), before.accuracy, after.accuracy, changed))
+    for question in questions:
+        before, after = finished.outcomes[question], evaluated[question]
+        changed = int((before.correct != after.correct).sum())
+        attack = question.perturbation is not None and question.perturbation.attacks
+        name, count = question.perturbation_label, len(before.correct)
+        found.append(Rounding(name, attack, count, before.accuracy, after.accuracy, changed))
     return found
 
 

@@ -12,23 +12,22 @@ import numpy.typing as npt
 
 from robustbench_zs import Baseline, RequestError, ResultsStore, Study, load_study, make_plan
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
-from robustbench_zs.evaluation.store import CLEAN
+from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import Entry
-from robustbench_zs.perturbations import Perturbation
-from robustbench_zs.studies.plan import EvaluateStep, Items
+from robustbench_zs.studies.plan import EvaluateStep
 from robustbench_zs.studies.settle import settled
-from robustbench_zs.studies.status import Known, plan_status, stored_outcomes
+from robustbench_zs.studies.status import Known, plan_status, stored_answers
 from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.execution import choose_device
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A network of a study with its outcomes, by split and perturbation (None: clean)."""
+    """A network of a study with its outcomes, by question."""
 
     step: EvaluateStep
     known: Known
-    outcomes: Mapping[tuple[str, Perturbation | None], Outcomes]
+    outcomes: Mapping[Accuracy, Outcomes]
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ class FinishedStudy:
     unfinished: tuple[str, ...]
 
     @property
-    def items(self) -> Items:
-        return self.networks[0].step.items
+    def questions(self) -> list[Accuracy]:
+        return [question for question in self.networks[0].step.questions if isinstance(question, Accuracy)]
 
     def baseline(self, split: Literal["train", "test"]) -> Baseline:
         """Per-image outcomes of every finished network on one split, with what they depend on."""
-        perturbations = [p for s, p in self.items if s == split]
+        asked = [question for question in self.questions if question.split == split]
         task = self.networks[0].step.task
         dataset = task.load_dataset()
         settings: dict[str, Any] = {
@@ -56,28 +55,23 @@ class FinishedStudy:
             "dataset": dataset.name,
             "split": split,
             "digest": dataset.split(split).digest,
-            "perturbations": perturbation_keys(perturbations),
+            "perturbations": perturbation_keys(asked),
             "evaluation_version": EVALUATION_VERSION,
             "recipe": task.recipe.as_dict(),
         }
         entries = tuple(
-            Entry(f.step.task.network.name, f.step.task.seed, f.known.digest, _correct(f, split, perturbations))
-            for f in self.networks
+            Entry(f.step.task.network.name, f.step.task.seed, f.known.digest, _correct(f, asked)) for f in self.networks
         )
         return Baseline(self.study.name, settings, entries)
 
 
-def _correct(finished: Finished, split: str, perturbations: list[Perturbation | None]) -> dict[str, npt.NDArray[np.bool_]]:
-    return {label(p): finished.outcomes[split, p].correct for p in perturbations}
+def _correct(finished: Finished, asked: list[Accuracy]) -> dict[str, npt.NDArray[np.bool_]]:
+    return {question.perturbation_label: finished.outcomes[question].correct for question in asked}
 
 
-def label(perturbation: Perturbation | None) -> str:
-    return "clean" if perturbation is None else perturbation.label
-
-
-def perturbation_keys(perturbations: list[Perturbation | None]) -> dict[str, str]:
+def perturbation_keys(asked: list[Accuracy]) -> dict[str, str]:
     """Label → canonical parameters."""
-    return {label(p): CLEAN if p is None else canonical_json(p.key()) for p in perturbations}
+    return {question.perturbation_label: canonical_json(question.perturbation_key) for question in asked}
 
 
 def finished_study(name: str, scale: str | None, data_dir: str | Path | None, store: Path) -> FinishedStudy:
@@ -97,9 +91,9 @@ def finished_study(name: str, scale: str | None, data_dir: str | Path | None, st
     networks, unfinished = [], []
     for step in plan.evaluations:
         network = status.known.get(step.id)
-        found = stored_outcomes(step, network.digest, known) if network else {}
-        outcomes = {item: there for item, there in found.items() if there is not None}
-        if network and len(outcomes) == len(step.items):
+        answers = stored_answers(step, network.digest, known) if network else {}
+        outcomes = {question: answer for question, answer in answers.items() if isinstance(question, Accuracy)}
+        if network and None not in outcomes.values():
             networks.append(Finished(step, network, outcomes))
         else:
             unfinished.append(f"{step.task.network.name} seed {step.task.seed}")

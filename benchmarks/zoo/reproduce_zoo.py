@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from finished import label, perturbation_keys
+from finished import perturbation_keys
 from model_card import accuracy_table, file_stem
 
 from robustbench_zs import Baseline, Checkpoint, RequestError, Study, UnfinishedError, evaluate, load_dataset, load_study
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
+from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import read_baseline
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.reporting.tables import markdown
@@ -93,13 +94,14 @@ def reproduced(folder: Path, how: How) -> pd.DataFrame:
         for perturbation, frame in _evaluated(there, wanted, settings["dataset"], split, examples, how):
             for checkpoint, now in zip(there, frame["accuracy"], strict=True):
                 name, seed = checkpoint.header.network.name, checkpoint.header.seed
-                before = 100 * float(committed[name, seed].correct[label(perturbation)][:examples].mean())
+                label = Accuracy(perturbation).perturbation_label
+                before = 100 * float(committed[name, seed].correct[label][:examples].mean())
                 rows.append(
                     {
                         "network": name,
                         "seed": seed,
                         "split": split,
-                        "perturbation": label(perturbation),
+                        "perturbation": label,
                         "images": examples,
                         "committed": before,
                         "now": now,
@@ -147,11 +149,11 @@ def _perturbations(baseline: Baseline) -> list[Perturbation | None]:
     """
     settings = baseline.settings
     loaded = load_study(settings["file"], settings["scale"])
-    study: list[Perturbation | None] = [None, *(loaded.all_perturbations() if isinstance(loaded, Study) else ())]
-    known = [p for p in study if label(p) in settings["perturbations"]]
+    study = [Accuracy(p) for p in (None, *(loaded.all_perturbations() if isinstance(loaded, Study) else ()))]
+    known = [question for question in study if question.perturbation_label in settings["perturbations"]]
     if perturbation_keys(known) != settings["perturbations"] or settings["evaluation_version"] != EVALUATION_VERSION:
         raise RequestError(f"the outcomes of {baseline.study!r} were made with other perturbations than its file has now")
-    return known
+    return [question.perturbation for question in known]
 
 
 def read_outcomes(folder: Path) -> dict[str, Baseline]:

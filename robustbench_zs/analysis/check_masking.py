@@ -7,24 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_zs.analysis.masking import masking_checks, masking_rows
-from robustbench_zs.evaluation.evaluate import (
-    DEFAULT_BATCH_SIZE,
+from robustbench_zs.evaluation.answer import OnResult, answer
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.questions.masking import MaskingProbe
+from robustbench_zs.evaluation.rows import SCHEMA_VERSION, frame_of_rows
+from robustbench_zs.evaluation.sources import (
     DEFAULT_EPS,
-    SCHEMA_VERSION,
     CheckpointLike,
     DatasetLike,
-    OnResult,
     dataset_label,
-    dataset_of,
-    frame_of_rows,
+    images_of,
     resolve_checkpoints,
-    run_sources,
 )
-from robustbench_zs.evaluation.masking import MaskingProbe
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE
 from robustbench_zs.schemes import CoefficientLike
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,20 +70,17 @@ def masking(
         >>> sorted(frame["check"])[:2]
         ['black_box_wins', 'fgsm_beats_pgd']
     """
-    found = resolve_checkpoints(checkpoints, dataset)
-    names = [dataset_of(source, dataset) for source in found]
-    probes = [
-        MaskingProbe(eps or DEFAULT_EPS.get(dataset_label(name), "8/255"), images, steps, queries, seed, engine)  # type: ignore[arg-type]
-        for name in names
-    ]
-    plans = [((("test", None),), {"train_examples": None, "test_examples": examples})] * len(found)
-    results = run_sources(found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result, probes)
+    asked = []
+    for source in resolve_checkpoints(checkpoints, dataset):
+        about = images_of(source, dataset, data_dir, examples)
+        budget = eps or DEFAULT_EPS.get(dataset_label(about.dataset), "8/255")
+        asked.append((source, about, (Accuracy(), MaskingProbe(budget, images, steps, queries, seed, engine))))  # type: ignore[arg-type]
+    results = answer(asked, Compute(device, threads, workers, batch_size), store, on_result)
     rows = []
-    for source, name, result in zip(found, names, results, strict=True):
-        subject, evidence = Subject.of(source), result.evidence
-        assert evidence is not None
+    for (source, about, (_, probe)), result in zip(asked, results, strict=True):
+        subject, evidence = Subject.of(source), result[probe]
         common = {"schema_version": SCHEMA_VERSION, "checkpoint": subject.checkpoint, "digest": subject.digest}
-        facts = {"dataset": dataset_label(name), "eps": evidence.eps, "images": evidence.images}
+        facts = {"dataset": dataset_label(about.dataset), "eps": evidence.eps, "images": evidence.images}
         for row in masking_rows(subject.network, subject.seed, masking_checks(evidence)):
             rows.append(
                 {**common, "network": row.pop("network"), "seed": row.pop("seed"), **facts, **row, "warning": result.warning}

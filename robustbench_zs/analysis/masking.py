@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
-from robustbench_zs.evaluation.masking import LEAST_IMAGES, MORE_STEPS, UNBOUNDED, Evidence
+from robustbench_zs.evaluation.questions.masking import LEAST_IMAGES, MORE_STEPS, UNBOUNDED, Evidence
 from robustbench_zs.perturbations.numbers import format_number
 
 if TYPE_CHECKING:
@@ -97,8 +97,6 @@ def _more_than(count: int, n: int, share: float) -> bool:
 
 def _stronger(evidence: Evidence, check: str, attack: str, name: str, where: str) -> MaskingCheck:
     """Whether an attack that PGD should match fools more images than PGD: exact McNemar on the discordant ones."""
-    if attack in evidence.not_made:
-        return MaskingCheck(check, None, evidence.not_made[attack])
     by_it, by_pgd = (~np.array(evidence.standing[a], np.bool_) for a in (attack, "pgd"))
     it_alone, pgd_alone = int((by_it & ~by_pgd).sum()), int((by_pgd & ~by_it).sum())
     discordant = it_alone + pgd_alone

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from robustbench_zs.analysis.predictors import PREDICTORS, NetworkPredictors, network_predictors, round_significant
 from robustbench_zs.analysis.reliability import reliability
@@ -70,6 +71,38 @@ def scheme_means(outcomes: pd.DataFrame) -> SchemeMeans:
         zero_stable=stable.to_numpy(float),
         strata=_strata(known, schemes),
     )
+
+
+def scheme_points(outcomes: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """One outcome as it is drawn: one row per scheme.
+
+    Args:
+        outcomes: see `network_outcomes`.
+
+    Returns:
+        `network` (the first of the scheme), `zero_stable`, `value` (the mean over depths of the means over seeds), the
+        `half_width` of its 95% interval by Student's t, and the columns `PREDICTORS`. The variance over seeds is taken to be
+        the same for all networks and pooled over those with several seeds; NaN if none has several.
+    """
+    seeds = outcomes[outcomes["outcome"] == outcome].groupby("network", sort=False)
+    frame = seeds.agg(
+        moduli=("moduli", "first"),
+        zero_stable=("zero_stable", "first"),
+        value=("value", "mean"),
+        variance=("value", "var"),
+        seeds=("value", "size"),
+    ).reset_index()
+    free = frame["seeds"] - 1
+    pooled = (free * frame["variance"].fillna(0)).sum() / free.sum() if free.sum() else np.nan
+    reach = float(t.ppf(0.975, free.sum())) if free.sum() else np.nan
+    found = {n: network_predictors(n, m) for n, m in zip(frame["network"], frame["moduli"], strict=True)}
+    known = {network: facts for network, facts in found.items() if facts is not None}
+    frame = frame[frame["network"].isin(known)].assign(square=pooled / frame["seeds"])
+    values = pd.DataFrame([known[network].values for network in frame["network"]], frame.index, [*PREDICTORS], dtype=float)
+    schemes = frame.join(values).groupby([known[network].scheme for network in frame["network"]], sort=False)
+    half = reach * schemes["square"].sum() ** 0.5 / schemes.size()
+    points = schemes[["network", "zero_stable"]].first().join(schemes[["value", *PREDICTORS]].mean())
+    return points.assign(half_width=half).reset_index(drop=True)
 
 
 def _reliabilities(frame: pd.DataFrame) -> pd.Series:

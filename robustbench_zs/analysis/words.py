@@ -8,7 +8,13 @@ from scipy.stats import norm
 
 from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
-from robustbench_zs.analysis.network_outcomes import ON_CLEAN_IMAGES, ROBUSTNESS, SMALLEST_EPS
+from robustbench_zs.analysis.network_outcomes import (
+    CLEAN_ACCURACY,
+    ON_CLEAN_IMAGES,
+    ROBUSTNESS,
+    SHARE_LOST,
+    SMALLEST_EPS,
+)
 from robustbench_zs.analysis.permutation import LEVEL
 from robustbench_zs.analysis.predictors import PREDICTORS
 
@@ -65,9 +71,7 @@ def _robustness(conclusions: Conclusions) -> list[str]:
     """The headline in full, then what else is established, then what is not, by number."""
     rows = conclusions.modulus[conclusions.modulus["family"] == ROBUSTNESS]
     full = rows["finding"].str.startswith(ESTABLISHED) | (rows["kind"] == SMALLEST_EPS)
-    sentences = [
-        f"Largest root modulus and {_code(row['outcome'])}: {relation_text(row)}." for _, row in rows[full].iterrows()
-    ]
+    sentences = [f"Largest root modulus and {row['outcome']}: {relation_text(row)}." for _, row in rows[full].iterrows()]
     rest = rows[~full]
     what = f"{len(rest)} {'other ' if full.any() else ''}outcomes of robustness"
     nothing = rest["finding"] == NOTHING
@@ -83,7 +87,7 @@ def _robustness(conclusions: Conclusions) -> list[str]:
     known = rest[~nothing & rest["rho"].notna()]
     if len(known):
         closest = known.iloc[int(known["p"].argmin())]
-        words += f"; closest is {_code(closest['outcome'])}, {relation_text(closest)}"
+        words += f"; closest is {closest['outcome']}, {relation_text(closest)}"
     sentences.append(f"{words}.")
     return sentences
 
@@ -96,18 +100,20 @@ def _effects(conclusions: Conclusions) -> list[str]:
     found = effects[effects["finding"].str.startswith(ESTABLISHED)]
     if found.empty:
         return [f"Zero-stable and other schemes: a difference is established in none of {len(effects)} outcomes."]
-    return [
-        f"Non-zero-stable against zero-stable schemes, {_code(r['outcome'])}: {effect_text(r)}." for _, r in found.iterrows()
-    ]
+    return [f"Non-zero-stable against zero-stable schemes, {r['outcome']}: {effect_text(r)}." for _, r in found.iterrows()]
 
 
 def effect_text(row: pd.Series) -> str:
-    """The shift in the unit of the outcome, with its interval."""
+    """The shift in the unit of the outcome, with its interval and p-value."""
+    return f"{' '.join(filter(None, shift_text(row)))}, adjusted p {_equals(row['adjusted'])}"
+
+
+def shift_text(row: pd.Series) -> tuple[str, str]:
+    """The shift in the unit of the outcome, and its interval, empty where there is none."""
     digits = 4 if row["kind"] == SMALLEST_EPS else 1
     unit = "" if row["kind"] == SMALLEST_EPS else " points"
     shift, low, high = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("shift", "shift_low", "shift_high"))
-    bounds = "" if pd.isna(row["shift_low"]) else f" [{low}, {high}]"
-    return f"{shift}{unit}{bounds}, adjusted p {_equals(row['adjusted'])}"
+    return f"{shift}{unit}", "" if pd.isna(row["shift_low"]) else f"[{low}, {high}]"
 
 
 def _best(conclusions: Conclusions) -> list[str]:
@@ -121,7 +127,7 @@ def _best(conclusions: Conclusions) -> list[str]:
             f"Of {len(PREDICTORS)} quantities of the scheme none has an established relation to any of {known} outcomes, "
             "the best being picked after looking."
         ]
-    return [f"{_capital(_code(row['outcome']))}: {best_text(row)}." for _, row in found.iterrows()]
+    return [f"{_capital(row['outcome'])}: {best_text(row)}." for _, row in found.iterrows()]
 
 
 def best_text(row: pd.Series) -> str:
@@ -145,6 +151,82 @@ def lead_text(row: pd.Series) -> str:
     return f"its lead over {other} is {bounds} in |ρ|, which may be none"
 
 
+def verdict(conclusions: Conclusions) -> list[str]:
+    """What was found of the largest root modulus and how sure it is, in sentences for people who have not read the paper."""
+    n, rows = conclusions.schemes, conclusions.modulus
+    if n < FEWEST_FOR_A_STATEMENT:
+        return [
+            "Nothing can be concluded about schemes from this study.",
+            f"It compares {n} with known roots, and a conclusion takes at least {FEWEST_FOR_A_STATEMENT}.",
+        ]
+    robust = rows[rows["family"] == ROBUSTNESS]
+    said = _verdict_on(robust, "robustness", n) if len(robust) else []
+    clean = rows[rows["kind"] == CLEAN_ACCURACY]
+    return [*said, *_verdict_on(clean, "clean accuracy", n), *_could_be_missed(conclusions)]
+
+
+def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
+    """One or two sentences on the outcomes that stand for robustness or accuracy."""
+    established = rows[rows["finding"].str.startswith(ESTABLISHED)]
+    if (rows["finding"] == NOTHING).all():
+        return [
+            f"The {schemes} schemes do not differ in {what}: seeds of one scheme differ as much as schemes do, so there is "
+            "nothing to predict."
+        ]
+    known = rows[rows["rho"].notna() & (rows["finding"] != NOTHING)]
+    if known.empty:
+        return [f"Whether the largest root modulus predicts {what} cannot be computed from these schemes."]
+    closest = (established if len(established) else known).sort_values("adjusted").iloc[0]
+    where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
+    if established.empty:
+        return [
+            f"No relation between the largest root modulus of a scheme and its {what} was established. The closest one over "
+            f"{schemes} schemes ({where}) would appear by chance in {_of_100(closest['adjusted'])} such studies."
+        ]
+    signs = {_more(row) for _, row in established.iterrows()}
+    direction = f"have {signs.pop()} {what}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
+    number = f", in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
+    return [
+        f"Schemes with a larger root modulus {direction}{number}. The clearest relation ({where}) would appear by chance in "
+        f"{_of_100(closest['adjusted'])} such studies."
+    ]
+
+
+def _more(row: pd.Series) -> str:
+    rising = row["rho"] > 0
+    return "higher" if rising == (row["kind"] != SHARE_LOST) else "lower"
+
+
+def _of_100(p: float) -> str:
+    """A p-value as a frequency that people can picture."""
+    return "fewer than 1 of 1,000" if p < 0.001 else f"{1000 * p:.0f} of 1,000" if p < 0.01 else f"{100 * p:.0f} of 100"
+
+
+def _could_be_missed(conclusions: Conclusions) -> list[str]:
+    """What "not established" leaves open."""
+    found = conclusions.modulus["finding"].str.startswith(ESTABLISHED).any()
+    most = _found_in_four_of_five(conclusions)
+    return [] if found or most is None else [f"Relations weaker than |ρ| = {share(most)} may well have been missed."]
+
+
+def outcome_words(outcome: str) -> str:
+    """`"share lost, PGD 0.1"` → `"the share of correct images lost under PGD 0.1"`."""
+    kind, comma, label = outcome.partition(", ")
+    words = {
+        SMALLEST_EPS: "the mean smallest ε that fools an image",
+        SHARE_LOST: "the share of correct images lost",
+    }.get(kind, f"the {kind}")
+    return f"{words} under {label}" if comma else words
+
+
+def p_words(row: pd.Series) -> str:
+    """The p-value of a relation, adjusted for its family, and what that says."""
+    if row["finding"] == NOTHING:
+        return "schemes do not differ in it"
+    finding = "established" if str(row["finding"]).startswith(ESTABLISHED) else "not established"
+    return finding if pd.isna(row["adjusted"]) else f"adjusted p {_equals(row['adjusted'])}, {finding}"
+
+
 def power_sentences(conclusions: Conclusions) -> list[str]:
     """What so many schemes could have found; nothing where there are no relations to find."""
     n = conclusions.schemes
@@ -153,15 +235,22 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
     if n < FEWEST_FOR_A_STATEMENT:
         return [f"{n} schemes can establish nothing: that takes at least {FEWEST_FOR_A_STATEMENT}."]
     family = ROBUSTNESS if conclusions.critical.get(ROBUSTNESS) else ON_CLEAN_IMAGES
-    half = conclusions.critical.get(family)
+    half, most = conclusions.critical.get(family), _found_in_four_of_five(conclusions)
     members = int((conclusions.modulus["family"] == family).sum())
-    if half is None or half >= 1:
+    if most is None:
         return [f"{n} schemes and {members} outcomes can establish next to no relation."]
-    most = float(np.tanh(np.arctanh(half) + norm.ppf(0.8) * ((1 + half**2 / 2) / (n - 3)) ** 0.5))
     return [
         f"What {n} schemes could have found, adjusted for {members} outcomes: a true ρ of ±{share(half)} in about half of "
         f"cases, one of ±{share(most)} in four of five."
     ]
+
+
+def _found_in_four_of_five(conclusions: Conclusions) -> float | None:
+    """The |ρ| of the largest modulus with one outcome that is found with 80% power; None where none is."""
+    half = conclusions.critical.get(ROBUSTNESS) or conclusions.critical.get(ON_CLEAN_IMAGES)
+    if half is None or half >= 1:
+        return None
+    return float(np.tanh(np.arctanh(half) + norm.ppf(0.8) * ((1 + half**2 / 2) / (conclusions.schemes - 3)) ** 0.5))
 
 
 def together_sentence(conclusions: Conclusions) -> str:
@@ -175,12 +264,6 @@ def together_sentence(conclusions: Conclusions) -> str:
 def _equals(p: float) -> str:
     text = p_text(p)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _code(outcome: str) -> str:
-    """The label of a perturbation as code."""
-    kind, comma, label = outcome.partition(", ")
-    return f"{kind}, `{label}`" if comma else outcome
 
 
 def _capital(text: str) -> str:

@@ -34,7 +34,7 @@ MOST_FILES = 20_000
 YOUNG = 2_000_000_000
 """Nanoseconds: coarser times than this no file system keeps."""
 
-NOT_ASKED = ("format_", "output", "debug")
+NOT_ASKED = ("format_", "output", "plot", "debug")
 """Parameters that change how an answer is written, not what it is."""
 
 
@@ -54,7 +54,7 @@ def answer(compute: Callable[[], pd.DataFrame], remark: Callable[[pd.DataFrame],
         remark: a sentence for a table of these rows.
     """
     context, start = click.get_current_context(), time.time_ns()
-    own = context.params.get("model") is not None  # its code is not in the digest of its weights
+    own = bool(context.params.get("models"))  # its code is not in the digest of its weights
     request = None if own else _request(context)
     if request and (known := _known(request)):
         return known

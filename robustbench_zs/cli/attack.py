@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from robustbench_zs.cli.answers import answer
-from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.evaluate import compare_with_care, emit_results
+from robustbench_zs.cli.command import (
+    NUMBERS,
+    PICTURE_FILE,
+    Chosen,
+    Command,
+    checkpoint_arguments,
+    eot_option,
+    output_options,
+)
+from robustbench_zs.cli.evaluate import compare_with_care, emit_results, over_draws
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
 
@@ -60,6 +68,8 @@ if TYPE_CHECKING:
     help="What PGD's gradients are computed in; examples count by float32.",
 )
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write the examples as PNG.")
+@eot_option
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def attack(
     chosen: Chosen,
@@ -81,6 +91,8 @@ def attack(
     engine: str | None,
     directions: str,
     save: Path | None,
+    eot: int | None,
+    plot: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -110,6 +122,32 @@ def attack(
     )
     if from_ and any(alone):
         raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
+
+    if eot is not None and (from_ or save or last or no_ladder):
+        raise RequestError(
+            "--eot goes without --from and --save; with it only the last iterate counts, and there is no ladder"
+        )
+
+    def averaged() -> pd.DataFrame:
+        from robustbench_zs.evaluation.sources import DEFAULT_EPS, DEFAULT_L2_EPS
+        from robustbench_zs.perturbations.make import make_attacks
+
+        assert eot is not None
+        usual = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(str(chosen.options["dataset"]), "8/255")
+        attacks = make_attacks(
+            kinds[0],
+            eps or [usual],
+            steps=steps,
+            step_size=step_size,
+            restarts=restarts,
+            seed=attack_seed,
+            engine=engine,
+            norm=norm,
+            loss=loss,
+            target=target,
+            ladder=False,
+        )
+        return over_draws(chosen, attacks, eot, attack_seed)
 
     def transferred() -> pd.DataFrame:
         from robustbench_zs.evaluation import transfer_attack
@@ -149,11 +187,11 @@ def attack(
 
     if save and (from_ or target or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
         raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
-    found = answer(transferred if from_ else attacked, compare_with_care)
-    emit_results(found, format_, output)
+    found = answer(transferred if from_ else averaged if eot is not None else attacked, compare_with_care)
+    emit_results(found, format_, output, plot)
     if save:
-        from robustbench_zs.evaluation.evaluate import DEFAULT_EPS
         from robustbench_zs.evaluation.saved import save_examples
+        from robustbench_zs.evaluation.sources import DEFAULT_EPS
         from robustbench_zs.perturbations.make import make_attacks
 
         budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]

@@ -16,7 +16,7 @@ from robustbench_zs.cli.command import (
     model_options,
     output_options,
     stacked,
-    take_own_model,
+    take_own_models,
 )
 from robustbench_zs.cli.output import emit, number, text
 from robustbench_zs.cli.run import data_dir_option, scale_option
@@ -45,7 +45,7 @@ def baseline(study: str, out: Path, **options: Any) -> None:
     """
     from robustbench_zs.studies import make_baseline
 
-    made = make_baseline(study, out, models=take_own_model(options), **_options(options))
+    made = make_baseline(study, out, models=take_own_models(options), **_options(options))
     click.echo(f"{out}: {len(made.entries)} networks, {len(made.entries[0].correct)} kinds of images")
 
 
@@ -90,7 +90,7 @@ def check(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoVerdictWarning)  # it is said below
         found = check_study(
-            study, baseline_file, models=take_own_model(options), rule=rule, about=about, **_options(options)
+            study, baseline_file, models=take_own_models(options), rule=rule, about=about, **_options(options)
         )
     if junit is not None:
         write_atomically(junit, render.junit_xml(found.study, found.comparisons))

@@ -110,7 +110,17 @@ class _OutputFile(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _PictureFile(_OutputFile):
+    """A file to draw into, whose ending says how."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).lower().endswith((".png", ".svg", ".pdf")):
+            self.fail(f"pictures are PNG, SVG or PDF: {str(value)[:200]!r} should end in .png, .svg or .pdf", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 OUTPUT_FILE = _OutputFile()
+PICTURE_FILE = _PictureFile()
 
 NUMBERS = _Split("numbers apart by commas", str)
 WHOLE_NUMBERS = _Split("whole numbers apart by commas", int)
@@ -136,14 +146,37 @@ execution_options = stacked(
 model_options = stacked(
     click.option(
         "--model",
+        "models",
+        multiple=True,
         metavar="NAME",
-        help="A network of your own instead of checkpoints: MODULE:FACTORY, FILE.py:FACTORY, torchvision:NAME, timm:NAME.",
+        help="A network of your own instead of checkpoints: MODULE:FACTORY, FILE.py:FACTORY, torchvision:NAME, timm:NAME; "
+        "may be repeated, and so may what follows, once per --model in the same order or once for all.",
     ),
-    click.option("--weights", type=click.Path(), metavar="FILE", help="Of --model: .safetensors, .pth, .pt or .ckpt."),
-    click.option("--classes", type=int, metavar="K", help="Passed to the factory of --model as num_classes."),
-    click.option("--normalize", metavar="NAME", help="What --model takes: images of mean 0 as by cifar10 or imagenet."),
-    click.option("--mean", type=FLOATS, metavar="M,M,M", help="The same by numbers: mean per channel …"),
-    click.option("--std", type=FLOATS, metavar="S,S,S", help="… and standard deviation, on the scale of [0, 1]."),
+    click.option(
+        "--weights",
+        type=click.Path(),
+        multiple=True,
+        metavar="FILE",
+        help="Of --model: .safetensors, .pth, .pt or .ckpt; once per --model, `none` for its own.",
+    ),
+    click.option("--classes", type=int, multiple=True, metavar="K", help="Passed to the factory of --model as num_classes."),
+    click.option(
+        "--normalize",
+        multiple=True,
+        metavar="NAME",
+        help="What --model takes: images of mean 0 as by cifar10 or imagenet; `none` for images in [0, 1].",
+    ),
+    click.option("--mean", type=FLOATS, multiple=True, metavar="M,M,M", help="The same by numbers: mean per channel …"),
+    click.option(
+        "--std", type=FLOATS, multiple=True, metavar="S,S,S", help="… and standard deviation, on the scale of [0, 1]."
+    ),
+)
+
+eot_option = click.option(
+    "--eot",
+    type=int,
+    metavar="N",
+    help="For a --model whose answers depend on chance: gradients and accuracies are means over N draws.",
 )
 
 _MODEL_OPTIONS = ("weights", "classes", "normalize", "mean", "std")
@@ -179,7 +212,7 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
     @_checkpoint_arguments
     @wraps(function)
     def gathered(checkpoints: tuple[Path, ...], **given: Any) -> None:
-        own = take_own_model(given)
+        own = take_own_models(given)
         if own and checkpoints:
             raise RequestError("give checkpoints or --model, not both")
         from robustbench_zs.system.workers import available_cores
@@ -190,17 +223,43 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
     return gathered
 
 
-def take_own_model(given: dict[str, Any]) -> list[Model] | None:
-    """Takes the `model_options` out of the options given; the network of --model, None without it."""
-    model = given.pop("model")
+def take_own_models(given: dict[str, Any]) -> list[Model] | None:
+    """Takes the `model_options` out of the options given; the networks of --model, None without it.
+
+    Raises:
+        RequestError: an option without --model, or neither once nor as often as --model.
+    """
+    models = given.pop("models")
     options = {name: given.pop(name) for name in _MODEL_OPTIONS}
-    if model is None:
-        if extra := [name for name, value in options.items() if value is not None]:
+    if not models:
+        if extra := [name for name, values in options.items() if values]:
             raise RequestError(f"--{extra[0]} goes with --model")
         return None
     from robustbench_zs.evaluation import Model
 
-    return [Model(model, **options)]
+    each = {name: _for_each(name, values, len(models)) for name, values in options.items()}
+    return [
+        Model(model, **{name: None if values[place] == NONE else values[place] for name, values in each.items()})
+        for place, model in enumerate(models)
+    ]
+
+
+NONE = "none"
+"""What --weights and --normalize say of a network that needs none, between others that do."""
+
+
+def _for_each(option: str, values: Sequence[Any], models: int) -> Sequence[Any]:
+    if len(values) == models:
+        return values
+    if not values:
+        return [None] * models
+    if len(values) == 1 and option != "weights":  # one file of weights is of one network
+        return [values[0]] * models
+    or_once = "" if option == "weights" else ", or once for all"
+    raise RequestError(
+        f"there are {models} --model and {len(values)} --{option}: give --{option} once per --model, in the same "
+        f"order{or_once}{f' (`{NONE}` where a network needs none)' if option in ('weights', 'normalize') else ''}"
+    )
 
 
 def fail_to_standard_error(message: str) -> None:

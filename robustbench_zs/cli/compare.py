@@ -50,7 +50,7 @@ def compare(
     """
     if eps and not (fgsm or pgd):
         raise RequestError("--eps goes with --fgsm or --pgd")
-    from robustbench_zs.evaluation.evaluate import DEFAULT_EPS, dataset_of, resolve_checkpoints
+    from robustbench_zs.evaluation.sources import DEFAULT_EPS, dataset_of, resolve_checkpoints
     from robustbench_zs.gate import compare_networks
     from robustbench_zs.perturbations import GaussianNoise, Perturbation, parse_number
     from robustbench_zs.perturbations.make import make_attacks

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import OUTPUT_FILE, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import PICTURE_FILE, Chosen, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
-from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
 
 
@@ -17,7 +16,7 @@ from robustbench_zs.system.files import write_atomically
 @click.option("--eps", metavar="ε", help="The largest that is tried.  [default: 16/255; MNIST 0.5, digits 0.3, L2 2]")
 @click.option("--steps", type=int, default=16, show_default=True, metavar="N", help="Steps that refine an example.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
-@click.option("--plot", type=OUTPUT_FILE, metavar="FILE", help="Draw the curves as PNG.")
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the curves as PNG.")
 @output_options
 def curve(
     chosen: Chosen,
@@ -34,8 +33,6 @@ def curve(
     an upper bound on the smallest ε that fools it, since an example may lie nearer. The search ends at the largest ε. The
     table has the ε that fool 25, 50 and 75% of the images that are right when clean.
     """
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise RequestError(f"--plot writes PNG: {plot} should end in .png")
     from robustbench_zs.evaluation import robustness_curve
 
     frame = robustness_curve(
@@ -46,9 +43,10 @@ def curve(
         **chosen.options,
     )
     if plot is not None:
-        from robustbench_zs.reporting.figures import png, robustness_curves
+        from robustbench_zs.reporting.comparison import picture
+        from robustbench_zs.reporting.figures import robustness_curves
 
-        write_atomically(plot, png(robustness_curves(frame)))
+        write_atomically(plot, picture(robustness_curves(frame), plot))
     emit(
         frame,
         {

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from robustbench_zs.cli.answers import Answer, answer
-from robustbench_zs.cli.command import NUMBERS, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import (
+    NUMBERS,
+    PICTURE_FILE,
+    Chosen,
+    Command,
+    checkpoint_arguments,
+    eot_option,
+    output_options,
+)
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
+from robustbench_zs.system.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 @click.option("--high", metavar="H", help="Upper end of uniform noise.")
 @click.option("--mu", type=NUMBERS, metavar="μ[,μ…]", help="Value of constant noise.")
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
+@eot_option
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def evaluate(
     chosen: Chosen,
@@ -36,6 +48,8 @@ def evaluate(
     high: str | None,
     mu: tuple[str, ...] | None,
     noise_seed: int,
+    eot: int | None,
+    plot: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -52,11 +66,13 @@ def evaluate(
 
     def compute() -> pd.DataFrame:
         perturbations = _noise(noise, {"delta": delta, "low": low, "high": high, "mu": mu}, noise_seed)
+        if eot is not None:
+            return over_draws(chosen, perturbations, eot, noise_seed)
         from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
 
         return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
 
-    emit_results(answer(compute, compare_with_care), format_, output)
+    emit_results(answer(compute, compare_with_care), format_, output, plot)
 
 
 def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturbation]:
@@ -79,6 +95,20 @@ def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturba
     return []
 
 
+def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int) -> pd.DataFrame:
+    """The rows of networks of the user's own over draws of their noise.
+
+    Raises:
+        RequestError: there are only checkpoints.
+    """
+    if all(isinstance(source, Path) for source in chosen.sources or ()):
+        raise RequestError("--eot goes with --model: no answer of a checkpoint depends on chance")
+    from robustbench_zs.evaluation import expected_accuracy
+
+    options = {name: value for name, value in chosen.options.items() if name != "workers"}
+    return expected_accuracy(chosen.sources or (), perturbations, draws=draws, seed=seed, **options)
+
+
 def compare_with_care(frame: pd.DataFrame) -> str | None:
     """A sentence on what rows differ in besides schemes."""
     from robustbench_zs.analysis.comparability import mark
@@ -86,8 +116,14 @@ def compare_with_care(frame: pd.DataFrame) -> str | None:
     return mark(frame)
 
 
-def emit_results(found: Answer, format_: str | None, output: Path | None) -> None:
-    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes."""
+def emit_results(found: Answer, format_: str | None, output: Path | None, plot: Path | None = None) -> None:
+    """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes; draw them where `plot` is."""
+    if plot is not None:
+        import pandas as pd
+
+        from robustbench_zs.reporting.comparison import networks_compared, picture
+
+        write_atomically(plot, picture(networks_compared(pd.DataFrame(found.rows)), plot))
     columns: dict[str, Any] = {
         "Network": text("network"),
         "Seed": text("seed"),
@@ -100,6 +136,8 @@ def emit_results(found: Answer, format_: str | None, output: Path | None) -> Non
         "Accuracy % [95% interval]": with_interval("accuracy", "ci_low", "ci_high"),
         "Drop": number("drop"),
     }
+    if any("draws" in row for row in found.rows):
+        columns["Draws"] = text("draws")
     emit(found.rows, columns, format_, output)
     for words in found.said:
         say(words)

@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from robustbench_zs.cli.table import Column, laid_out, room
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
-
-WIDE = 200
-"""Width of a table that does not go to a terminal, where nothing needs to be cut."""
-
-LEFT = {"Network", "Checkpoint", "Perturbation", "Scheme", "Check", "Flag", "Finding"}
-"""Titles of columns of words; all others are aligned right."""
 
 MARK = "(!)"
 """Stands before the first cell of a row that has a warning."""
@@ -146,27 +141,22 @@ def plain(value: Any) -> Any:
 
 
 def _table(rows: list[dict[str, Any]], columns: Columns, to_file: bool) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in columns:
-        table.add_column(title, justify="left" if title in LEFT else "right")
-    for row in rows:
-        cells = [_escaped(cell(row)) for cell in columns.values()]
-        table.add_row(f"{MARK} {cells[0]}" if row.get("warning") else cells[0], *cells[1:])
-    terminal = sys.stdout.isatty() and not to_file
-    console = Console(width=None if terminal else WIDE, force_terminal=False, color_system=None)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    texts = {title: [cell(row) for row in rows] for title, cell in columns.items()}
+    if "Network" in texts:
+        texts["Network"] = [_told_apart(name, row, rows) for name, row in zip(texts["Network"], rows, strict=True)]
+    first = next(iter(texts), None)
+    if first is not None:
+        texts[first] = [
+            f"{MARK} {cell}" if row.get("warning") else cell for cell, row in zip(texts[first], rows, strict=True)
+        ]
+    return laid_out([Column(title, tuple(cells)) for title, cells in texts.items()], None if to_file else room())
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _told_apart(name: str, row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The name of a network, with its file where another row has the same name and seed for another one."""
+    file = row.get("checkpoint")
+    alike = (r for r in rows if (r.get("network"), r.get("seed")) == (row.get("network"), row.get("seed")))
+    return name if all(r.get("checkpoint") == file for r in alike) else f"{name} {Path(str(file)).name}"
 
 
 def number(key: str, digits: int = 1) -> Callable[[Any], str]:

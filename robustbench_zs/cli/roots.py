@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import OUTPUT_FILE, Command, output_options
+from robustbench_zs.cli.command import PICTURE_FILE, Command, output_options
 from robustbench_zs.cli.output import emit, moduli, text, yes_no
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--depth", type=int, metavar="D", help="Also amplification and noise gain over the blocks of a network of D layers."
 )
-@click.option("--plot", type=OUTPUT_FILE, metavar="FILE", help="Draw the roots with the unit circle as PNG.")
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the roots with the unit circle as PNG.")
 @output_options
 def roots(
     alphas: tuple[str, ...],
@@ -122,11 +122,10 @@ def _blocks(depth: int) -> int:
 
 
 def _plot(schemes: list[MultistepScheme], path: Path) -> None:
-    if path.suffix.lower() != ".png":
-        raise RequestError(f"--plot writes PNG: {path} should end in .png")
-    from robustbench_zs.reporting.figures import png, roots_in_the_plane
+    from robustbench_zs.reporting.comparison import picture
+    from robustbench_zs.reporting.figures import roots_in_the_plane
 
-    write_atomically(path, png(roots_in_the_plane({s.name or str(s): s for s in schemes})))
+    write_atomically(path, picture(roots_in_the_plane({s.name or str(s): s for s in schemes}), path))
 
 
 def _significant(key: str) -> Callable[[Any], str]:

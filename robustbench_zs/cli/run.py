@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,7 @@ def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, 
 
 
 def print_findings(folder: Path) -> None:
-    """The findings of a report and where the rest is."""
+    """The answer of a report, and where the rest is."""
     report = (folder / "report.md").read_text(encoding="utf-8")
-    findings = report.partition("## In short\n")[2].partition("\n## ")[0].strip()
-    click.echo(f"{findings}\n\nThe report: {folder / 'report.md'}\nAs a page:  {folder / 'index.html'}")
+    answer = re.split(r"\n(?:!\[|## )", report.partition("\n")[2], maxsplit=1)[0].strip()
+    click.echo(f"{answer}\n\nThe report: {folder / 'report.md'}\nAs a page:  {folder / 'index.html'}")

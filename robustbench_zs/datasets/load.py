@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def load_dataset(
     if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
         raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
     return _load(name, directory, train_examples, test_examples, image_size)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images are meant; the fields are the arguments of `load_dataset`."""
+
+    dataset: str | Dataset
+    data_dir: str | None = None
+    train_examples: int | None = None
+    test_examples: int | None = None
+    size: int | None = None
+
+    def load(self) -> Dataset:
+        """The dataset; errors as of `load_dataset`."""
+        return load_dataset(self.dataset, self.data_dir, self.train_examples, self.test_examples, self.size)
 
 
 @lru_cache(maxsize=4)

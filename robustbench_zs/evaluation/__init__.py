@@ -2,6 +2,7 @@
 
 from robustbench_zs.evaluation.corruption_error import corruptions, mean_corruption_error
 from robustbench_zs.evaluation.evaluate import attack, evaluate, gap
+from robustbench_zs.evaluation.expected import expected_accuracy
 from robustbench_zs.evaluation.intervals import wilson_interval
 from robustbench_zs.evaluation.model import Model
 from robustbench_zs.evaluation.outcomes import NEAR_TIE, Outcomes, measure
@@ -20,6 +21,7 @@ __all__ = [
     "attack",
     "corruptions",
     "evaluate",
+    "expected_accuracy",
     "gap",
     "mean_corruption_error",
     "measure",

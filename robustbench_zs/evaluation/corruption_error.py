@@ -11,14 +11,9 @@ import numpy as np
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.datasets.load import default_data_dir
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import (
-    CheckpointLike,
-    dataset_label,
-    dataset_of,
-    evaluate,
-    frame_of_rows,
-    resolve_checkpoints,
-)
+from robustbench_zs.evaluation.evaluate import evaluate
+from robustbench_zs.evaluation.rows import frame_of_rows
+from robustbench_zs.evaluation.sources import CheckpointLike, dataset_label, dataset_of, resolve_checkpoints
 from robustbench_zs.perturbations.corruptions import (
     CORRUPTIONS,
     SEVERITIES,

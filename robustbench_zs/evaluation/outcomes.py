@@ -127,7 +127,7 @@ def measure(
     near_ties = clean.near_ties.copy() if attacked and clean is not None else np.zeros(len(data), np.bool_)
     if len(chosen) == 0:
         return Outcomes(correct, near_ties, data.digest)
-    with _memory(batch_size), evaluation_mode(network):
+    with memory_at(batch_size), evaluation_mode(network):
         for indices in torch.from_numpy(chosen).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
             if perturbation is not None:
@@ -165,7 +165,7 @@ def measure_rungs(
         UnfinishedError: out of memory.
     """
     chosen = np.flatnonzero(start.correct)
-    with _memory(batch_size), evaluation_mode(network):
+    with memory_at(batch_size), evaluation_mode(network):
         found = attack.search(network, data, chosen.tolist(), device=device, batch_size=batch_size)
     made: dict[GradientAttack, Outcomes] = {}
     for rung in attack.rungs[known:]:
@@ -196,7 +196,7 @@ def measure_fgsm(
     chosen = np.flatnonzero(clean.correct)
     if len(chosen) == 0:
         return made
-    with _memory(batch_size), evaluation_mode(network):
+    with memory_at(batch_size), evaluation_mode(network):
         for indices in torch.from_numpy(chosen).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
             x = images.clone().requires_grad_()
@@ -212,5 +212,6 @@ def measure_fgsm(
     return made
 
 
-def _memory(batch_size: int) -> AbstractContextManager[None]:
+def memory_at(batch_size: int) -> AbstractContextManager[None]:
+    """Turns running out of memory into a sentence."""
     return enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")

@@ -6,24 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustbench_zs.evaluation.evaluate import (
-    DEFAULT_BATCH_SIZE,
-    CheckpointLike,
-    DatasetLike,
-    OnResult,
-    curve_row,
-    dataset_label,
-    dataset_of,
-    frame_of_rows,
-    resolve_checkpoints,
-    run_sources,
-)
-from robustbench_zs.evaluation.smallest_eps import DEFAULT_STEPS, EpsSearch
+from robustbench_zs.evaluation.answer import OnResult, answer
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, EpsSearch
+from robustbench_zs.evaluation.rows import curve_row, frame_of_rows
+from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, dataset_label, images_of, resolve_checkpoints
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.attacks import LARGEST_EPS
 from robustbench_zs.schemes import CoefficientLike
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,24 +61,18 @@ def robustness_curve(
         >>> int(frame.loc[0, "examples"])
         20
     """
-    found = resolve_checkpoints(checkpoints, dataset)
-    names = [dataset_of(source, dataset) for source in found]
 
-    def how(name: DatasetLike) -> EpsSearch:
-        largest = (
-            eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(dataset_label(name), "16/255")
-        )
+    def search(name: str) -> EpsSearch:
+        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(name, "16/255")
         return EpsSearch(parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
-    curves = [how(name) for name in names]
-    plans = [((("test", None),), {"train_examples": None, "test_examples": examples})] * len(found)
-    results = run_sources(
-        found, dataset, data_dir, plans, batch_size, device, threads, workers, store, on_result, curves=curves
-    )
+    asked = []
+    for source in resolve_checkpoints(checkpoints, dataset):
+        images = images_of(source, dataset, data_dir, examples)
+        asked.append((source, images, (Accuracy(), search(dataset_label(images.dataset)))))
+    results = answer(asked, Compute(device, threads, workers, batch_size), store, on_result)
     rows = []
-    for source, name, result, searched in zip(found, names, results, curves, strict=True):
-        assert result.distances is not None
-        clean = result.outcomes["test", None]
-        row = curve_row(Subject.of(source), dataset_label(name), clean, result.distances, searched)
+    for (source, images, (clean, curve)), result in zip(asked, results, strict=True):
+        row = curve_row(Subject.of(source), dataset_label(images.dataset), result[clean], result[curve], curve)
         rows.append({**row, "warning": result.warning})
     return frame_of_rows(rows)

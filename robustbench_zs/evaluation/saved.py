@@ -14,25 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.datasets import Split, load_dataset
+from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import (
-    DEFAULT_BATCH_SIZE,
-    CheckpointLike,
-    DatasetLike,
-    checked_batch_size,
-    dataset_of,
-    resolve_checkpoints,
-)
-from robustbench_zs.evaluation.outcomes import decide, evaluation_mode
-from robustbench_zs.evaluation.subject import Subject, trained_on
+from robustbench_zs.evaluation.outcomes import decide, evaluation_mode, memory_at
+from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, images_of, resolve_checkpoints
+from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.perturbations.attacks import GradientAttack
 from robustbench_zs.perturbations.native import LOSSES, gradient_at
 from robustbench_zs.system.files import write_atomically
-from robustbench_zs.system.memory import enough_memory_or
 from robustbench_zs.system.threads import torch_threads
-from robustbench_zs.training.execution import choose_execution
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
 WHITE = 255
 STEPS_AGAIN = 40
@@ -104,20 +96,20 @@ def save_examples(
     chosen = [attack for attack in attacks if _is_saved(attack)]
     if len(chosen) < len(attacks):
         raise RequestError("examples are saved of untargeted FGSM, PGD and APGD in the L∞ ball")
-    execution = choose_execution(1, device, threads, 1)
-    batch_size = checked_batch_size(batch_size)
+    compute = Compute(device, threads, 1, batch_size)
+    execution = compute.execution(1)
     found: list[Example] = []
     lost = 0
     with torch_threads(execution.threads):
         for source in resolve_checkpoints(checkpoints, dataset):
-            subject, header = Subject.of(source), trained_on(source)
-            size = header.resize_to if header else None
-            data = load_dataset(dataset_of(source, dataset), data_dir, None, examples, size)
+            subject, data = Subject.of(source), images_of(source, dataset, data_dir, examples).load()
             subject.check_fits(data, "test")
             if data.test.shape[0] not in (1, 3):
                 raise RequestError(f"a PNG file has one channel or three, not {data.test.shape[0]}")
             for attack in chosen:
-                here, missed = _save(subject, data.test, attack, Path(folder), torch.device(execution.device), batch_size)
+                here, missed = _save(
+                    subject, data.test, attack, Path(folder), torch.device(execution.device), compute.batch_size
+                )
                 found, lost = found + here, lost + missed
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Example)], lineterminator="\n")
@@ -139,8 +131,7 @@ def _save(
     network, found, lost = subject.on(device), [], 0
     seed = "" if subject.seed is None else f"-seed{subject.seed}"
     place = Path(_file_name(f"{subject.network}{seed}")) / _file_name(attack.label)
-    memory = enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")
-    with memory, evaluation_mode(network):
+    with memory_at(batch_size), evaluation_mode(network):
         for indices in torch.arange(len(data)).split(batch_size):
             images, labels = data.images(indices).to(device), data.labels[indices].to(device)
             right = _right(network, images, labels)

@@ -10,6 +10,8 @@ from robustbench_zs.evaluation.outcomes import NEAR_TIE, evaluation_mode
 IMAGES = 16
 """How many images are tried."""
 
+CHANCE = "its answers depend on chance"
+
 
 def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
     """What makes answers unsteady, in a sentence; None for a network whose logits belong to the image alone.
@@ -26,8 +28,8 @@ def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
         once, again, alone = network(images), network(images), network(images[:1])
     if _differ(once, again):
         return (
-            "its answers depend on chance: two passes over the same images differ, so every number here does, and attacks "
-            "are misled"
+            f"{CHANCE}: two passes over the same images differ, so every number here does, and attacks are misled; "
+            "`--eot N` of evaluate and attack takes the mean over N draws"
         )
     if _differ(once[:1], alone):
         return (
@@ -35,6 +37,11 @@ def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
             "statistics of the batch?), so every number here holds for its --batch-size only"
         )
     return None
+
+
+def depends_on_chance(words: str | None) -> bool:
+    """Whether that is what `unsteadiness` found."""
+    return words is not None and words.startswith(CHANCE)
 
 
 def _differ(logits: Tensor, others: Tensor) -> bool:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import ValidationError
-
+from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError, UnfinishedError
-from robustbench_zs.evaluation.masking import Evidence
-from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION, Outcomes
-from robustbench_zs.evaluation.smallest_eps import Distances
-from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.evaluation.questions.question import Answer, Question
 from robustbench_zs.system.environment import environment
 from robustbench_zs.system.files import canonical_json
 
@@ -25,15 +18,27 @@ DEFAULT_STORE = "reports/results.sqlite"
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another process that is writing."""
 
-CLEAN = canonical_json({"kind": "clean"})
-
 APPLICATION_ID = 0x7A736265
 """What SQLite keeps in the file to say whose it is."""
 
-TABLES = 4
+TABLES = 5
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY,
+    answer BLOB NOT NULL,
+    seconds REAL NOT NULL,
+    environment TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    training_key TEXT PRIMARY KEY,
+    weights_digest TEXT NOT NULL,
+    path TEXT NOT NULL,
+    header TEXT NOT NULL
+) WITHOUT ROWID;
+-- Answers of earlier versions are in the three tables below, which are read and no longer written.
 CREATE TABLE IF NOT EXISTS outcomes (
     weights_digest TEXT NOT NULL,
     dataset_digest TEXT NOT NULL,
@@ -47,12 +52,6 @@ CREATE TABLE IF NOT EXISTS outcomes (
     environment TEXT NOT NULL,
     created TEXT NOT NULL,
     PRIMARY KEY (weights_digest, dataset_digest, split, perturbation, examples, evaluation_version)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS checkpoints (
-    training_key TEXT PRIMARY KEY,
-    weights_digest TEXT NOT NULL,
-    path TEXT NOT NULL,
-    header TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS evidence (
     key TEXT PRIMARY KEY,
@@ -71,33 +70,19 @@ CREATE TABLE IF NOT EXISTS distances (
 """
 
 
-@dataclass(frozen=True)
-class ResultKey:
-    """What an outcome is a function of."""
-
-    weights_digest: str
-    dataset_digest: str
-    split: str
-    perturbation: str
-    examples: int
-
-    @staticmethod
-    def of(
-        weights_digest: str, dataset_digest: str, split: str, perturbation: Perturbation | None, examples: int
-    ) -> ResultKey:
-        text = CLEAN if perturbation is None else canonical_json(perturbation.key())
-        return ResultKey(weights_digest, dataset_digest, split, text, examples)
-
-    @property
-    def values(self) -> tuple[str | int, ...]:
-        return (
-            self.weights_digest,
-            self.dataset_digest,
-            self.split,
-            self.perturbation,
-            self.examples,
-            EVALUATION_VERSION,
-        )
+_FIND = """
+SELECT answer, environment FROM answers WHERE key = :key
+UNION ALL
+SELECT CAST(correct || near_ties AS BLOB), environment FROM outcomes
+WHERE (weights_digest, dataset_digest, examples, evaluation_version, split, perturbation) = (
+    json_extract(:key, '$[0]'), json_extract(:key, '$[1]'), json_extract(:key, '$[2]'), json_extract(:key, '$[3]'),
+    json_extract(:key, '$[4]'), json_extract(:key, '$[5]'))
+UNION ALL
+SELECT CAST(evidence AS BLOB), environment FROM evidence WHERE key = :key
+UNION ALL
+SELECT CAST(distances AS BLOB), environment FROM distances WHERE key = :key
+"""
+"""An answer under a `Question.key`, wherever it is; what older versions kept apart has the same parts."""
 
 
 class ResultsStore:
@@ -142,70 +127,35 @@ class ResultsStore:
             raise UnfinishedError(f"the results store {self.path} could not be made: {error.strerror}") from error
 
     def knows(self, weights_digest: str) -> bool:
-        """Whether there is any outcome of the network."""
-        with self._connection() as connection:
-            row = connection.execute("SELECT 1 FROM outcomes WHERE weights_digest = ? LIMIT 1", (weights_digest,)).fetchone()
-        return row is not None
-
-    def get(self, key: ResultKey) -> Outcomes | None:
-        """The outcomes stored under the key, if any."""
+        """Whether there is any answer about the network."""
+        start = canonical_json([weights_digest])[:-1]  # with which the keys of its answers begin
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT correct, near_ties, environment FROM outcomes WHERE (weights_digest, dataset_digest, split, "
-                "perturbation, examples, evaluation_version) = (?, ?, ?, ?, ?, ?)",
-                key.values,
+                "SELECT 1 FROM answers WHERE key BETWEEN ? AND ? UNION ALL SELECT 1 FROM outcomes WHERE weights_digest = ?",
+                (f"{start},", f"{start}-", weights_digest),
             ).fetchone()
+        return row is not None
+
+    def get(self, question: Question[Answer], weights_digest: str, data: Split) -> Answer | None:
+        """The answer to a question about a network on these images, if it is stored."""
+        with self._connection() as connection:
+            row = connection.execute(_FIND, {"key": question.key(weights_digest, data)}).fetchone()
         if row is None:
             return None
-        correct, near_ties = (self._unpack(blob, key.examples) for blob in row[:2])
-        return Outcomes(correct, near_ties, key.dataset_digest, str(row[2]))
-
-    def _unpack(self, blob: bytes, n: int) -> npt.NDArray[np.bool_]:
-        if not isinstance(blob, bytes) or len(blob) != -(-n // 8):
-            raise RequestError(f"the results store {self.path} is damaged: a row has not the outcomes of {n} images")
-        return np.unpackbits(np.frombuffer(blob, np.uint8), count=n).astype(np.bool_)
-
-    def put(self, key: ResultKey, outcomes: Outcomes, seconds: float) -> None:
-        """Store outcomes; if another process was first, its row stays."""
-        row = (
-            *key.values,
-            np.packbits(outcomes.correct).tobytes(),
-            np.packbits(outcomes.near_ties).tobytes(),
-            *_origin(seconds),
-        )
-        with self._connection() as connection:
-            connection.execute(f"INSERT OR IGNORE INTO outcomes VALUES ({', '.join('?' * len(row))})", row)
-
-    def evidence(self, key: str) -> Evidence | None:
-        """What was found of gradient masking under a `MaskingProbe.key`, if it is there."""
-        with self._connection() as connection:
-            row = connection.execute("SELECT evidence FROM evidence WHERE key = ?", (key,)).fetchone()
         try:
-            return None if row is None else Evidence.model_validate_json(row[0])
-        except ValidationError as error:
-            raise RequestError(f"the results store {self.path} is damaged: a row holds no evidence of masking") from error
+            if not isinstance(row[0], bytes):
+                raise ValueError("a row holds no bytes")
+            return question.read(row[0], data, str(row[1]))
+        except ValueError as error:
+            problem = " ".join(str(error).split())[:200]
+            raise RequestError(f"the results store {self.path} is damaged: {problem}") from error
 
-    def put_evidence(self, key: str, evidence: Evidence, seconds: float) -> None:
-        """Store evidence; if another process was first, its row stays."""
-        row = (key, evidence.model_dump_json(), *_origin(seconds))
+    def put(self, question: Question[Answer], weights_digest: str, data: Split, answer: Answer, seconds: float) -> None:
+        """Store an answer; if another process was first, its row stays."""
+        made = (seconds, canonical_json(environment()), datetime.now(UTC).isoformat(timespec="seconds"))
+        row = (question.key(weights_digest, data), question.pack(answer), *made)
         with self._connection() as connection:
-            connection.execute(f"INSERT OR IGNORE INTO evidence VALUES ({', '.join('?' * len(row))})", row)
-
-    def distances(self, key: str, images: int) -> Distances | None:
-        """The distances of so many images stored under an `EpsSearch.key`, if they are there."""
-        with self._connection() as connection:
-            row = connection.execute("SELECT distances FROM distances WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        if not isinstance(row[0], bytes) or len(row[0]) != 8 * images:
-            raise RequestError(f"the results store {self.path} is damaged: a row has not the distances of {images} images")
-        return np.frombuffer(row[0], "<f8").astype(np.float64)
-
-    def put_distances(self, key: str, distances: Distances, seconds: float) -> None:
-        """Store distances; if another process was first, its row stays."""
-        row = (key, distances.astype("<f8").tobytes(), *_origin(seconds))
-        with self._connection() as connection:
-            connection.execute(f"INSERT OR IGNORE INTO distances VALUES ({', '.join('?' * len(row))})", row)
+            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", row)
 
     def remember_checkpoint(self, training_key: str, weights_digest: str, path: Path, header: str) -> None:
         """Note what was trained, so that a report can be made again without the weights."""
@@ -244,11 +194,6 @@ class ResultsStore:
 _OF_A_NETWORK = {
     "outcomes": "weights_digest IN wanted",
     "checkpoints": "weights_digest IN wanted",
-    "evidence": "EXISTS (SELECT 1 FROM wanted WHERE instr(key, weights_digest))",
-    "distances": "EXISTS (SELECT 1 FROM wanted WHERE instr(key, weights_digest))",
+    **dict.fromkeys(("answers", "evidence", "distances"), "json_extract(key, '$[0]') IN wanted"),
 }
-"""Table → the condition on a row of it that is about a network in `wanted`; keys of the last two hold the digest."""
-
-
-def _origin(seconds: float) -> tuple[float, str, str]:
-    return seconds, canonical_json(environment()), datetime.now(UTC).isoformat(timespec="seconds")
+"""Table → the condition on a row of it that is about a network in `wanted`."""

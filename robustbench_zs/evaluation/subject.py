@@ -94,7 +94,7 @@ class Subject:
         name = source.factory if isinstance(source, Model) else type(source).__name__
         normalization = source.normalization if isinstance(source, Model) else None
         return Subject(
-            checkpoint=name,
+            checkpoint=source.weights or name if isinstance(source, Model) else name,
             digest=weights_digest(f"model {name}{normalization or ''}", module.state_dict()),
             network=name,
             scheme=None,

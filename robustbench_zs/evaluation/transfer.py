@@ -4,68 +4,57 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from robustbench_zs.datasets import Split, load_dataset
-from robustbench_zs.evaluation.evaluate import (
-    DEFAULT_BATCH_SIZE,
+from robustbench_zs.datasets.load import Images
+from robustbench_zs.evaluation.evaluator import EvaluationTask, Evaluator
+from robustbench_zs.evaluation.outcomes import Outcomes
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.questions.transfer import Transferred
+from robustbench_zs.evaluation.rows import frame_of_rows, result_row
+from robustbench_zs.evaluation.sources import (
     DEFAULT_EPS,
     DEFAULT_L2_EPS,
     CheckpointLike,
     DatasetLike,
-    checked_batch_size,
     dataset_label,
     dataset_of,
-    frame_of_rows,
+    images_of,
     remember,
     resolve_checkpoints,
-    result_row,
 )
-from robustbench_zs.evaluation.outcomes import Outcomes, decide, evaluation_mode, measure
-from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultKey, ResultsStore
-from robustbench_zs.evaluation.subject import Source, Subject, trained_on
+from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
+from robustbench_zs.evaluation.subject import Source, Subject
 from robustbench_zs.perturbations import FGSM, PGD
 from robustbench_zs.perturbations.attacks import DEFAULT_SEED
 from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.transfer import Transfer, transferable
 from robustbench_zs.schemes import CoefficientLike
-from robustbench_zs.system.memory import enough_memory_or
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import Checkpoint
-from robustbench_zs.training.execution import choose_execution
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute, Execution
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-Bools = npt.NDArray[np.bool_]
-
-
 @dataclass(frozen=True)
 class TransferTask:
-    """Attack `source` and show the examples to every target; images as in `EvaluationTask`."""
+    """Attack `source` and show the examples to every target; the rest is as in `EvaluationTask`."""
 
     source: Source
     targets: tuple[Source, ...]
     attack: FGSM | PGD
-    dataset: DatasetLike
-    data_dir: str | None
-    train_examples: int | None
-    test_examples: int | None
-    image_size: int | None
-    store: str | None
+    images: Images
+    execution: Execution
     batch_size: int
-    device: str
-    threads: int
+    store: str | None
 
 
 @dataclass(frozen=True)
@@ -85,80 +74,24 @@ def transfer_of(subject: Subject, attack: FGSM | PGD) -> Transfer:
 
 def transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]:
     """What each target makes of the source's examples, from the store where it is there; the examples are made once."""
-    with torch_threads(task.threads), torch.inference_mode(False):
-        return _transfer_one(task, send)
-
-
-def _transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]:
-    dataset = load_dataset(task.dataset, task.data_dir, task.train_examples, task.test_examples, task.image_size)
-    data, device = dataset.test, torch.device(task.device)
-    store = ResultsStore(task.store) if task.store else None
-    source, targets = Subject.of(task.source), [Subject.of(target) for target in task.targets]
-    for subject in (source, *targets):
-        subject.check_fits(dataset, "test")
-    transfer = transfer_of(source, task.attack)
-
-    def stored(subject: Subject, perturbation: Transfer | None) -> Outcomes | None:
-        return store.get(_key(subject, data, perturbation)) if store else None
-
-    def keep(subject: Subject, perturbation: Transfer | None, outcomes: Outcomes, start: float, parts: int = 1) -> None:
-        if store:
-            store.put(_key(subject, data, perturbation), outcomes, (time.perf_counter() - start) / parts)
-
-    clean = []
-    for subject in targets:
-        known = stored(subject, None)
-        if known is None:
+    source, clean = Subject.of(task.source), Accuracy()
+    with torch_threads(task.execution.threads), torch.inference_mode(False):
+        source.check_fits(task.images.load(), "test")
+        question = Transferred(transfer_of(source, task.attack))
+        about = (clean, question)
+        targets = [
+            Evaluator(EvaluationTask(target, task.images, about, task.execution, task.batch_size, task.store))
+            for target in task.targets
+        ]
+        before = [target.ask(clean) for target in targets]
+        missing = [target for target in targets if target.recall(question) is None]
+        if missing:
             start = time.perf_counter()
-            known = measure(subject.on(device), data, None, device=device, batch_size=task.batch_size)
-            keep(subject, None, known, start)
-        clean.append(known)
-    found = [stored(subject, transfer) for subject in targets]
-    missing = [place for place, outcomes in enumerate(found) if outcomes is None]
-    if missing:
-        start = time.perf_counter()
-        networks = [targets[place].on(device) for place in missing]
-        decisions = _show(source.on(device), networks, data, transfer, device, task.batch_size)
-        for place, (right, near) in zip(missing, decisions, strict=True):
-            # An image that is wrong when clean counts as wrong, as under every attack.
-            outcomes = Outcomes(clean[place].correct & right, near, data.digest)
-            found[place] = outcomes
-            keep(targets[place], transfer, outcomes, start, len(missing))
-    send(transfer.label)
-    warnings = [subject.unsteadiness(dataset, "test", device) for subject in targets]
-    return [
-        Shown(outcomes, before, warning)
-        for outcomes, before, warning in zip(found, clean, warnings, strict=True)
-        if outcomes is not None
-    ]
-
-
-def _show(
-    source: nn.Module,
-    targets: Sequence[nn.Module],
-    data: Split,
-    transfer: Transfer,
-    device: torch.device,
-    batch_size: int,
-) -> list[tuple[Bools, Bools]]:
-    """For each target which images it has right, and which are near ties."""
-    decided = [(np.zeros(len(data), np.bool_), np.zeros(len(data), np.bool_)) for _ in targets]
-    with ExitStack() as modes:
-        modes.enter_context(enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size"))
-        for network in (source, *targets):
-            modes.enter_context(evaluation_mode(network))
-        for indices in torch.arange(len(data)).split(batch_size):
-            labels = data.labels[indices].to(device)
-            examples = transfer(source, data.images(indices).to(device), labels, indices)
-            for network, (right, near) in zip(targets, decided, strict=True):
-                with torch.no_grad():
-                    right_here, near_here = decide(network(examples), labels)
-                right[indices.numpy()], near[indices.numpy()] = right_here.cpu().numpy(), near_here.cpu().numpy()
-    return decided
-
-
-def _key(subject: Subject, data: Split, perturbation: Transfer | None) -> ResultKey:
-    return ResultKey.of(subject.digest, data.digest, "test", perturbation, len(data))
+            made = replace(question, source=source.on(missing[0].device)).answer_each(missing)
+            for target, outcomes in zip(missing, made, strict=True):
+                target.keep(question, outcomes, (time.perf_counter() - start) / len(missing))
+        send(question.label)
+        return [Shown(target.ask(question), clean, target.warning) for target, clean in zip(targets, before, strict=True)]
 
 
 def transfer_rows(
@@ -225,33 +158,16 @@ def transfer_attack(
     last = True if kind == "pgd" else None
     (made,) = make_attacks(kind, [default if eps is None else eps], steps=steps, norm=norm, seed=seed, last=last)
     attack = transferable(made)  # type: ignore[arg-type]
-    execution = choose_execution(len(givers), device, threads, workers)
-    stored = None if store is None or not all(isinstance(s, Checkpoint) for s in (*givers, *takers)) else str(store)
-    if stored:
-        for checkpoint in (*givers, *takers):
-            assert isinstance(checkpoint, Checkpoint)
-            remember(ResultsStore(stored), checkpoint)
+    compute = Compute(device, threads, workers, batch_size)
+    execution = compute.execution(len(givers))
+    ours = [source for source in (*givers, *takers) if isinstance(source, Checkpoint)]
+    stored = None if store is None or len(ours) < len(givers) + len(takers) else str(store)
+    for checkpoint in ours if stored else ():
+        remember(ResultsStore(stored), checkpoint)  # type: ignore[arg-type]
+    images = [images_of(source, name, data_dir, examples) for source in givers]
     jobs = [
-        Job(
-            transfer_one,
-            (
-                TransferTask(
-                    source=source,
-                    targets=tuple(takers),
-                    attack=attack,
-                    dataset=name,
-                    data_dir=None if data_dir is None else str(data_dir),
-                    train_examples=None,
-                    test_examples=examples,
-                    image_size=header.resize_to if (header := trained_on(source)) else None,
-                    store=stored,
-                    batch_size=checked_batch_size(batch_size),
-                    device=execution.device,
-                    threads=execution.threads,
-                ),
-            ),
-        )
-        for source in givers
+        Job(transfer_one, (TransferTask(source, tuple(takers), attack, about, execution, compute.batch_size, stored),))
+        for source, about in zip(givers, images, strict=True)
     ]
     at_hand = any(isinstance(s, nn.Module) for s in (*givers, *takers))
     results = dict(run_jobs(jobs, workers if execution.device == "cpu" and not at_hand else 1))

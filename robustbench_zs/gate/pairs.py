@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import (
-    DEFAULT_BATCH_SIZE,
+from robustbench_zs.evaluation.answer import answer
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.rows import frame_of_rows
+from robustbench_zs.evaluation.sources import (
     CheckpointLike,
     DatasetLike,
     dataset_label,
     dataset_of,
-    frame_of_rows,
+    images_of,
     resolve_checkpoints,
-    run_sources,
 )
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.gate.decision import holm
 from robustbench_zs.gate.paired import discordant, mcnemar
 from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,14 +71,14 @@ def compare_networks(
         raise RequestError(f"alpha lies between 0 and 1, not {alpha!r}")
     sources = resolve_checkpoints([first, second], dataset)
     images = dataset_of(sources[0], dataset)
-    items = tuple(("test", p) for p in (None, *perturbations))
-    plans = [(items, {"train_examples": None, "test_examples": examples})] * 2
-    results = run_sources(sources, images, data_dir, plans, batch_size, device, threads, workers, store, None)
+    questions = [Accuracy(p) for p in (None, *perturbations)]
+    asked = [(source, images_of(source, images, data_dir, examples), questions) for source in sources]
+    results = answer(asked, Compute(device, threads, workers, batch_size), store)
     names = [Subject.of(source).checkpoint for source in sources]
     warnings = [f"{name}: {result.warning}" for name, result in zip(names, results, strict=True) if result.warning]
     rows = []
-    for split, perturbation in items:
-        before, after = (result.outcomes[split, perturbation] for result in results)
+    for question in questions:
+        before, after = (result[question] for result in results)
         only_first, only_second = discordant(before.correct, after.correct)
         p = min(1.0, 2 * min(mcnemar(only_first, only_second), mcnemar(only_second, only_first)))
         rows.append(
@@ -85,7 +87,7 @@ def compare_networks(
                 "first": names[0],
                 "second": names[1],
                 "dataset": dataset_label(images),
-                "perturbation": "clean" if perturbation is None else perturbation.label,
+                "perturbation": question.perturbation_label,
                 "examples": len(before.correct),
                 "first_accuracy": before.accuracy,
                 "second_accuracy": after.accuracy,

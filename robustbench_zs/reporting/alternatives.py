@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, by_scheme, with_largest_modulus
 from robustbench_zs.schemes import MultistepScheme
 
@@ -27,7 +28,7 @@ def accuracy_text(results: pd.DataFrame) -> str:
         f"{label} {group['mean'].min():.1f} to {group['mean'].max():.1f}%"
         for label, group in by_scheme(results, "accuracy").groupby("perturbation", sort=False)
     ]
-    return f"Accuracy against the level of noise or attack, a line a network. Over networks: {_listed(ranges)}."
+    return f"Accuracy against the level of noise or attack, one line per network. Over networks: {_listed(ranges)}."
 
 
 def robustness_text(outcomes: pd.DataFrame) -> str:
@@ -49,16 +50,21 @@ def roots_text(results: pd.DataFrame) -> str:
     return f"Clean accuracy by the moduli of the roots. {_listed(items)}."
 
 
-def plane_text(schemes: Mapping[str, MultistepScheme], beside: Mapping[str, str]) -> str:
+def plane_text(schemes: Mapping[str, MultistepScheme]) -> str:
     """The figure of roots in the complex plane."""
     items = [
         f"{name}, {'zero-stable' if scheme.zero_stable else 'not zero-stable'}, roots "
         + ", ".join(f"{r.real:.2f}{r.imag:+.2f}i" if abs(r.imag) > 1e-9 else f"{r.real:.2f}" for r in scheme.roots)
-        + ", "
-        + beside[name].replace("\n", ", ")
         for name, scheme in schemes.items()
     ]
-    return f"Characteristic roots in the complex plane with the unit circle, a panel a scheme. {_listed(items)}."
+    return f"Characteristic roots in the complex plane with the unit circle. {_listed(items)}."
+
+
+def answer_text(points: pd.DataFrame, outcome: str) -> str:
+    """The figure of one outcome against the largest modulus."""
+    points = points.sort_values(LARGEST_MODULUS)
+    items = [f"{r['network']} at {r[LARGEST_MODULUS]:.2f}: {r['value']:.4g}" for _, r in points.iterrows()]
+    return f"{outcome} against the largest root modulus. {_listed(items)}."
 
 
 def curves_text(curves: pd.DataFrame) -> str:
@@ -68,7 +74,7 @@ def curves_text(curves: pd.DataFrame) -> str:
         accuracy = np.array(group["robust_accuracy"].tolist()).mean(0)
         eps, half = group["eps"].iloc[0], len(accuracy) // 2
         items.append(f"{network} {accuracy[0]:.1f}% clean, {accuracy[half]:.1f}% at ε = {eps[half]:.3g}")
-    return f"Robust accuracy against ε, a line a network. {_listed(items)}."
+    return f"Robust accuracy against ε, one line per network. {_listed(items)}."
 
 
 def examples_text(examples: pd.DataFrame) -> str:

@@ -5,32 +5,50 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.text import Text
 
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
 from robustbench_zs.schemes import MultistepScheme
 
-VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#000000"}
-"""Blue, vermilion and black of Okabe and Ito, which colour-blind readers can tell apart."""
+VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#777777"}
+"""Blue and vermilion of Okabe and Ito, which colour-blind readers can tell apart, and grey."""
 
 MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
+
+MOST_NAMES = 12
+"""Up to so many networks are named in a figure; beyond, a colour bar says which line has which modulus."""
+
+MOST_PATTERNS = 24
+"""Root patterns that fit side by side."""
+
+MOST_PANELS = 12
+"""Panels of one figure."""
+
+DENSE = 100
+"""Beyond so many points a panel is drawn in pixels, which keeps the page small."""
 
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|pgd|apgd(-t)?|fab|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
 )
 _AXIS = {
-    "gaussian": "Gaussian noise, δ",
+    "gaussian": "Gaussian noise, σ",
     "constant": "constant noise, μ",
     "fgsm": "FGSM, ε",
     "pgd": "PGD, ε",
@@ -42,24 +60,130 @@ _AXIS = {
 }
 
 
-def png(figure: Figure, dpi: int = 130) -> bytes:
+def png(figure: Figure, dpi: int = 200) -> bytes:
     """The figure as PNG, the same bytes for the same figure."""
+    return _saved(figure, "png", dpi, {"Software": None})
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG with a transparent background, the same bytes for the same figure."""
+    with mpl.rc_context({"svg.hashsalt": "zsbench"}):
+        return _saved(figure, "svg", 150, {"Date": None, "Creator": None}, transparent=True)
+
+
+def _saved(figure: Figure, kind: str, dpi: int, metadata: dict[str, None], transparent: bool = False) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a dollar sign in a name is one
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=transparent)
     return buffer.getvalue()
+
+
+def _panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels, at most `columns` in a row."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(width * columns + 0.4, height * rows + 0.4), layout="constrained")
+        axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
 
 
 def _verdicts(frame: pd.DataFrame) -> pd.Series:
     return frame["zero_stable"].map({True: "zero-stable", False: "not zero-stable"}).fillna("no verdict")
 
 
+def _unit(kind: str) -> str:
+    return kind if kind == SMALLEST_EPS else f"{kind}, %"
+
+
+def _scatter(points: pd.DataFrame, axis: Axes, legend: bool, x: str = LARGEST_MODULUS) -> None:
+    """Points by verdict, with the unit circle as a dotted line where x is a modulus."""
+    points = points.assign(Verdict=_verdicts)
+    verdicts = [v for v in VERDICT_COLOURS if (points["Verdict"] == v).any()]
+    sns.scatterplot(
+        points,
+        x=x,
+        y="value",
+        hue="Verdict",
+        style="Verdict",
+        hue_order=verdicts,
+        style_order=verdicts,
+        palette=VERDICT_COLOURS,
+        ax=axis,
+        legend=legend,
+        zorder=3,
+        rasterized=len(points) > DENSE,
+    )
+    if x == LARGEST_MODULUS:
+        axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
+    if legend:
+        axis.legend(fontsize=8, title=None)
+
+
+def outcome_against_predictor(
+    points: pd.DataFrame, outcome: str, kind: str, predictor: str = LARGEST_MODULUS, name: str = "largest root modulus"
+) -> Figure:
+    """One outcome against a quantity of the scheme, a point per scheme with its 95% interval.
+
+    There is no line through them: whether there is a relation is said by the test.
+
+    Args:
+        points: see `analysis.scheme_means.scheme_points`.
+        predictor, name: the column of the quantity and what the axis calls it.
+    """
+    points = points.dropna(subset=[predictor, "value"])
+    figure, (axis,) = _panels(1, 1, 7.2, 3.6)
+    dense = len(points) > DENSE
+    axis.errorbar(
+        points[predictor],
+        points["value"],
+        points["half_width"].fillna(0),
+        fmt="none",
+        ecolor="0.75",
+        elinewidth=0.5 if dense else 1,
+        zorder=2,
+        rasterized=dense,
+    )
+    _scatter(points, axis, legend=True, x=predictor)
+    if len(points) <= MOST_NAMES:
+        for _, row in points.iterrows():
+            axis.annotate(
+                row["network"], (row[predictor], row["value"]), (4, 4), textcoords="offset points", fontsize=7, color="0.35"
+            )
+    axis.set(xlabel=name, ylabel=outcome if kind == SMALLEST_EPS else f"{outcome}, %")
+    return figure
+
+
+def robustness_against_modulus(outcomes: pd.DataFrame) -> Figure | None:
+    """Robustness against the largest root modulus, a panel for each outcome, a point per network; None without points.
+
+    Args:
+        outcomes: see `analysis.network_outcomes`; only the first `MOST_PANELS` of the family are drawn.
+    """
+    frame = with_largest_modulus(outcomes[outcomes["family"] == ROBUSTNESS]).dropna(subset=[LARGEST_MODULUS])
+    labels = list(frame["outcome"].unique())[:MOST_PANELS]
+    if not labels:
+        return None
+    figure, axes = _panels(len(labels), 3, 3.1, 2.5)
+    for axis, label in zip(axes, labels, strict=True):
+        kind, _, perturbation = label.partition(", ")
+        _scatter(frame[frame["outcome"] == label], axis, legend=axis is axes[0])
+        axis.set(xlabel="largest root modulus", ylabel=_unit(kind))
+        axis.set_title(perturbation or kind, fontsize=9)
+    return figure
+
+
 def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
-    """Accuracy against the noise level, a panel for each kind with two levels or more, a line a scheme; None without one.
+    """Accuracy against the noise level, a panel for each kind with two levels or more, a line per network; None without one.
 
     Level 0 is the clean accuracy; up to four networks have bands of one standard deviation over seeds.
+
+    Args:
+        results: with the full labels of perturbations.
     """
     parts = []
     clean = results[results["perturbation"] == CLEAN]
@@ -68,109 +192,99 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
         if match:
             level = float(match["level"]) / (255 if match["over"] else 1)
             parts.append(results[results["perturbation"] == label].assign(kind=match["kind"], level=level))
-    if not parts:
-        return None
-    levels = pd.concat(parts)
-    kinds = [k for k, g in levels.groupby("kind", sort=False) if g["level"].nunique() > 1]
+    kinds = [k for k, g in pd.concat(parts).groupby("kind", sort=False) if g["level"].nunique() > 1] if parts else []
     if not kinds:
         return None
-    levels = pd.concat([levels, *(clean.assign(kind=k, level=0.0) for k in kinds)])
-    levels = with_largest_modulus(levels).assign(Verdict=_verdicts)
-    # colour runs with the largest modulus, so the legend is also the order of the claim
-    order = levels.drop_duplicates("network").sort_values("largest_modulus")
-    # The scheme alone says it where every network has one of its own.
-    label = "scheme" if order["scheme"].is_unique else "network"
-    names = {
-        r["network"]: str(r[label]) + (f"  (|ρ| = {r['largest_modulus']:.2f})" if pd.notna(r["largest_modulus"]) else "")
-        for _, r in order.iterrows()
-    }
-    levels["Network"] = levels["network"].map(names)
-    palette = dict(zip(names.values(), sns.color_palette("viridis_r", len(names)), strict=True))
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(4.2 * len(kinds) + 3.4, 4.2), layout="constrained")
-        axes = figure.subplots(1, len(kinds), squeeze=False)[0]
+    levels = pd.concat([*parts, *(clean.assign(kind=k, level=0.0) for k in kinds)])
+    means = levels.groupby(["kind", "network", "level"])["accuracy"].agg(["mean", "std"]).fillna(0)
+    figure, axes = _panels(len(kinds), 3, 3.1, 3.0)
+    lines = _Lines(results)
     for axis, kind in zip(axes, kinds, strict=True):
-        sns.lineplot(
-            levels[levels["kind"] == kind],
-            x="level",
-            y="accuracy",
-            hue="Network",
-            style="Verdict",
-            palette=palette,
-            hue_order=list(names.values()),
-            style_order=[v for v in VERDICT_COLOURS if (levels["Verdict"] == v).any()],
-            errorbar="sd" if len(names) <= MOST_BANDS else None,
-            ax=axis,
-            legend=axis is axes[-1],
-        )
+        for network in lines.order:
+            line = means.loc[kind, network]
+            lines.draw(axis, network, line.index, line["mean"], line["mean"] - line["std"], line["mean"] + line["std"])
         axis.set(xlabel=_AXIS[str(kind)], ylabel="accuracy, %" if axis is axes[0] else "")
-    if axes[-1].get_legend():
-        sns.move_legend(axes[-1], "center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    lines.explain(figure, axes)
     return figure
 
 
-def robustness_against_modulus(outcomes: pd.DataFrame) -> Figure | None:
-    """Robustness against the largest root modulus, a panel for each outcome, a point a network; None without points.
-
-    There is no line through them: whether there is a relation is said by the test.
+def robustness_curves(curves: pd.DataFrame) -> Figure:
+    """Robust accuracy against ε, a line per network, mean over its seeds; up to `MOST_BANDS` networks have the band between
+    the lowest and the highest seed.
 
     Args:
-        outcomes: see `analysis.network_outcomes`.
+        curves: rows of `evaluation.curve_row`.
     """
-    frame = with_largest_modulus(outcomes[outcomes["family"] == ROBUSTNESS]).dropna(subset=["largest_modulus"])
-    if frame.empty:
-        return None
-    frame = frame.assign(Verdict=_verdicts)
-    labels = list(frame["outcome"].unique())
-    verdicts = [v for v in VERDICT_COLOURS if (frame["Verdict"] == v).any()]
-    columns = min(3, len(labels))
-    rows = -(-len(labels) // columns)
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(3.8 * columns, 3.1 * rows + 0.5), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, label in zip(axes, labels, strict=False):
-        points = frame[frame["outcome"] == label]
-        sns.scatterplot(
-            points,
-            x="largest_modulus",
-            y="value",
-            hue="Verdict",
-            style="Verdict",
-            hue_order=verdicts,
-            style_order=verdicts,
-            palette=VERDICT_COLOURS,
-            ax=axis,
-            legend=axis is axes[0],
-        )
-        kind, _, perturbation = label.partition(", ")
-        axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
-        axis.set(
-            title=perturbation or kind, xlabel="largest root modulus", ylabel="ε" if kind == SMALLEST_EPS else f"{kind}, %"
-        )
-        axis.title.set_fontsize(9)
-    for axis in axes[len(labels) :]:
-        axis.remove()
-    if axes[0].get_legend():
-        axes[0].legend(frameon=True, fontsize=8, title=None)
+    figure, axes = _panels(1, 1, 7.2, 3.8)
+    lines = _Lines(curves)
+    for network in lines.order:
+        group = curves[curves["network"] == network]
+        accuracy = np.array(group["robust_accuracy"].tolist())
+        few = slice(None, None, 1 if lines.named else 4)  # many lines at full length would make the page heavy
+        eps = np.array(group["eps"].iloc[0])[few]
+        lines.draw(axes[0], network, eps, accuracy.mean(0)[few], accuracy.min(0)[few], accuracy.max(0)[few])
+    norm = {"linf": "L∞", "l2": "L2"}[str(curves["norm"].iloc[0])]
+    axes[0].set(xlabel=f"ε ({norm})", ylabel="robust accuracy, % (upper bound)", ylim=(0, None), xlim=(0, None))
+    lines.explain(figure, axes)
     return figure
+
+
+class _Lines:
+    """One line per network, darker for a larger modulus, dashed if it is not zero-stable.
+
+    A legend names up to `MOST_NAMES` networks; beyond, a colour bar gives their moduli.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        networks = with_largest_modulus(frame).drop_duplicates("network").sort_values(LARGEST_MODULUS, kind="stable")
+        self.networks = networks.set_index("network")
+        self.order = list(networks["network"])
+        moduli = self.networks[LARGEST_MODULUS]
+        self.colours = ScalarMappable(Normalize(moduli.min(), max(moduli.max(), moduli.min() + 0.1)), "viridis_r")
+        ranks = sns.color_palette("viridis_r", len(self.order))
+        self.named = len(self.order) <= MOST_NAMES
+        self.colour = dict(
+            zip(self.order, ranks if self.named else self.colours.to_rgba(moduli.fillna(1).to_numpy()), strict=True)
+        )
+
+    def draw(self, axis: Axes, network: str, x: Any, y: Any, low: Any, high: Any) -> None:
+        row = self.networks.loc[network]
+        modulus = f" (|ρ| = {row[LARGEST_MODULUS]:.2f})" if pd.notna(row[LARGEST_MODULUS]) else ""
+        style = "--" if row["zero_stable"] is False else "-"
+        axis.plot(
+            x,
+            y,
+            style,
+            color=self.colour[network],
+            label=f"{network}{modulus}",
+            linewidth=1.5 if self.named else 0.7,
+        )
+        if len(self.order) <= MOST_BANDS:
+            axis.fill_between(x, low, high, color=self.colour[network], alpha=0.15, linewidth=0)
+
+    def explain(self, figure: Figure, axes: list[Axes]) -> None:
+        if self.named:
+            figure.legend(
+                *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+            )
+        elif self.networks[LARGEST_MODULUS].notna().any():
+            figure.colorbar(self.colours, ax=axes, label="largest root modulus")
 
 
 def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
     """Clean accuracy against the root pattern (Figure 4 of the paper), mean and standard deviation over seeds.
 
     One column for each pattern of moduli, ordered by the largest; networks of several depths share it. None where no
-    network has roots.
+    network has roots, or for more than `MOST_PATTERNS`.
     """
-    frame = with_largest_modulus(results[results["perturbation"] == CLEAN]).dropna(subset=["largest_modulus"])
-    if frame.empty:
-        return None
+    frame = with_largest_modulus(results[results["perturbation"] == CLEAN]).dropna(subset=[LARGEST_MODULUS])
     frame = frame.assign(
         Verdict=_verdicts, pattern=["\n".join(f"{m:.2f}" for m in moduli) for moduli in frame["moduli"]]
-    ).sort_values("largest_modulus", kind="stable")
+    ).sort_values(LARGEST_MODULUS, kind="stable")
     patterns = frame["pattern"].nunique()
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(max(4.0, 0.75 * patterns + 1.5), 4.0), layout="constrained")
-        axis = figure.subplots()
+    if not 0 < patterns <= MOST_PATTERNS:
+        return None
+    figure, (axis,) = _panels(1, 1, max(4.0, 0.33 * patterns + 1.5), 3.4)
     sns.pointplot(
         frame,
         x="pattern",
@@ -185,78 +299,52 @@ def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
         ax=axis,
     )
     axis.set(xlabel="moduli of the roots", ylabel="accuracy, %")
-    axis.legend(title=None)
+    axis.tick_params(axis="x", labelsize=7)
+    axis.legend(title=None, fontsize=8)
     return figure
 
 
-def robustness_curves(curves: pd.DataFrame) -> Figure:
-    """Robust accuracy against ε, a line a network, mean over its seeds; up to `MOST_BANDS` networks have the band between
-    the lowest and the highest seed.
+def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
+    """The characteristic roots of each scheme in the complex plane with the unit circle, a panel per scheme.
 
-    Args:
-        curves: rows of `evaluation.curve_row`.
+    Beyond `MOST_PANELS` schemes all roots are in one panel.
     """
-    order = with_largest_modulus(curves).drop_duplicates("network").sort_values("largest_modulus", kind="stable")
-    label = "scheme" if order["scheme"].notna().all() and order["scheme"].is_unique else "network"
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(7.6, 4.2), layout="constrained")
-        axis = figure.subplots()
-    for (_, row), colour in zip(order.iterrows(), sns.color_palette("viridis_r", len(order)), strict=True):
-        group = curves[curves["network"] == row["network"]]
-        accuracy = np.array(group["robust_accuracy"].tolist())
-        modulus = f"  (|ρ| = {row['largest_modulus']:.2f})" if pd.notna(row["largest_modulus"]) else ""
-        style = "--" if row["zero_stable"] is False else "-"
-        eps = group["eps"].iloc[0]
-        axis.plot(eps, accuracy.mean(0), style, color=colour, label=f"{row[label]}{modulus}")
-        if len(order) <= MOST_BANDS and len(group) > 1:
-            axis.fill_between(eps, accuracy.min(0), accuracy.max(0), color=colour, alpha=0.15, linewidth=0)
-    norm = {"linf": "L∞", "l2": "L2"}[str(curves["norm"].iloc[0])]
-    axis.set(
-        xlabel=f"ε ({norm}); dashed: not zero-stable",
-        ylabel="robust accuracy, % (upper bound)",
-        ylim=(0, None),
-        xlim=(0, None),
-    )
-    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
-    return figure
-
-
-def roots_in_the_plane(schemes: Mapping[str, MultistepScheme], beside: Mapping[str, str] | None = None) -> Figure:
-    """The characteristic roots of each scheme in the complex plane with the unit circle, a panel a scheme.
-
-    Args:
-        beside: a line of text for each scheme, below its name.
-    """
-    columns = min(5, len(schemes))
-    rows = -(-len(schemes) // columns)
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(2.6 * columns + 0.4, (3.3 if beside else 2.9) * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, (name, scheme) in zip(axes, schemes.items(), strict=False):
+    if len(schemes) > MOST_PANELS:
+        figure, (axis,) = _panels(1, 1, 5.0, 5.0)
+        rows = [(root, scheme.zero_stable) for scheme in schemes.values() for root in scheme.roots]
+        frame = pd.DataFrame({"x": [r.real for r, _ in rows], "value": [r.imag for r, _ in rows]})
+        _scatter(frame.assign(zero_stable=[stable for _, stable in rows]), axis, legend=True, x="x")
+        _unit_circle(axis, max(scheme.largest_modulus for scheme in schemes.values()))
+        axis.set(xlabel="real part", ylabel="imaginary part")
+        return figure
+    figure, axes = _panels(len(schemes), 5, 1.9, 2.3)
+    for axis, (name, scheme) in zip(axes, schemes.items(), strict=True):
         verdict = "zero-stable" if scheme.zero_stable else "not zero-stable"
-        axis.add_patch(Circle((0, 0), 1, fill=False, color="0.5", linewidth=1))
-        axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
-        axis.axvline(0, color="0.85", linewidth=0.8, zorder=0)
         parasitic = scheme.parasitic_roots
         colour = VERDICT_COLOURS[verdict]
         axis.plot([r.real for r in parasitic], [r.imag for r in parasitic], "x", color=colour, markersize=7)
         axis.plot([scheme.principal_root.real], [scheme.principal_root.imag], "o", color=colour, markersize=6)
-        reach = 1.15 * max(1.0, scheme.largest_modulus)
-        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        line = f"\n{beside[name]}" if beside else ""
-        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}{line}", fontsize=8)
+        _unit_circle(axis, scheme.largest_modulus)
+        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}", fontsize=8)
         axis.tick_params(labelsize=7)
-    for axis in axes[len(schemes) :]:
-        axis.remove()
     figure.supxlabel("● principal root   × parasitic roots", fontsize=9)
     return figure
 
 
+def _unit_circle(axis: Axes, largest: float) -> None:
+    axis.add_patch(Circle((0, 0), 1, fill=False, color="0.5", linewidth=1))
+    axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    axis.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    reach = 1.15 * max(1.0, largest)
+    axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+
+
 def example_images(examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> Figure:
-    """Images, clean and perturbed, with what each network takes them for; a row a network and image.
+    """Images, clean and perturbed, with what each network takes them for; a row per network and image.
 
     Args:
-        examples: one row a picture with `network, image, dataset, label, perturbation, predicted`, in the order of `pixels`.
+        examples: one row per picture with `network, image, dataset, label, perturbation, predicted`, in the order of
+            `pixels`.
         pixels: N×C×H×W in [0, 1].
     """
     columns = list(dict.fromkeys(examples["perturbation"]))

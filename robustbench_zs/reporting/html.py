@@ -1,88 +1,66 @@
-"""A report as one self-contained page: `index.html` from `report.md` and the pictures beside it."""
+"""A report as one self-contained page, which asks nobody for anything."""
 
 from __future__ import annotations
 
 import base64
-import html
-import re
-from collections.abc import Sequence
-from importlib import resources
-from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
+from markupsafe import Markup, escape
 
-from robustbench_zs.system.files import write_atomically
+from robustbench_zs.reporting.tables import numeric_columns
+
+if TYPE_CHECKING:
+    from robustbench_zs.reporting.page import Page, Picture
+
+_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
-def write_html(folder: Path) -> None:
-    """Write `index.html`: the report of the folder with its pictures inside, tables that sort, and no request to anywhere.
+def html_page(page: Page) -> str:
+    """The page with its pictures inside and tables that sort."""
+    templates = PackageLoader("robustbench_zs.reporting", "")
+    environment = Environment(loader=templates, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=True)
+    environment.filters.update(prose=_prose, inline=_inline, source=_source, cells=_cells)
+    return environment.get_template("page.html.j2").render(page=page)
 
-    Raises:
-        UnfinishedError: the folder cannot be written.
-    """
-    template = resources.files("robustbench_zs.reporting").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=True)
-    text = (folder / "report.md").read_text(encoding="utf-8")
-    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
-    parser.options["folder"] = folder
-    tokens = parser.parse(text)
-    headings = [
-        (token.tag, _slug(inline.content), inline.content)
-        for token, inline in pairwise(tokens)
-        if token.type == "heading_open"
+
+def _words(self: RendererHTML, tokens: Any, index: int, options: Any, env: Any) -> str:
+    """A picture in a text is its words: pictures of a report are blocks of their own."""
+    return str(escape(self.renderInlineAsText(tokens[index].children or [], options, env)))
+
+
+def _link(self: RendererHTML, tokens: Any, index: int, options: Any, env: Any) -> str:
+    """A link to another report leads to its page."""
+    target = str(tokens[index].attrGet("href"))
+    if target.endswith("/report.md"):
+        tokens[index].attrSet("href", target.removesuffix("report.md") + "index.html")
+    return self.renderToken(tokens, index, options, env)
+
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
+_MARKDOWN.add_render_rule("image", _words)
+_MARKDOWN.add_render_rule("link_open", _link)
+
+
+def _prose(text: str) -> Markup:
+    return Markup(_MARKDOWN.render(text))
+
+
+def _inline(text: str) -> Markup:
+    return Markup(_MARKDOWN.renderInline(text))
+
+
+def _source(picture: Picture) -> str:
+    kind = _TYPES[picture.name.rpartition(".")[2]]
+    return f"data:{kind};base64,{base64.b64encode(picture.content).decode()}"
+
+
+def _cells(frame: pd.DataFrame) -> list[tuple[str, bool, list[Markup]]]:
+    """Head, whether it is a column of numbers, and cells of every column."""
+    numeric = numeric_columns(frame)
+    return [
+        (str(head), numeric[i], [_inline(str(cell)) for cell in frame.iloc[:, i]]) for i, head in enumerate(frame.columns)
     ]
-    titles = [words for tag, _, words in headings if tag == "h1"]
-    page = environment.from_string(template).render(
-        title=titles[0] if titles else folder.name,
-        sections=[(slug, words) for tag, slug, words in headings if tag == "h2"],
-        content=parser.renderer.render(tokens, parser.options, {}),
-    )
-    write_atomically(folder / "index.html", page)
-
-
-def _slug(heading: str) -> str:
-    return re.sub(r"\W+", "-", heading.lower()).strip("-")
-
-
-class _Renderer(RendererHTML):
-    """Raw HTML in the text stays text; pictures go into the page, and tables into regions that scroll."""
-
-    def heading_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        return f'<{tokens[index].tag} id="{html.escape(_slug(tokens[index + 1].content))}">'
-
-    def table_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        heading = next((tokens[i + 1].content for i in range(index, -1, -1) if tokens[i].type == "heading_open"), "Table")
-        return f'<div class="table" role="region" tabindex="0" aria-label="{html.escape(heading)}">\n<table>\n'
-
-    def table_close(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        return "</table>\n</div>\n"
-
-    def th_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        return f'<th scope="col"{_alignment(tokens[index])}>'
-
-    def td_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        return f"<td{_alignment(tokens[index])}>"
-
-    def link_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        target = re.sub(r"(?<=/)report\.md$", "index.html", str(tokens[index].attrs.get("href", "")))
-        return f'<a href="{html.escape(target)}">'
-
-    def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-        """A picture of the folder; the words of any other, since the page asks nobody for anything."""
-        token = tokens[index]
-        words = html.escape(self.renderInlineAsText(token.children or [], options, env))
-        source = str(token.attrs.get("src", ""))
-        path = options["folder"] / source
-        if not (re.fullmatch(r"\w+\.png", source) and path.is_file()):
-            return words
-        data = base64.b64encode(path.read_bytes()).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{words}">'
-
-
-def _alignment(token: Token) -> str:
-    return ' class="number"' if "right" in str(token.attrs.get("style", "")) else ""

@@ -6,6 +6,8 @@ import re
 
 import pandas as pd
 
+from robustbench_zs.reporting.tables import numeric_columns
+
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -37,8 +39,6 @@ SPECIAL = {
     "⚑": r"$\dagger$",
 }
 
-NUMBER = re.compile(r"[\d.,;\-+–±\[\] ⚑%<]*")
-
 
 def latex_text(text: str) -> str:
     """The text with everything that LaTeX would take for a command escaped; a minus sign before a digit is one."""
@@ -49,11 +49,10 @@ def latex_text(text: str) -> str:
 def latex_table(table: pd.DataFrame) -> str:
     """A `tabular` with the rules of booktabs; columns of numbers are aligned right. Needs `\\usepackage{booktabs}`."""
     cells = [[str(value).replace("**", "") for value in row] for row in table.itertuples(index=False)]
-    numeric = [all(NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(table.columns))]
     lines = [" & ".join(map(latex_text, row)) + r" \\" for row in [[str(c) for c in table.columns], *cells]]
     return "\n".join(
         [
-            f"\\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}",
+            f"\\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric_columns(table))}}}",
             r"\toprule",
             lines[0],
             r"\midrule",

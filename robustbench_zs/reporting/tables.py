@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -303,29 +304,23 @@ def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+_NUMBER = re.compile(r"(?:[\d.,;+\-−–±\[\]()<>%*/⚑ ]|of|and|ok)*")
+
+
+def numeric_columns(table: pd.DataFrame) -> list[bool]:
+    """For each column, whether all its cells are numbers, intervals or dashes, which are aligned right."""
+    return [all(_NUMBER.fullmatch(str(cell)) for cell in table.iloc[:, i]) for i in range(len(table.columns))]
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A table in GitHub's Markdown, numbers and intervals aligned right; pipes and line breaks in cells are escaped."""
 
     def cell(value: object) -> str:
         return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
-    text_columns = {
-        "Network",
-        "Finding",
-        "Outcome",
-        "Perturbation",
-        "Dataset",
-        "Scheme",
-        "Study",
-        "Phase",
-        "Scaled down",
-        "Examples of",
-        "Shown to",
-    }
-    text_columns |= {"Best", "Beside another", "Command"}
     lines = [
         "| " + " | ".join(cell(c) for c in table.columns) + " |",
-        "|" + "|".join("---" if c in text_columns else "--:" for c in table.columns) + "|",
+        "|" + "|".join("--:" if numeric else "---" for numeric in numeric_columns(table)) + "|",
         *("| " + " | ".join(cell(v) for v in row) + " |" for row in table.itertuples(index=False)),
     ]
     return "\n".join(lines)

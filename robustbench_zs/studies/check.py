@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from robustbench_zs.errors import RequestError, ZsbenchWarning
-from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, EvaluationTask, checked_batch_size, evaluate_one
+from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
-from robustbench_zs.evaluation.store import CLEAN, DEFAULT_STORE, ResultsStore
+from robustbench_zs.evaluation.questions import Accuracy
+from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.gate.decision import About, Comparison, Rule, compare
@@ -23,13 +24,13 @@ from robustbench_zs.gate.rendering import no_verdict
 from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.studies.engines import LocalEngine, OnEvent
 from robustbench_zs.studies.load import load_study
-from robustbench_zs.studies.plan import make_plan
+from robustbench_zs.studies.plan import EvaluateStep, make_plan
 from robustbench_zs.studies.run import complete
 from robustbench_zs.studies.settle import settled
-from robustbench_zs.studies.status import Status, stored_outcomes
+from robustbench_zs.studies.status import Status, stored_answers
 from robustbench_zs.studies.study import Study
 from robustbench_zs.system.files import canonical_json
-from robustbench_zs.training.execution import choose_execution
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 from robustbench_zs.training.recipe import Precision
 
 
@@ -157,7 +158,7 @@ def measure_study(
     """
     if models is not None and not models:
         raise RequestError("there is no model to check")
-    batch_size = checked_batch_size(batch_size)
+    compute = Compute(device, threads, workers, batch_size)
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if not isinstance(loaded, Study):
         raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
@@ -175,13 +176,12 @@ def measure_study(
         engine = LocalEngine(device, threads, workers)
         loaded = settled(loaded, engine.device, data_dir, known)
     plan = make_plan(loaded, data_dir)
-    items = tuple(item for item in plan.evaluations[0].items if item[0] == "test")
-    task = plan.evaluations[0].task
+    task, questions = plan.evaluations[0].task, _on_test_images(plan.evaluations[0])
     test = task.load_dataset().test
     settings: dict[str, Any] = {
         "dataset": task.load_dataset().name,
         "test_digest": test.digest,
-        "perturbations": {_label(p): CLEAN if p is None else canonical_json(p.key()) for _, p in items},
+        "perturbations": {q.perturbation_label: canonical_json(q.perturbation_key) for q in questions},
         "evaluation_version": EVALUATION_VERSION,
         "models": models is not None,
     }
@@ -195,41 +195,30 @@ def measure_study(
         before.check_settings(Baseline(loaded.name, settings, tuple(Entry(*n, "", outcomes_to_be) for n in networks)))
     entries = []
     if models is None:
-        done = complete(loaded, data_dir, known, engine, batch_size, on_start, on_event)
+        done = complete(loaded, data_dir, known, engine, compute.batch_size, on_start, on_event)
         for step in done.plan.evaluations:
             network = done.status.known[step.id]
-            outcomes = stored_outcomes(step, network.digest, known)
-            correct = {_label(p): found.correct for (split, p), found in outcomes.items() if split == "test" and found}
+            answers = stored_answers(step, network.digest, known)
+            correct = {q.perturbation_label: answers[q].correct for q in _on_test_images(step)}
             entries.append(Entry(step.task.network.name, step.task.seed, network.digest, correct))
     else:
-        execution = choose_execution(1, device, threads, 1)
+        execution = compute.execution(1)
         for source in models:
-            evaluation = EvaluationTask(
-                source=source,
-                dataset=task.dataset,
-                data_dir=task.data_dir,
-                train_examples=task.train_examples,
-                test_examples=task.test_examples,
-                image_size=task.image_size,
-                items=items,
-                store=None,
-                batch_size=batch_size,
-                device=execution.device,
-                threads=execution.threads,
+            results = evaluate_one(
+                EvaluationTask(source, task.images, questions, execution, compute.batch_size, None), lambda label: None
             )
-            results = evaluate_one(evaluation, lambda label: None)
             subject = Subject.of(source)
             if results.warning:
                 warn(f"{subject.network}: {results.warning}", ZsbenchWarning, stacklevel=3)
-            correct = {_label(p): results.outcomes["test", p].correct for _, p in items}
+            correct = {q.perturbation_label: results[q].correct for q in questions}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
     return Baseline(loaded.name, settings, tuple(entries))
+
+
+def _on_test_images(step: EvaluateStep) -> tuple[Accuracy, ...]:
+    return tuple(q for q in step.questions if isinstance(q, Accuracy) and q.split == "test")
 
 
 def _directions(before: Baseline | None) -> Directions:
     """What the gradients of a baseline were computed in; float32 without one."""
     return "bfloat16" if before and "bfloat16" in str(before.settings.get("perturbations")) else "float32"
-
-
-def _label(perturbation: Any) -> str:
-    return "clean" if perturbation is None else str(perturbation.label)

@@ -12,11 +12,9 @@ from functools import lru_cache
 
 from robustbench_zs.datasets.load import EXAMPLES, SHAPES
 from robustbench_zs.datasets.streamed import IMAGENET_SIZE
-from robustbench_zs.evaluation.masking import MaskingProbe
-from robustbench_zs.evaluation.smallest_eps import EpsSearch
+from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.table import networks_table
-from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.engines.data_on_node import folder_of
 from robustbench_zs.studies.plan import EvaluateStep, Plan, ReportStep, Step, TrainStep, TransferStep
 from robustbench_zs.training.execution import Execution
@@ -24,7 +22,7 @@ from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.trial import rate
 
 GRADIENT = 3
-"""Passes that a gradient counts as: one forward, and backward two of its size."""
+"""Passes that a step of training counts as: one forward, and two of its size backward, since weights get gradients too."""
 
 
 IMAGENET_EXAMPLES = {"train": 1_281_167, "test": 50_000}
@@ -43,10 +41,10 @@ def work(step: Step) -> float:
     if isinstance(step, TrainStep):
         return training_work(step.task)
     if isinstance(step, EvaluateStep):
-        return sum(_item(step, split, p) for split, p in step.items) + _probe(step, step.probe) + _search(step, step.curve)
+        return sum(_examples(step.task, q.split) * q.passes for q in step.questions) * of_one_image(step.task)
     if isinstance(step, TransferStep):
         shown = sum(of_one_image(target) for target in step.targets)
-        return _examples(step.task, "test") * (of_one_image(step.task) * GRADIENT * _steps(step.attack) + shown)
+        return _examples(step.task, "test") * (of_one_image(step.task) * Accuracy(step.attack).passes + shown)
     assert isinstance(step, ReportStep)
     return 0.0
 
@@ -59,31 +57,6 @@ def training_work(task: TrainingTask) -> float:
 def epoch_work(task: TrainingTask) -> float:
     """Multiply-adds of one epoch."""
     return GRADIENT * _examples(task, "train") * of_one_image(task)
-
-
-def _item(step: EvaluateStep, split: str, perturbation: Perturbation | None) -> float:
-    passes = 1.0 if perturbation is None else 1 + GRADIENT * _steps(perturbation) + getattr(perturbation, "queries", 0)
-    return _examples(step.task, split) * passes * of_one_image(step.task)
-
-
-def _steps(perturbation: Perturbation) -> int:
-    """Gradients per image: 0 for noise, 1 for FGSM."""
-    default = 1 if hasattr(perturbation, "eps") and not hasattr(perturbation, "queries") else 0
-    return int(getattr(perturbation, "steps", default) * getattr(perturbation, "restarts", 1))
-
-
-def _probe(step: EvaluateStep, probe: MaskingProbe | None) -> float:
-    """A check of gradients: PGD, ten times as long once, Square, and some passes."""
-    if probe is None:
-        return 0.0
-    return probe.images * of_one_image(step.task) * (GRADIENT * 13 * probe.steps + probe.queries)
-
-
-def _search(step: EvaluateStep, search: EpsSearch | None) -> float:
-    """A search of the smallest ε: a gradient and a pass for each of its steps, and as many again for the first example."""
-    if search is None:
-        return 0.0
-    return _examples(step.task, "test") * of_one_image(step.task) * (GRADIENT + 1) * 2 * search.steps
 
 
 def _examples(task: TrainingTask, split: str) -> int:

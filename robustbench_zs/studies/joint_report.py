@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
-from robustbench_zs.reporting.measurement import Page, Section, beside_paper, versions, write_page
+from robustbench_zs.reporting.page import Section, Table, write_page
+from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
 from robustbench_zs.studies.collection import Collection
 
 RUNS = (
@@ -25,8 +26,8 @@ def write_joint_report(
     Args:
         results, gaps: of each part, see `evaluation.result_row` and `gap_row`.
     """
-    sentences: list[str] = []
     sections: list[Section] = []
+    verdict = f"{len(study.parts)} studies, {sum(part.size for part in study.parts)} networks."
     csv = {"results": pd.concat(results, ignore_index=True), "gaps": pd.concat(gaps, ignore_index=True)}
     if study.paper:
         cells = [
@@ -34,8 +35,7 @@ def write_joint_report(
             for part, result, gap in zip(study.parts, results, gaps, strict=True)
         ]
         csv["against_paper"] = pd.concat(cells, ignore_index=True)
-        sentence, section = beside_paper(csv["against_paper"], study.paper, study.scaled, RUNS)
-        sentences.append(sentence)
+        verdict, section = beside_paper(csv["against_paper"], study.paper, study.scaled, RUNS)
         sections.append(section)
     parts = pd.DataFrame(
         {
@@ -46,8 +46,11 @@ def write_joint_report(
             "Scaled down": [part.scaled or "no" for part in study.parts],
         }
     )
-    sections.append(("The studies it consists of", "Each has a report of its own, with recipe and versions.", parts))
-    sentences.append(f"{len(study.parts)} studies, {sum(part.size for part in study.parts)} networks.")
-    scaled = "see the parts" if study.scaled else ""
-    page = Page(study.name, study.title, study.request, study.note, scaled, sentences, sections, [versions()])
-    write_page(folder, page, csv)
+    sections.append(
+        Section(
+            "The studies it consists of",
+            "Each study has a report of its own, with recipe and versions.",
+            [Table("studies", parts)],
+        )
+    )
+    write_page(folder, plain_page(study, verdict, sections, [versions()]), csv)

@@ -15,7 +15,8 @@ from robustbench_zs.evaluation.runtime import measure_runtime
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
 from robustbench_zs.reporting import tables
-from robustbench_zs.reporting.measurement import Page, Section, beside_paper, versions, write_page
+from robustbench_zs.reporting.page import Section, Table, write_page
+from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
 from robustbench_zs.reporting.tables import flat_cell
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.table import roots_table
@@ -53,16 +54,15 @@ def run_measurement(
         passes, made = _passes(study, folder, device, threads, measure, on_done)
         frame, numbers, sections = _runtime(study, passes)
     csv: dict[str, pd.DataFrame] = {study.measure: frame}
-    sentences = []
+    verdict = f"{len(frame)} rows, shown below."
     if study.paper:
         beside = against_paper(study.paper, numbers, study.paper_networks(), TOLERANCES[study.measure])
-        sentence, section = beside_paper(beside, study.paper, study.scaled, "")
-        sentences.append(sentence)
+        verdict, section = beside_paper(beside, study.paper, study.scaled, "")
         sections.append(section)
         csv["against_paper"] = beside
     write_page(
         folder,
-        Page(study.name, study.title, study.request or study.name, study.note, study.scaled, sentences, sections, made),
+        plain_page(study, verdict, sections, made),
         {
             name: table.assign(**{c: [flat_cell(c, v) for v in table[c]] for c in table.columns})
             for name, table in csv.items()
@@ -89,7 +89,7 @@ def _parameters(study: Measurement) -> Made:
     )
     rows = [(r["network"], "parameters (millions)", r["parameters"] / 1e6, float("nan")) for _, r in frame.iterrows()]
     words = f"For three channels, ten classes and {study.image_size}×{study.image_size} pixels; multiply-adds for one image."
-    return frame, _numbers(rows), [("Parameters", words, shown)], ["Counted, not measured."]
+    return frame, _numbers(rows), [Section("Parameters", words, [Table("parameters", shown)])], ["Counted, not measured."]
 
 
 def _roots(study: Measurement) -> Made:
@@ -111,7 +111,7 @@ def _roots(study: Measurement) -> Made:
         rows.append((spec.name, "zero-stable", float(row["zero_stable"]), float("nan")))
     words = "Moduli in descending order; zero-stable: all roots in the unit disc, those on the circle simple."
     made = ["The verdict is exact, in rational arithmetic; roots are those of numpy."]
-    return frame, _numbers(rows, "-"), [("Roots", words, shown)], made
+    return frame, _numbers(rows, "-"), [Section("Roots", words, [Table("roots", shown)])], made
 
 
 def _passes(
@@ -192,4 +192,4 @@ def _runtime(study: Measurement, passes: pd.DataFrame) -> tuple[pd.DataFrame, pd
         "images (median ± standard deviation). Networks take turns; the ratio is that to the first network in the same "
         "turn, with the least and the greatest."
     )
-    return frame, _numbers(rows), [("Run time", words, pd.DataFrame(shown))]
+    return frame, _numbers(rows), [Section("Run time", words, [Table("run_time", pd.DataFrame(shown))])]

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from robustbench_zs.evaluation.masking import MaskingProbe
-from robustbench_zs.evaluation.smallest_eps import EpsSearch
-from robustbench_zs.perturbations import FGSM, PGD, Perturbation
+from robustbench_zs.evaluation.questions import Accuracy, Question
+from robustbench_zs.perturbations import FGSM, PGD
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.execution import choose_device
 from robustbench_zs.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Items = tuple[tuple[str, Perturbation | None], ...]
-"""Pairs of a split and a perturbation; None is the clean images."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +27,20 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class EvaluateStep:
-    """Evaluate the network of one training step on all items, with `probe` its gradients, with `curve` the smallest ε.
+    """Ask the network of one training step all questions.
 
     `phase` is the place of `Study.phases` that the network belongs to: it is trained behind those of earlier ones.
     """
 
     id: str
     task: TrainingTask
-    items: Items
+    questions: tuple[Question[Any], ...]
     needs: tuple[str, ...]
-    probe: MaskingProbe | None = None
-    curve: EpsSearch | None = None
     phase: int = 0
 
     def training_only(self) -> EvaluateStep:
         """The step for a machine that evaluates nothing."""
-        return replace(self, items=(), probe=None, curve=None)
+        return replace(self, questions=())
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ class Plan:
 def _evaluations(step: Step) -> int | None:
     if isinstance(step, TransferStep):
         return len(step.targets)
-    return len(step.items) if isinstance(step, EvaluateStep) else None
+    return sum(isinstance(q, Accuracy) for q in step.questions) if isinstance(step, EvaluateStep) else None
 
 
 def make_plan(
@@ -141,7 +135,8 @@ def make_plan(
         ['train preresnet8:widths=2-2-2 seed 0', 'evaluate preresnet8:widths=2-2-2 seed 0', 'report']
     """
     recipe = study.full_recipe().for_device(str(choose_device(None)))
-    items: Items = (("train", None), ("test", None), *(("test", p) for p in study.all_perturbations()))
+    clean = (Accuracy(split="train"), Accuracy())
+    questions: list[Question[Any]] = [*clean, *(Accuracy(p) for p in study.all_perturbations())]
     curve = study.curve.search() if study.curve else None
     steps: list[Step] = []
     for phase, networks in enumerate(study.phases()):
@@ -160,7 +155,8 @@ def make_plan(
             train = TrainStep(f"train {spec.name} seed {seed}", task)
             probe = study.probe() if seed == study.seeds[0] else None
             evaluated = f"evaluate {spec.name} seed {seed}"
-            steps += [train, EvaluateStep(evaluated, task, items, (train.id,), probe, curve, phase)]
+            asked = tuple(question for question in (*questions, probe, curve) if question)
+            steps += [train, EvaluateStep(evaluated, task, asked, (train.id,), phase)]
     if study.transfer:
         first = [step for step in steps if isinstance(step, TrainStep) and step.task.seed == study.seeds[0]]
         targets, needs = tuple(step.task for step in first), tuple(step.id for step in first)

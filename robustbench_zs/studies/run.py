@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robustbench_zs.errors import RequestError, UnfinishedError
-from robustbench_zs.evaluation.evaluate import DEFAULT_BATCH_SIZE, frame_of_rows
+from robustbench_zs.evaluation.rows import frame_of_rows
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.studies.engines import Assignment, Engine, OnEvent, Standing, open_engine
 from robustbench_zs.studies.load import AnyStudy, load_study
@@ -22,7 +22,7 @@ from robustbench_zs.studies.study_report import StudyResult, joined, report_stud
 from robustbench_zs.system.locks import alone_in, is_locked
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.distributed import is_first
-from robustbench_zs.training.execution import choose_device
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute, choose_device
 from robustbench_zs.training.train import remove_states
 
 
@@ -72,6 +72,7 @@ def run_study(
         True
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
+    batch_size = Compute(batch_size=batch_size).batch_size  # refused before anything is trained
     if isinstance(loaded, Measurement):
         return _measured(loaded, device, threads)
     known = ResultsStore(store)
@@ -201,8 +202,7 @@ def complete(
 def _report(done: Completed, store: ResultsStore) -> StudyResult:
     if not is_first():
         return StudyResult(frame_of_rows([]), frame_of_rows([]), done.plan.report.folder, done.trained, 0)
-    redraw = done.evaluated > 0
-    return report_study(done.plan, store, done.status, done.trained, done.evaluated, redraw, show_examples=True)
+    return report_study(done.plan, store, done.status, done.trained, done.evaluated, show_examples=True)
 
 
 def report(

@@ -9,7 +9,7 @@ import torch
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.studies.plan import make_plan
-from robustbench_zs.studies.status import known_network, stored_outcomes
+from robustbench_zs.studies.status import known_network, stored_answers
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.recipe import Precision
 
@@ -33,7 +33,7 @@ def settled(study: Study, device: torch.device, data_dir: str | Path | None, sto
 
     def results(study: Study) -> int:
         steps = [(step, known_network(step.task, store)) for step in make_plan(study, data_dir).evaluations]
-        found = [stored_outcomes(step, known.digest, store).values() for step, known in steps if known]
-        return sum(outcomes is not None for each in found for outcomes in each)
+        found = [stored_answers(step, known.digest, store).values() for step, known in steps if known]
+        return sum(answer is not None for each in found for answer in each)
 
     return max((study.with_directions(directions) for directions in orders), key=results)

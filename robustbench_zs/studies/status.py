@@ -9,11 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import remember
-from robustbench_zs.evaluation.masking import Evidence
-from robustbench_zs.evaluation.outcomes import Outcomes
-from robustbench_zs.evaluation.smallest_eps import Distances
-from robustbench_zs.evaluation.store import ResultKey, ResultsStore
+from robustbench_zs.evaluation.questions import Accuracy, Question
+from robustbench_zs.evaluation.sources import remember
+from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, transfer_of
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep
@@ -62,12 +60,11 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
             untrained.append(step)
             continue
         found[step.id] = known
-        outcomes = stored_outcomes(step, known.digest, store).values()
-        if None in outcomes or (step.curve and stored_distances(step, known.digest, store) is None):
-            # Without the weights what is missing can only be had by training again.
-            (unevaluated if known.checkpoint else untrained).append(step)
-        elif step.probe and known.checkpoint and stored_evidence(step, known.digest, store) is None:
+        missing = [q for q, answer in stored_answers(step, known.digest, store).items() if answer is None]
+        if missing and known.checkpoint:
             unevaluated.append(step)
+        elif any(question.required for question in missing):
+            untrained.append(step)  # without the weights what is missing can only be had by training again
     steps = {step.task: step for step in plan.evaluations}
     unshown = []
     for transfer in plan.transfers:
@@ -98,22 +95,10 @@ def known_network(task: TrainingTask, store: ResultsStore) -> Known | None:
         raise RequestError(f"the results store {store.path} is damaged: {first_problem(error)}") from error
 
 
-def stored_outcomes(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Any, Outcomes | None]:
+def stored_answers(step: EvaluateStep, digest: str, store: ResultsStore) -> dict[Question[Any], Any]:
+    """What the store has on each question of a step; None where it has nothing."""
     dataset = step.task.load_dataset()
-    found = {}
-    for split, perturbation in step.items:
-        data = dataset.split(split)
-        found[split, perturbation] = store.get(ResultKey.of(digest, data.digest, split, perturbation, len(data)))
-    return found
-
-
-def stored_distances(step: EvaluateStep, digest: str, store: ResultsStore) -> Distances | None:
-    test = step.task.load_dataset().test
-    return store.distances(step.curve.key(digest, test), len(test)) if step.curve else None
-
-
-def stored_evidence(step: EvaluateStep, digest: str, store: ResultsStore) -> Evidence | None:
-    return store.evidence(step.probe.key(digest, step.task.load_dataset().test)) if step.probe else None
+    return {q: store.get(q, digest, dataset.split(q.split)) for q in step.questions}
 
 
 def stored_transfers(
@@ -121,11 +106,11 @@ def stored_transfers(
 ) -> list[Shown | None]:
     """What the store has of each target on the examples, in the order of the targets."""
     data = transfer.task.load_dataset().test
-    perturbation = transfer_of(subject_of(known[steps[transfer.task].id]), transfer.attack)
+    attacked = transfer_of(subject_of(known[steps[transfer.task].id]), transfer.attack)
     found = []
     for task in transfer.targets:
         digest = known[steps[task].id].digest
-        outcomes, clean = (store.get(ResultKey.of(digest, data.digest, "test", p, len(data))) for p in (perturbation, None))
+        outcomes, clean = (store.get(Accuracy(p), digest, data) for p in (attacked, None))
         found.append(None if outcomes is None or clean is None else Shown(outcomes, clean))
     return found
 

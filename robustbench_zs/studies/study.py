@@ -9,8 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from robustbench_zs.datasets.load import EXAMPLES
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.masking import MaskingProbe
-from robustbench_zs.evaluation.smallest_eps import DEFAULT_STEPS, EpsSearch
+from robustbench_zs.evaluation.questions.masking import MaskingProbe
+from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, EpsSearch
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.spec import Form, Scheme, default_block
 from robustbench_zs.perturbations import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +14,19 @@ import pandas as pd
 from robustbench_zs.analysis.images import ImageOutcomes, NetworkImages
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.evaluate import curve_row, frame_of_rows, gap_row, result_row
+from robustbench_zs.evaluation.questions import Accuracy, EpsSearch, MaskingProbe, Question
+from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, result_row
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
-from robustbench_zs.reporting.report import StudyFacts, examples_of, write_examples, write_report
+from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.report import write_examples, write_report
+from robustbench_zs.reporting.sections import examples_of
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.plan import Plan
-from robustbench_zs.studies.status import (
-    Status,
-    stored_distances,
-    stored_evidence,
-    stored_outcomes,
-    stored_transfers,
-    subject_of,
-)
+from robustbench_zs.studies.status import Status, stored_answers, stored_transfers, subject_of
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.distributed import is_first
 
@@ -51,7 +48,6 @@ def report_study(
     status: Status,
     trained: int = 0,
     evaluated: int = 0,
-    redraw: bool = True,
     show_examples: bool = False,
 ) -> StudyResult:
     """Write the report from the store, computing nothing but, with `show_examples`, pictures of a few perturbed images.
@@ -66,29 +62,29 @@ def report_study(
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
-        outcomes = stored_outcomes(step, known.digest, store) if known else dict.fromkeys(step.items)
-        complete = {item: found for item, found in outcomes.items() if found is not None}
-        distances = stored_distances(step, known.digest, store) if known else None
-        lacking = len(outcomes) - len(complete) + (step.curve is not None and distances is None)
+        answers: dict[Question[Any], Any] = dict.fromkeys(step.questions)
+        answers |= stored_answers(step, known.digest, store) if known else {}
+        lacking = sum(question.required and answer is None for question, answer in answers.items())
         missing += lacking
         if known is None or lacking:
             continue
-        subject = subject_of(known)
+        subject, name = subject_of(known), step.task.load_dataset().name
         headers.append(known.header)
-        clean = complete["test", None]
+        clean = answers[Accuracy()]
         correct[step.id] = clean.correct
-        under = {p.label: complete["test", p].correct for split, p in step.items if split == "test" and p is not None}
+        under: dict[str, npt.NDArray[np.bool_]] = {}
+        distances = None
+        for question, answer in answers.items():
+            if isinstance(question, Accuracy) and question.split == "test":
+                rows.append(result_row(subject, name, "test", question.perturbation, answer, clean))
+                under |= {question.label: answer.correct} if question.perturbation else {}
+            elif isinstance(question, EpsSearch):
+                distances = answer
+                curves.append(curve_row(subject, name, clean, answer, question))
+            elif isinstance(question, MaskingProbe):
+                checks += masking_rows(subject.network, subject.seed, masking_checks(answer) if answer else [])
+        gaps.append(gap_row(subject, name, answers[Accuracy(split="train")], clean))
         images[known.digest] = NetworkImages(clean.correct, under, distances)
-        name = step.task.load_dataset().name
-        for split, perturbation in step.items:
-            if split == "test":
-                rows.append(result_row(subject, name, split, perturbation, complete[split, perturbation], clean))
-        gaps.append(gap_row(subject, name, complete["train", None], clean))
-        if step.curve and distances is not None:
-            curves.append(curve_row(subject, name, clean, distances, step.curve))
-        if step.probe:
-            evidence = stored_evidence(step, known.digest, store)
-            checks += masking_rows(subject.network, subject.seed, masking_checks(evidence) if evidence else [])
     transfers = []
     steps = {step.task: step for step in plan.evaluations}
     for transfer in plan.transfers if not missing else ():
@@ -117,22 +113,21 @@ def report_study(
         paper_networks=plan.study.paper_networks(),
         requests={p.label: p.request for p in plan.study.all_perturbations()},
     )
-    if show_examples and examples_of(folder, set(results["digest"])) is None:
-        examples = make_examples(plan, status.known, correct)
-        if examples:
-            write_examples(folder, *examples)
-    checked = pd.DataFrame(checks, columns=MASKING_COLUMNS)
-    write_report(
+    findings = Findings(
         folder,
         facts,
         results,
         gap_frame,
-        checked,
-        redraw,
-        frame_of_rows(transfers),
-        frame_of_rows(curves),
-        _image_outcomes(plan.study, images),
+        masking=pd.DataFrame(checks, columns=MASKING_COLUMNS),
+        transfers=frame_of_rows(transfers),
+        curves=frame_of_rows(curves),
+        images=_image_outcomes(plan.study, images),
     )
+    if show_examples and examples_of(findings) is None:
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(folder, *examples)
+    write_report(findings)
     return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 

@@ -9,8 +9,40 @@ import torch
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.workers import available_cores
 
+DEFAULT_BATCH_SIZE = 256
+"""Of evaluations."""
+
 MOST_LOADERS = 16
 """Worker processes that decode images from files, a network."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What of the machine may be used, as it is asked for: None leaves a choice open.
+
+    Args:
+        device: as torch names it; CUDA where there is one by default.
+        threads: of each network; by default its share of the cores.
+        workers: networks at a time, on a CPU.
+        batch_size: images at a time, in evaluations.
+
+    Raises:
+        RequestError: a value out of range.
+    """
+
+    device: str | None = None
+    threads: int | None = None
+    workers: int = 1
+    batch_size: int = DEFAULT_BATCH_SIZE
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size <= 1_000_000:
+            raise RequestError(f"the batch size must lie between 1 and 1000000, not {self.batch_size}")
+        object.__setattr__(self, "batch_size", int(self.batch_size))
+
+    def execution(self, networks: int) -> Execution:
+        """Device and threads for each of so many networks, see `choose_execution`."""
+        return choose_execution(networks, self.device, self.threads, self.workers)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from robustbench_zs.datasets import Dataset, load_dataset
+from robustbench_zs.datasets import Dataset
+from robustbench_zs.datasets.load import Images
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import Network, build_network
 from robustbench_zs.system.files import canonical_json
@@ -36,8 +37,13 @@ class TrainingTask:
     folder: str
     image_size: int | None = None
 
+    @property
+    def images(self) -> Images:
+        """Which images it is trained and tested on."""
+        return Images(self.dataset, self.data_dir, self.train_examples, self.test_examples, self.image_size)
+
     def load_dataset(self) -> Dataset:
-        return load_dataset(self.dataset, self.data_dir, self.train_examples, self.test_examples, self.image_size)
+        return self.images.load()
 
     def network_to_train(self, execution: Execution) -> Network:
         """The network with the weights that the seed draws, on the CPU, in the layout of `execution`."""

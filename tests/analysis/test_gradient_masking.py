@@ -27,7 +27,7 @@ from robustbench_zs.cli.main import main
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import measure
-from robustbench_zs.evaluation.masking import LEAST_IMAGES, SPREAD, Evidence, MaskingProbe, Rescaled, probe_network
+from robustbench_zs.evaluation.questions.masking import LEAST_IMAGES, SPREAD, Evidence, MaskingProbe, Rescaled, probe_network
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -143,12 +143,6 @@ def test_withstanding_an_unbounded_attack_is_flagged_and_more_steps_may_clear_it
     assert flags(many, many) == (True, True)
     assert flags(many, few) == (True, False)
     assert flags(few, few) == (False, False)
-
-
-def test_a_check_that_was_not_made_gives_its_reason() -> None:
-    checks = {c.name: c for c in masking_checks(evidence_of(not_made={"square": "no such library"}))}
-    assert checks["black_box_wins"].flagged is None
-    assert checks["black_box_wins"].sentence == "no such library"
 
 
 def test_a_probe_out_of_range_is_refused() -> None:

@@ -63,7 +63,7 @@ each_command = pytest.mark.parametrize("command", [evaluate, attack, gap])
 
 def rows_of(store: Path) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(store)) as connection:
-        return sorted(connection.execute("SELECT * FROM outcomes"))
+        return sorted(connection.execute("SELECT * FROM answers"))
 
 
 def same_numbers(a: pd.DataFrame, b: pd.DataFrame) -> bool:

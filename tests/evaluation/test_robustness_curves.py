@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import ResultsStore, measure, robustness_curve
-from robustbench_zs.evaluation.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
+from robustbench_zs.evaluation.questions.smallest_eps import Distances, EpsSearch, curve_of, smallest_eps
 from robustbench_zs.perturbations import PGD
 from robustbench_zs.perturbations.native import NORMS
 from robustbench_zs.training import Checkpoint
@@ -114,17 +114,18 @@ def test_distances_are_kept_by_what_they_depend_on(
         connection.execute("DROP TABLE distances")  # a store of an older version
     first, coarse = made(), made(steps=1)
     assert first != coarse
-    monkeypatch.setattr(sys.modules["robustbench_zs.evaluation.evaluate"], "smallest_eps", None)
+    monkeypatch.setattr(sys.modules["robustbench_zs.evaluation.questions.smallest_eps"], "smallest_eps", None)
     assert (made(), made(steps=1)) == (first, coarse)
 
 
 def test_infinite_distances_come_back_from_the_store(tmp_path: Path) -> None:
     store, distances = ResultsStore(tmp_path / "results.sqlite"), np.array([0, 0.125, np.inf])
-    store.put_distances("key", distances, 1.0)
-    found = store.distances("key", 3)
+    data = LabelledImages(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3).long(), 2)
+    store.put(EpsSearch(0.3), "weights", data, distances, 1.0)
+    found = store.get(EpsSearch(0.3), "weights", data)
     assert found is not None
     np.testing.assert_array_equal(found, distances)
-    assert store.distances("another", 3) is None
+    assert store.get(EpsSearch(0.2), "weights", data) is None
 
 
 @pytest.mark.parametrize(("values", "said"), [({"eps": 0.0}, "eps"), ({"norm": "l1"}, "norm"), ({"steps": 0}, "steps")])

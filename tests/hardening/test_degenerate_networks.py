@@ -117,7 +117,7 @@ def check_report(folder: Path) -> str:
     """The report's text, when all its files are there and no number in them is NaN or infinite."""
     text = (folder / "report.md").read_text(encoding="utf-8")
     page = (folder / "index.html").read_text(encoding="utf-8")
-    for content in (text, re.sub(r"data:image/png;base64,[\w+/=]+", "", page)):
+    for content in (text, re.sub(r"data:image/[\w+]+;base64,[\w+/=]+", "", page)):
         assert not re.findall(r"(?i).{0,40}(?<![\w-])(?:nan|inf|infinity|<na>|nat)(?![\w-]).{0,40}", content)
     cells = [cell.strip() for line in text.splitlines() if line.startswith("|") for cell in line.split("|")]
     assert not {"None", "none", "null", "True", "False"} & set(cells)
@@ -129,7 +129,7 @@ def check_report(folder: Path) -> str:
         assert not re.search(r"(?i)(?<!\w)(nan|inf|none)(?!\w)", table.read_text(encoding="utf-8")), table.name
     assert {"report.md", "index.html", "results.csv", "gaps.csv"} <= {p.name for p in folder.iterdir()}
     assert not list(folder.rglob("*.part"))
-    for picture in re.findall(r"\]\((\w+\.png)\)", text):
+    for picture in re.findall(r"\]\((\w+\.(?:svg|png))\)", text):
         assert (folder / picture).stat().st_size > 1000
     return text
 

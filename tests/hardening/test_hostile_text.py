@@ -70,7 +70,7 @@ def check_page(page: str) -> None:
         for name in ("src", "href"):
             value = attributes.get(name) or ""
             assert not re.match(r"(?i)\s*(javascript|vbscript|http|//)", value), (tag, value)
-            assert not value.startswith("data:") or value.startswith("data:image/png;base64,")
+            assert not value.startswith("data:") or re.match(r"data:image/(png|svg\+xml);base64,", value)
     assert "alert(1)&lt;/script&gt;" in page or "alert" not in page
 
 
@@ -118,14 +118,26 @@ def test_a_report_of_hostile_names_is_harmless(reported: Path) -> None:
         assert r"\bad" not in content
         body = content.partition(r"\midrule")[2]
         assert not re.search(r"\\\\\n\s*[\[*]", body), "the row break of LaTeX takes what follows for its argument"
-    for picture in ("accuracy.png", "plane.png", "curves.png", "degradation.png", "roots.png", "examples.png"):
-        assert (reported / picture).stat().st_size > 1000
+    for picture in ("answer", "accuracy", "plane", "curves", "degradation", "roots"):
+        check_picture((reported / f"{picture}.svg").read_bytes())
+    assert (reported / "examples.png").stat().st_size > 1000
+
+
+def check_picture(svg: bytes) -> None:
+    """Only what draws: no script, no handler, no reference out of the file."""
+    for element in ElementTree.fromstring(svg).iter():
+        assert not str(element.tag).endswith(("script", "foreignObject"))
+        for name, value in element.attrib.items():
+            assert not name.lower().startswith("on")
+            assert not name.endswith("href") or value.startswith(("#", "data:image/png"))
 
 
 @pytest.mark.parametrize("name", ["$", r"$\bad{$", "$x$ and $", "\\", "%s {} <b>", "𝟙 ± \u202e"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     scheme = MultistepScheme(["1"], 1, name)
-    assert figures.png(figures.roots_in_the_plane({name: scheme}, {name: name})).startswith(b"\x89PNG")
+    drawn = figures.roots_in_the_plane({name: scheme})
+    assert figures.png(drawn).startswith(b"\x89PNG")
+    check_picture(figures.svg(drawn))
 
 
 @pytest.mark.parametrize("name", ["line\nbreak", "\x1b[2Jclear", "\x9b2J", "bell\a", "\u2028", "\0"])

@@ -11,7 +11,7 @@ from torch import nn
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import ResultsStore, evaluate
-from robustbench_zs.evaluation.store import ResultKey
+from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.perturbations import PGD, AutoAttack
 from robustbench_zs.perturbations import auto_attack as auto_attack_module
 from robustbench_zs.perturbations.engines import torchattacks_engine
@@ -23,7 +23,7 @@ EXAMPLES = 8
 
 def correct(store: ResultsStore, checkpoint: Checkpoint, data: LabelledImages, attack: PGD | AutoAttack) -> list[bool]:
     data = data.first(EXAMPLES)
-    found = store.get(ResultKey.of(checkpoint.digest, data.digest, "test", attack, EXAMPLES))
+    found = store.get(Accuracy(attack), checkpoint.digest, data)
     assert found is not None
     return [bool(right) for right in found.correct]
 

@@ -13,6 +13,7 @@ from robustbench_zs.reporting.figures import (
     png,
     robustness_against_modulus,
     roots_in_the_plane,
+    svg,
 )
 from robustbench_zs.reporting.tables import (
     FLAG,
@@ -84,6 +85,7 @@ def test_figures_are_pictures_and_always_the_same(results: pd.DataFrame) -> None
     assert figure is not None
     assert again is not None
     assert png(figure) == png(again)
+    assert svg(figure) == svg(again)
     assert accuracy_against_level(results) is None  # one level of each kind makes no line
     two = pd.concat([results, results.assign(perturbation="gaussian(delta=0.2)")])
     assert accuracy_against_level(two) is not None

@@ -203,9 +203,16 @@ def test_a_plan_is_costed_by_what_its_networks_took(plan: Plan, working_folder: 
     before = estimated([plan], CPU, 2)
     assert "a trial" in before.speed.origin
     assert before.hours == before.undone > 0
-    run_errand(errand_of(plan), dict, lambda news: [file.unpack(step.task.path.parent / file.name) for file in news.files])
+
+    def keep(news: News) -> None:
+        for file in news.files:
+            file.unpack(step.task.path.parent / file.name)
+
+    run_errand(errand_of(plan), dict, keep)
     after = estimated([plan], CPU, 2)
-    seconds = sum(epoch.seconds or 0 for epoch in step.task.existing().header.history)  # type: ignore[union-attr]
+    trained = step.task.existing()
+    assert trained is not None
+    seconds = sum(epoch.seconds or 0.0 for epoch in trained.header.history)
     assert after.speed.multiply_adds == pytest.approx(training_work(step.task) / seconds)
     assert after.undone < after.hours
     assert after.seconds == pytest.approx(3600 * after.undone)

@@ -22,7 +22,7 @@ from PIL import Image
 from ray_cluster import Cluster, rows
 
 from robustbench_zs import RequestError, UnfinishedError, load_study, make_plan, run_study
-from robustbench_zs.studies.engines import open_engine
+from robustbench_zs.studies.engines import Standing, open_engine
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -90,7 +90,7 @@ def on_ray(cluster: Cluster, data: Path, **options: Any) -> int:
 def test_two_nodes_fill_the_store_as_one_process_does(
     cluster: Cluster, data: Path, wanted: dict[str, list[tuple[object, ...]]], working_folder: Path
 ) -> None:
-    standings = []
+    standings: list[Standing] = []
     assert on_ray(cluster, data, on_standing=standings.append) == 2
     assert rows(STORE) == wanted
     assert (standings[-1].done, standings[-1].failed, standings[-1].jobs) == (2, 0, 2)
@@ -137,14 +137,14 @@ def test_a_node_that_is_killed_loses_only_its_running_jobs(
     cluster: Cluster, data: Path, wanted: dict[str, list[tuple[object, ...]]], working_folder: Path
 ) -> None:
     """The last test: one node is left."""
-    killed, said = [], []
+    killed = list[bool]()
 
     def kill(task: object, event: object) -> None:
         if not killed:
             cluster.kill(cluster.nodes[1])
             killed.append(True)
 
-    on_ray(cluster, data, on_event=kill, say=said.append)
+    on_ray(cluster, data, on_event=kill)
     assert killed
     assert rows(STORE) == wanted
 

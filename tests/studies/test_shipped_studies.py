@@ -113,7 +113,7 @@ def test_the_smallest_form_runs(name: str, generated: Path, working_folder: Path
     if name in ("fgsm-mnist", "pgd-cifar10"):
         assert "Beside the paper's numbers" not in text
         return
-    assert "**Run at `smoke` scale" in text or "**Run scaled down" in text
+    assert "**Scaled down: each network stands for" in text
     beside = pd.read_csv(working_folder / "reports" / f"{name}-smoke" / "against_paper.csv")
     outcomes = {"table6": 7, "table7": 3, "zoo-cifar10": 7, "zoo-cifar10-56": 7}.get(name, 1)
     assert len(beside) == 2 * len(loaded.parts) * outcomes

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from robustbench_zs import RequestError, load_model
-from robustbench_zs.evaluation.evaluate import resolve_checkpoints
+from robustbench_zs.evaluation.sources import resolve_checkpoints
 from robustbench_zs.training import Checkpoint, read_checkpoint, zoo
 from robustbench_zs.training.checkpoint import save_checkpoint
 from robustbench_zs.training.half_precision import save_in_half

@@ -1,4 +1,4 @@
-"""Which ε is tried next on an image, given whether the last one fooled it."""
+"""Which ε is tried next on an image that stood at the last one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ find less than all of them from a random start."""
 class Budgets(Protocol):
     def first(self) -> float: ...
 
-    def after(self, eps: float, fooled: bool) -> float | None:
-        """The next ε after one that was tried, None for none."""
+    def after(self, eps: float) -> float | None:
+        """The next ε after one at which an image stood, None for none."""
         ...
 
     def steps_on(self, eps: float, following: float) -> int | None:
@@ -34,9 +34,9 @@ class Ladder:
     def first(self) -> float:
         return self.rungs[0]
 
-    def after(self, eps: float, fooled: bool) -> float | None:
+    def after(self, eps: float) -> float | None:
         place = self.rungs.index(eps) + 1
-        return self.rungs[place] if not fooled and place < len(self.rungs) else None
+        return self.rungs[place] if place < len(self.rungs) else None
 
     def steps_on(self, eps: float, following: float) -> int | None:
         return self._steps_on if following <= WIDEST_RUNG * eps * (1 + 1e-9) else None

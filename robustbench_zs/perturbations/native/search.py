@@ -1,9 +1,10 @@
 """The search for adversarial examples among the images that still stand.
 
 Robust accuracy asks one thing of each image: is there an example in its ball? So an image leaves as soon as one is found,
-and the next one takes its place: the network always sees full batches. Each row of the batch has its own image, ε, restart
-and number of steps, so images do not wait for each other. Random starts belong to the image, and an example counts only
-where the decision is clear of rounding, so what is found does not depend on who shares the batch.
+and the next one takes its place: the network always sees full batches. Each row of the batch has its own image, ε, target,
+restart and number of steps, so images do not wait for each other. Where few images are left, each is driven to several
+targets side by side. Random starts belong to the image, and an example counts only where the decision is clear of rounding,
+so what is found does not depend on who shares the batch.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ most fool, and need no gradient. A look costs nearly as much as one."""
 
 LOOK_FIRST = 0.5
 """So is one that has no step behind it yet, where more than this share of such iterates fooled."""
+
+FULL = 64
+"""Rows up to which further targets of the images under way are tried side by side. A pass of fewer rows costs more per row;
+beyond, what an image that falls has spent on its other targets costs more than larger batches spare."""
 
 
 class Images(Protocol):
@@ -144,6 +149,10 @@ class _Search:
         self.examples: Tensor | None = None
         self.aims = self._aims() if method.targets else None
         self.queue: deque[_Try] = deque()
+        self.next_try = np.zeros(n, np.int64)  # of each image at its ε, the first attempt that is not in the queue yet
+        self.open = np.zeros(n, np.int64)  # and how many attempts are in the queue or under way
+        # Which of the targets fools first depends on who shares the batch: an example that is wanted is found in turn.
+        self.full = 0 if examples or self.aims is None else min(FULL, batch_size)
         for place in range(n):
             self._queue(_Try(place, budgets.first()))
         self.steps = method.rule.steps
@@ -158,11 +167,14 @@ class _Search:
                 _count(looking) >= self.batch_size
             ):
                 part, looking = _split(looking, self.batch_size)
+                standing = self._look(part)
+                climbing, looking = self._without_fallen(climbing), self._without_fallen(looking)
                 if self.method.rule.gradients:
-                    climbing = _joined(climbing, self._look(part))
+                    climbing = _joined(climbing, standing)
                 else:
-                    looking = _joined(looking, self._look(part))
+                    looking = _joined(looking, standing)
                 continue
+            self._fill(climbing, looking)
             room = self.batch_size - _count(climbing)
             if room > 0 and self.queue:
                 begun = self._begin(min(room, len(self.queue)))
@@ -174,6 +186,7 @@ class _Search:
                 return Found(self.fooled_at, self.close_at, self.examples)
             part, climbing = _split(climbing, self.batch_size)
             moved = self._climb(part)
+            climbing, looking = self._without_fallen(climbing), self._without_fallen(looking)
             first = self._looked_at_first(moved)
             looking = _joined(looking, _select(moved, first))
             climbing = _joined(climbing, _select(moved, ~first))
@@ -191,16 +204,40 @@ class _Search:
 
     def _queue(self, attempt: _Try) -> bool:
         """Put in an attempt, or the next one that there is; whether there is one."""
-        if self.aims is None:
-            if attempt.restart < self.method.restarts:
-                self.queue.append(attempt)
-            return attempt.restart < self.method.restarts
-        for target in range(attempt.restart // self.method.restarts, self.aims.shape[1]):
-            if int(self.aims[attempt.place, target]) != int(self.data.labels[self.chosen[attempt.place]]):
-                restart = max(attempt.restart, target * self.method.restarts)
-                self.queue.append(replace(attempt, restart=restart))
+        last = self.method.restarts * (1 if self.aims is None else self.aims.shape[1])
+        for restart in range(attempt.restart, last):
+            if self.aims is None or self._aim(attempt.place, restart) != int(self.data.labels[self.chosen[attempt.place]]):
+                self._put(replace(attempt, restart=restart))
                 return True
         return False
+
+    def _put(self, attempt: _Try, first: bool = False) -> None:
+        self.next_try[attempt.place] = attempt.restart + 1
+        self.open[attempt.place] += 1
+        (self.queue.appendleft if first else self.queue.append)(attempt)
+
+    def _aim(self, place: int, restart: int) -> int:
+        assert self.aims is not None
+        return int(self.aims[place, restart // self.method.restarts])
+
+    def _fill(self, *under_way: Rows) -> None:
+        """Put in further attempts at the images under way, one each in turn, while the batch is not full."""
+        room = self.full - len(self.queue) - sum(map(_count, under_way))
+        pairs = [(rows["place"].tolist(), rows["budget"].tolist()) for rows in under_way if rows] if room > 0 else []
+        images = deque({place: eps for places, budgets in pairs for place, eps in zip(places, budgets, strict=True)}.items())
+        while room > 0 and images:
+            place, eps = images.popleft()
+            if self._queue(_Try(place, eps, int(self.next_try[place]))):
+                room -= 1
+                images.append((place, eps))
+
+    def _standing(self, rows: Rows) -> Tensor:
+        """Of which rows the image has not fallen."""
+        return torch.from_numpy(np.isinf(self.fooled_at[rows["place"].numpy()])).to(self.device)
+
+    def _without_fallen(self, rows: Rows) -> Rows:
+        """Rows without those of images that another of their attempts has fooled meanwhile."""
+        return _select(rows, self._standing(rows)) if self.full and _count(rows) else rows
 
     def _begin(self, count: int) -> Rows:
         tries = [self.queue.popleft() for _ in range(count)]
@@ -247,7 +284,7 @@ class _Search:
         found = self.passes.slopes(rows, self._losses, self._counts(rows))
         stands, turned = self._judge(rows, found.fooled, found.close)
         on = stands & ~turned
-        return _joined(self._moved(rows, found, on), _select(rows, turned))
+        return _joined(self._moved(rows, found, on), _select(rows, stands & turned))
 
     def _losses(self, logits: Tensor, rows: Rows) -> Tensor:
         targets = self.method.targets
@@ -300,7 +337,7 @@ class _Search:
         np.add.at(self.seen, steps, 1)
         np.add.at(self.fell, steps[fell], 1)
         self._end(_select(rows, fooled), fooled=True)
-        return ~fooled, turned
+        return self._standing(rows), turned
 
     def _end(self, rows: Rows, fooled: bool) -> None:
         """Attempts that ended: what was found, and what comes next for these images."""
@@ -311,13 +348,16 @@ class _Search:
                 self.examples = rows["x0"].new_empty((len(self.chosen), *rows["x0"].shape[1:]))
             new = torch.from_numpy(np.isinf(self.fooled_at[rows["place"].numpy()])) | fooled
             self.examples[rows["place"][new].to(self.device)] = rows["x"][new.to(self.device)]
-        tries = zip(rows["place"].tolist(), rows["budget"].tolist(), rows["restart"].tolist(), strict=True)
-        for row, (place, eps, restart) in enumerate(tries):
-            if not fooled and self._queue(_Try(place, eps, restart + 1)):
+        if fooled:
+            self.fooled_at[rows["place"].numpy()] = rows["budget"].numpy()
+            if self.full:
+                self.queue = deque(attempt for attempt in self.queue if np.isinf(self.fooled_at[attempt.place]))
+            return
+        for row, (place, eps) in enumerate(zip(rows["place"].tolist(), rows["budget"].tolist(), strict=True)):
+            self.open[place] -= 1
+            if self._queue(_Try(place, eps, int(self.next_try[place]))) or self.open[place]:
                 continue
-            following = self.budgets.after(eps, fooled)
-            if fooled:
-                self.fooled_at[place] = min(self.fooled_at[place], eps)
+            following = self.budgets.after(eps)
             if following is None:
                 continue
             if (steps_on := self.budgets.steps_on(eps, following)) is None:
@@ -326,7 +366,7 @@ class _Search:
                 # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
                 # iterates wait there.
                 change = (rows["x"][row] - rows["x0"][row]) * (following / eps)
-                self.queue.appendleft(_Try(place, following, 0, change, self.steps - steps_on))
+                self._put(_Try(place, following, 0, change, self.steps - steps_on), first=True)
 
 
 def _count(rows: Rows) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
-from robustbench_zs.evaluation.evaluate import remember
+from robustbench_zs.evaluation.sources import remember
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.studies.cost import epoch_work, work

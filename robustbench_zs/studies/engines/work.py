@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from robustbench_zs.evaluation.evaluate import EvaluationTask, evaluate_one, remember
+from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
+from robustbench_zs.evaluation.sources import remember
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import TransferTask
 from robustbench_zs.studies.plan import EvaluateStep, TransferStep
@@ -46,24 +47,9 @@ def do_networks(
         checkpoint = step.task.existing()
         assert checkpoint is not None
         remember(ResultsStore(store), checkpoint)
-        if not step.items:
-            continue
-        task = EvaluationTask(
-            source=checkpoint,
-            dataset=step.task.dataset,
-            data_dir=step.task.data_dir,
-            train_examples=step.task.train_examples,
-            test_examples=step.task.test_examples,
-            image_size=step.task.image_size,
-            items=step.items,
-            store=store,
-            batch_size=batch_size,
-            device=execution.device,
-            threads=execution.threads,
-            probe=step.probe,
-            curve=step.curve,
-        )
-        evaluate_one(task, partial(_send, send, index))
+        if step.questions:
+            task = EvaluationTask(checkpoint, step.task.images, step.questions, execution, batch_size, store)
+            evaluate_one(task, partial(_send, send, index))
 
 
 def _send(send: Callable[[tuple[int, Epoch | str]], None], index: int, event: Epoch | str) -> None:
@@ -73,17 +59,5 @@ def _send(send: Callable[[tuple[int, Epoch | str]], None], index: int, event: Ep
 def transfer_task(step: TransferStep, execution: Execution, store: str, batch_size: int) -> TransferTask:
     source, targets = step.task.existing(), [target.existing() for target in step.targets]
     assert source is not None
-    return TransferTask(
-        source=source,
-        targets=tuple(target for target in targets if target is not None),
-        attack=step.attack,
-        dataset=step.task.dataset,
-        data_dir=step.task.data_dir,
-        train_examples=step.task.train_examples,
-        test_examples=step.task.test_examples,
-        image_size=step.task.image_size,
-        store=store,
-        batch_size=batch_size,
-        device=execution.device,
-        threads=execution.threads,
-    )
+    there = tuple(target for target in targets if target is not None)
+    return TransferTask(source, there, step.attack, step.task.images, execution, batch_size, store)

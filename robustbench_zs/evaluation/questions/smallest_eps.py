@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,12 @@ from torch import nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import wilson_interval
-from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode
+from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, memory_at
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.attacks import LARGEST_EPS, check_whole
 from robustbench_zs.perturbations.native import NORMS, minimum_norm
-from robustbench_zs.system.files import canonical_json
-from robustbench_zs.system.memory import enough_memory_or
 
 SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""
@@ -31,7 +32,7 @@ Distances = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class EpsSearch:
+class EpsSearch(Question[Distances]):
     """How the smallest ε is searched, see `native.minimum_norm`.
 
     Args:
@@ -54,10 +55,28 @@ class EpsSearch:
         check_whole("steps of the search", self.steps, MOST_STEPS)
         object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, LARGEST_EPS[self.norm], open_low=True))
 
-    def key(self, weights_digest: str, data: Split) -> str:
-        """What the distances are a function of, as canonical JSON."""
-        how = ["minimum norm", self.norm, self.eps, self.steps]
-        return canonical_json([weights_digest, data.digest, len(data), SEARCH_VERSION, *how])
+    @property
+    def label(self) -> str:
+        return "smallest ε"
+
+    @property
+    def passes(self) -> float:
+        return 100.0
+
+    def parameters(self) -> list[Any]:
+        return [SEARCH_VERSION, "minimum norm", self.norm, self.eps, self.steps]
+
+    def answer(self, bench: Bench) -> Mapping[Any, Distances]:
+        clean, data = bench.ask(Accuracy()), bench.images("test")
+        return {self: smallest_eps(bench.network(), data, clean, self, device=bench.device, batch_size=bench.batch_size)}
+
+    def pack(self, answer: Distances) -> bytes:
+        return answer.astype("<f8").tobytes()
+
+    def read(self, packed: bytes, data: Split, environment: str) -> Distances:
+        if len(packed) != 8 * len(data):
+            raise ValueError(f"a row does not hold the distances of {len(data)} images")
+        return np.frombuffer(packed, "<f8").astype(np.float64)
 
 
 def smallest_eps(
@@ -79,10 +98,7 @@ def smallest_eps(
     chosen = np.flatnonzero(clean.correct)
     distances = np.zeros(len(data))
     if len(chosen):
-        with (
-            enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size"),
-            evaluation_mode(network),
-        ):
+        with memory_at(batch_size), evaluation_mode(network):
             distances[chosen] = minimum_norm(
                 network,
                 data,

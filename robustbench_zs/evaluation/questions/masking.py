@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measure
+from robustbench_zs.evaluation.questions.accuracy import Accuracy
+from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
 from robustbench_zs.perturbations.native import gradient_at
-from robustbench_zs.system.files import canonical_json
 from robustbench_zs.system.python_numbers import take_python_numbers
 
-PROBE_VERSION = 1
+PROBE_VERSION = 2
 """Raised when a change of the code changes evidence; stored evidence of another version is not reused."""
 
 UNBOUNDED = 0.5
@@ -40,8 +42,27 @@ SPREAD = 10.0
 """Difference between the largest and the smallest logit of an image once they are rescaled."""
 
 
+class Evidence(BaseModel):
+    """What the attacks left standing, image by image.
+
+    `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
+    `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
+    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
+    than `LEAST_IMAGES` nothing is made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int
+    eps: float
+    steps: int
+    queries: int
+    usable_gradients: tuple[bool, ...] = ()
+    standing: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
-class MaskingProbe:
+class MaskingProbe(Question[Evidence]):
     """How a network is probed.
 
     Args:
@@ -62,6 +83,7 @@ class MaskingProbe:
     queries: int = 300
     seed: int = DEFAULT_SEED
     engine: str = DEFAULT_ENGINE
+    required: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         take_python_numbers(self)
@@ -74,32 +96,28 @@ class MaskingProbe:
         return PGD(self.eps if eps is None else eps, self.engine, self.steps * times, seed=self.seed)
 
     def _square(self) -> Square:
-        return Square(self.eps, "torchattacks", self.queries, self.seed)
+        return Square(self.eps, queries=self.queries, seed=self.seed)
 
-    def key(self, weights_digest: str, data: Split) -> str:
-        """What evidence is a function of, as canonical JSON."""
-        values = [weights_digest, data.digest, len(data), PROBE_VERSION, asdict(self), torchattacks_missing() is None]
-        return canonical_json(values)
+    @property
+    def label(self) -> str:
+        return "gradient masking"
 
+    @property
+    def passes(self) -> float:
+        return 100.0
 
-class Evidence(BaseModel):
-    """What the attacks left standing, image by image; attacks that were not made are absent.
+    def parameters(self) -> list[Any]:
+        return [PROBE_VERSION, asdict(self)]
 
-    `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
-    `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
-    `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. `not_made` gives
-    reasons by attack. With fewer `images` than `LEAST_IMAGES` nothing is made.
-    """
+    def answer(self, bench: Bench) -> Mapping[Any, Evidence]:
+        clean, data = bench.ask(Accuracy()), bench.images("test")
+        return {self: probe_network(bench.network(), data, clean, self, device=bench.device, batch_size=bench.batch_size)}
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def pack(self, answer: Evidence) -> bytes:
+        return answer.model_dump_json().encode()
 
-    images: int
-    eps: float
-    steps: int
-    queries: int
-    usable_gradients: tuple[bool, ...] = ()
-    standing: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
-    not_made: dict[str, str] = Field(default_factory=dict)
+    def read(self, packed: bytes, data: Split, environment: str) -> Evidence:
+        return Evidence.model_validate_json(packed)
 
 
 class Rescaled(nn.Module):
@@ -152,28 +170,10 @@ def probe_network(
         "unbounded pgd": (unbounded := standing(probe._pgd(UNBOUNDED))),
         # A longer attack on what the shorter one has fooled already would say nothing more.
         "longer unbounded pgd": standing(probe._pgd(UNBOUNDED, MORE_STEPS), among=unbounded),
+        "square": standing(probe._square()),
     }
-    reason = torchattacks_missing()
-    if reason is None:
-        found["square"] = standing(probe._square())
-    return nothing.model_copy(
-        update={
-            "usable_gradients": tuple(_usable_gradients(network, data, chosen, device, batch_size).tolist()),
-            "standing": found,
-            "not_made": {} if reason is None else {"square": reason},
-        }
-    )
-
-
-def torchattacks_missing() -> str | None:
-    """Why Square cannot be made here; None where it can."""
-    from robustbench_zs.perturbations.engines import engine
-
-    try:
-        engine("torchattacks")
-    except RequestError as error:
-        return str(error)
-    return None
+    usable = _usable_gradients(network, data, chosen, device, batch_size)
+    return nothing.model_copy(update={"usable_gradients": tuple(usable.tolist()), "standing": found})
 
 
 def _usable_gradients(

@@ -1,0 +1,112 @@
+"""Which networks and which images are meant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from robustbench_zs.datasets import Dataset, dataset_of_arrays
+from robustbench_zs.datasets.load import Images
+from robustbench_zs.errors import RequestError
+from robustbench_zs.evaluation.model import Model
+from robustbench_zs.evaluation.store import ResultsStore
+from robustbench_zs.evaluation.subject import Source, trained_on
+from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
+from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
+
+DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
+"""Default L∞ budget of an attack by dataset; 8/255 for all others."""
+DEFAULT_L2_EPS = "0.5"
+
+CheckpointLike = str | Path | Source
+DatasetLike = str | Dataset
+
+
+def images_at_hand(images: Any, labels: Any, dataset: DatasetLike | None) -> DatasetLike | None:
+    """The dataset of images and labels that were given; without them that which was asked for.
+
+    Raises:
+        RequestError: one without the other, or see `dataset_of_arrays`.
+    """
+    if images is None and labels is None:
+        return dataset
+    if images is None or labels is None:
+        raise RequestError("images and labels go together")
+    return dataset_of_arrays(images, labels, *([dataset] if isinstance(dataset, str) else []))
+
+
+def dataset_of(source: Source, dataset: DatasetLike | None) -> DatasetLike:
+    """The dataset asked for, else the one a checkpoint was trained on.
+
+    Raises:
+        RequestError: none was asked for, and the network is the user's own.
+    """
+    header = trained_on(source)
+    if dataset is None and header is None:
+        raise RequestError(
+            "a model of your own needs the dataset to evaluate it on, for example --dataset cifar10 (from Python also "
+            "images and labels)"
+        )
+    return dataset or (header.name if header else "")
+
+
+def resolve_checkpoints(
+    checkpoints: CheckpointLike | Iterable[CheckpointLike] | None, dataset: DatasetLike | None = None
+) -> list[Source]:
+    """The networks meant; without any, all checkpoints below `checkpoints/` that were trained on `dataset`, and where there
+    are none, those of the zoo for it.
+
+    Raises:
+        RequestError: there is none; the sentence says how to get one.
+    """
+    if isinstance(checkpoints, (str, Path, Checkpoint, Model, nn.Module)):  # nn.Sequential is an iterable too
+        checkpoints = [checkpoints]
+    if checkpoints is not None:
+        given = [read_checkpoint(c) if isinstance(c, (str, Path)) else c for c in checkpoints]
+        if not given:
+            raise RequestError("the list of checkpoints is empty; leave it out to use all below checkpoints/")
+        return given
+    label = None if dataset is None else dataset_label(dataset)
+    # The zoo's networks need a dataset that is not embedded, so they are taken only where it is asked for.
+    found: list[Source] = [*(own_checkpoints(label) or (zoo_checkpoints(label) if label else []))]
+    if not found:
+        trained_on = f" trained on {label}" if label else ""
+        zoo = "" if dataset else ", ".join(sorted({c.header.dataset.name for c in zoo_checkpoints()}))
+        instead = f", name a file, or give --dataset for the networks of the zoo ({zoo})" if zoo else ", or name a file"
+        raise RequestError(
+            f"there is no checkpoint{trained_on} below checkpoints/: train some with `zsbench train`{instead}"
+        )
+    return found
+
+
+def dataset_label(dataset: DatasetLike) -> str:
+    """The name of a dataset that may be given as a path."""
+    if isinstance(dataset, Dataset):
+        return dataset.name
+    return Path(dataset).resolve().name if os.path.isdir(dataset) else dataset
+
+
+def images_of(
+    source: Source,
+    dataset: DatasetLike | None,
+    data_dir: str | Path | None,
+    test_examples: int | None = None,
+    train_examples: int | None = None,
+) -> Images:
+    """The images to evaluate a network on, of the size that it was trained with; see `dataset_of`."""
+    header = trained_on(source)
+    folder = None if data_dir is None else str(data_dir)
+    return Images(dataset_of(source, dataset), folder, train_examples, test_examples, header.resize_to if header else None)
+
+
+def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
+    """Note a checkpoint's header in the store; not that of rounded weights, which no training gives."""
+    if checkpoint.header.rounded_from is not None:
+        return
+    store.remember_checkpoint(
+        checkpoint.header.training_key, checkpoint.digest, checkpoint.path, checkpoint.header.model_dump_json()
+    )
