@@ -58,7 +58,7 @@ def jobs_of(name: str, rates: dict[str, dict[str, float]]) -> list[list[float]]:
         assert isinstance(part, Study)
         plan = make_plan(part)
         rate = rates[SHAPES[part.dataset.name]]
-        parts.append([training_work(s.task) / rate["training"] + work(s) / rate["attack"] for s in plan.evaluations])
+        parts.append([training_work(s.task) / rate["training"] + work(s) / rate["noise"] for s in plan.evaluations])
     return parts
 
 
@@ -101,7 +101,7 @@ def main() -> None:
             first = [each.name, f"{len(each.jobs):,}", f"{total / 3600:,.0f}", f"{max(each.jobs) / 3600:,.1f} h"]
             cells = first if workers == 1 else [""] * 4
             lost = 100 * total / (workers * without) - efficiencies[-1]
-            cells += [str(workers), f"{seconds / 86400:,.1f} days", f"{efficiencies[-1]:.1f}%", f"{lost:.3f} points"]
+            cells += [str(workers), f"{seconds / 3600:,.1f} h", f"{efficiencies[-1]:.1f}%", f"{lost:.3f} points"]
             lines.append("| " + " | ".join(cells) + " |")
         axes.plot(WORKERS, efficiencies, marker="o", label=each.name)
     axes.set(xscale="log", xticks=WORKERS, xticklabels=WORKERS, ylim=(0, 103), xlabel="Workers", ylabel="Efficiency (%)")

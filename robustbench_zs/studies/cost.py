@@ -8,12 +8,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import Any
 
 from robustbench_zs.datasets.load import EXAMPLES, SHAPES
 from robustbench_zs.datasets.streamed import IMAGENET_SIZE
 from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.networks import NetworkSpec
+from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.studies.engines.data_on_node import folder_of
 from robustbench_zs.studies.plan import EvaluateStep, Plan, ReportStep, Step, TrainStep, TransferStep
@@ -78,10 +79,15 @@ def of_one_image(task: TrainingTask) -> float:
     return multiply_adds(task.network, dataset.train.shape, dataset.classes)
 
 
-@lru_cache(maxsize=10_000)
 def multiply_adds(network: NetworkSpec, shape: tuple[int, ...], classes: int) -> float:
-    """Multiply-adds of a network for one C×H×W image."""
-    return float(networks_table([network], shape[0], shape[1], classes)["multiply_adds"].iloc[0])
+    """Multiply-adds of a network for one C×H×W image, counted once for all networks of a shape."""
+    key = (stack_shape(network) or network, shape, classes)
+    if key not in _COUNTED:
+        _COUNTED[key] = float(networks_table([network], shape[0], shape[1], classes)["multiply_adds"].iloc[0])
+    return _COUNTED[key]
+
+
+_COUNTED: dict[Any, float] = {}
 
 
 def measured_speed(plans: Sequence[Plan], execution: Execution) -> Speed:

@@ -235,9 +235,14 @@ def _fields(required: dict[str, Any], optional: dict[str, Any]) -> dict[str, Any
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 QUANTITIES = {"type": "object", "additionalProperties": {"type": "string", "pattern": r"^\d+(\.\d+)?([KMGT]i|m)?$"}}
+SECRET = _fields({"secretKeyRef": _fields({"name": {"type": "string"}, "key": {"type": "string"}}, {})}, {})
 CONTAINER = _fields(
     {"name": {"type": "string"}, "image": {"type": "string"}},
     {
+        "env": {
+            "type": "array",
+            "items": _fields({"name": {"type": "string"}}, {"value": {"type": "string"}, "valueFrom": SECRET}),
+        },
         "resources": _fields({}, {"requests": QUANTITIES, "limits": QUANTITIES}),
         "ports": {
             "type": "array",
