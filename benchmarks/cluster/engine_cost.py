@@ -43,7 +43,6 @@ def main(jobs: int, seconds: float) -> None:
         num_cpus=2,
         object_store_memory=80_000_000,
         include_dashboard=False,
-        _node_ip_address="127.0.0.1",
         _temp_dir=folder,
         log_to_driver=False,
     )

@@ -365,10 +365,9 @@ def _connected(address: str | None) -> Any:
         raise RequestError("the engine ray needs the extra ray: pip install 'robustbench_zs[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    alone = {} if address or os.environ.get("RAY_ADDRESS") else {"_node_ip_address": "127.0.0.1"}
     try:
         if not ray.is_initialized():
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **alone)
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
         with suppress(Exception):
             ray.shutdown()
