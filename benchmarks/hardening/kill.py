@@ -110,8 +110,8 @@ def look_at_writings(place: Path, done: list[int]) -> list[str]:
     with closing(sqlite3.connect(place / "results.sqlite")) as store:
         if store.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             wrong.append("an unsound store")
-        rows = Counter(row[0] for row in store.execute("SELECT json_extract(key, '$[0]') FROM answers"))
-        sizes = set(store.execute("SELECT length(answer) FROM answers"))
+        rows = Counter(row[0] for row in store.execute("SELECT json_extract(key, '$[0]') FROM network_answers"))
+        sizes = set(store.execute("SELECT length(answer) FROM network_answers"))
     wrong += [f"{20 - rows[str(number)]} rows lost" for number in done if rows[str(number)] != 20]
     return wrong + (["a torn row"] if sizes - {(2500,)} else [])
 

@@ -18,7 +18,7 @@ from typing import Any
 from robustbench_zs.training import read_checkpoint
 
 TABLES = {
-    "answers": "key, answer",
+    "network_answers": "key, answer",
     "checkpoints": "training_key, weights_digest, path",
 }
 """What a run decides in each table of the store; how long it took and when it was is left out."""

@@ -79,7 +79,7 @@ def planned(path: Path) -> Counter[str]:
     assert isinstance(study, Study)
     plan = make_plan(study)
     answers = sum(len(step.questions) for step in plan.evaluations) + sum(len(step.targets) for step in plan.transfers)
-    return Counter({"answers": answers, "checkpoints": len(plan.evaluations)})
+    return Counter({"network_answers": answers, "checkpoints": len(plan.evaluations)})
 
 
 def soak(place: Path, minutes: float, draw: random.Random, networks: int = 20) -> Soak:

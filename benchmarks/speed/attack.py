@@ -5,6 +5,9 @@ foolbox, with robust accuracy and memory beside them.
 prints medians with the range over rounds as a Markdown table: seconds on the clock and of the processor, which other
 processes lengthen less. Each engine is called as its documentation has it; each figure holds the clean pass where there is
 one, and the classification of what came out. Memory is the peak of the engine's process over all its rounds.
+
+The ε are given, or those that leave 2, 29 and 39% of the first images standing. No round begins that would not end within
+`--minutes`, as far as the one before tells.
 """
 
 from __future__ import annotations
@@ -20,17 +23,21 @@ from functools import partial
 from typing import Any
 
 import torch
+from shares import eps_that_leave
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split, load_dataset
 from robustbench_zs.evaluation import measure
 from robustbench_zs.perturbations import PGD, parse_number
 from robustbench_zs.perturbations.native import Directions
+from robustbench_zs.perturbations.numbers import format_number
 from robustbench_zs.system.memory import keep_freed_memory
 from robustbench_zs.training import read_checkpoint
 
 CPU = torch.device("cpu")
 LIBRARY_BATCH = 250
+SEARCHED = 300
+"""Images on which ε are searched."""
 Standing = Callable[[nn.Module, Split, float, int], int]
 
 
@@ -88,15 +95,26 @@ def _serve(pipe: Any, engine: str, path: str, data_dir: str | None, examples: in
         pipe.send((took, standing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
+def _found(given: argparse.Namespace) -> list[float]:
+    checkpoint = read_checkpoint(given.checkpoint)
+    data = load_dataset(checkpoint.header.dataset.name, given.data_dir, None, SEARCHED).test
+    network = checkpoint.network().eval().to(memory_format=torch.channels_last)
+    return eps_that_leave(network, data, given.standing)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("--data-dir")
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--eps", nargs="+", default=["8/255", "2/255", "1/255"])
+    parser.add_argument("--eps", nargs="+", help="instead of --standing")
+    parser.add_argument("--standing", nargs="+", type=float, default=[2, 29, 39], help="percentages of all images")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=10)
     given = parser.parse_args()
+    begun = time.perf_counter()
+    budgets = [parse_number(eps, "eps", 0, 1) for eps in given.eps] if given.eps else _found(given)
     context = multiprocessing.get_context("spawn")
     pipes, processes = {}, []
     for engine in ENGINES:
@@ -104,21 +122,26 @@ def main() -> None:
         job = (there, engine, given.checkpoint, given.data_dir, given.examples, given.steps)
         processes.append(context.Process(target=_serve, args=job))
         processes[-1].start()
-    clock: dict[tuple[str, str], list[float]] = {(eps, engine): [] for eps in given.eps for engine in ENGINES}
-    processor: dict[tuple[str, str], list[float]] = {case: [] for case in clock}
-    standing: dict[tuple[str, str], int] = {}
+    clock: dict[tuple[float, str], list[float]] = {(eps, engine): [] for eps in budgets for engine in ENGINES}
+    processor: dict[tuple[float, str], list[float]] = {case: [] for case in clock}
+    standing: dict[tuple[float, str], int] = {}
     memory: dict[str, float] = {}
-    for _ in range(given.rounds):
+    rounds, left, took_all = 0, 0.0, 0.0
+    while rounds < given.rounds and (rounds == 0 or left > took_all):
+        start = time.perf_counter()
         for case in clock:
-            pipes[case[1]].send(parse_number(case[0], "eps", 0, 1))
+            pipes[case[1]].send(case[0])
             took, standing[case], memory[case[1]] = pipes[case[1]].recv()
             for times, seconds in zip((clock, processor), took, strict=True):
                 times[case].append(seconds)
+        rounds, took_all = rounds + 1, time.perf_counter() - start
+        left = 60 * given.minutes - (time.perf_counter() - begun)
     for engine in ENGINES:
         pipes[engine].send(None)
     for process in processes:
         process.join()
-    print(f"PGD-{given.steps}, {given.examples} images, {platform.platform()}, {torch.get_num_threads()} threads\n")
+    where = f"{platform.platform()}, {torch.get_num_threads()} threads"
+    print(f"PGD-{given.steps}, {given.checkpoint}, {given.examples} images, {rounds} rounds, {where}\n")
     print("| ε | engine | seconds, median | range | of the processor | range | bfloat16 faster | robust accuracy, % | MiB |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     for (eps, engine), stand in standing.items():
@@ -126,7 +149,7 @@ def main() -> None:
         ratio = statistics.median(times[1]) / statistics.median(processor[eps, next(iter(ENGINES))])
         shown = " | ".join(f"{statistics.median(t):.1f} | {min(t):.1f} to {max(t):.1f}" for t in times)
         share = 100 * stand / given.examples
-        print(f"| {eps} | {engine} | {shown} | {ratio:.1f} | {share:.1f} | {memory[engine]:.0f} |")
+        print(f"| {format_number(eps)} | {engine} | {shown} | {ratio:.1f} | {share:.1f} | {memory[engine]:.0f} |")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import foolbox
 import numpy as np
 import torch
 import torchattacks
+from shares import FARTHEST
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split, load_dataset
@@ -27,7 +28,6 @@ from robustbench_zs.training import read_checkpoint
 
 CPU = torch.device("cpu")
 LIBRARY_BATCH = 100
-FARTHEST = {"linf": 1.0, "l2": 100.0}
 Attack = Callable[[Tensor, Tensor], Tensor]
 
 

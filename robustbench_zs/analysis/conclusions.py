@@ -29,7 +29,7 @@ ALL = "all"
 NOTHING = "nothing to predict: the schemes do not differ in this"
 ESTABLISHED = "established"
 CHECKS = {
-    "shared_rho": "on images that nearly all networks have right",
+    "shared_rho": "on images that nearly all networks classify correctly",
     "partial_rho": "given the clean accuracy",
 }
 """Columns that must agree in sign with ρ before a direction of robustness is stated."""
@@ -55,9 +55,9 @@ class Conclusions:
 
     Args:
         modulus: the largest modulus with every outcome; one row an outcome with `RELATION_COLUMNS`: Spearman's `rho` over
-            scheme means with its 95% interval, the same on images that nearly all networks have right (`shared_rho`) and
-            given the clean accuracy (`partial_rho`), the p-value of it alone and adjusted for the `adjusted_of` members of
-            its family, the outcome's `reliability`, and what may be said.
+            scheme means with its 95% interval, the same on images that nearly all networks classify correctly
+            (`shared_rho`) and given the clean accuracy (`partial_rho`), the p-value of it alone and adjusted for the
+            `adjusted_of` members of its family, the outcome's `reliability`, and what may be said.
         predictors: every predictor with every outcome, likewise; the families are outcomes × predictors.
         best: one row an outcome: its `best` predictor with the columns above, and the `other` that it is compared with, the
             largest modulus or else the next best: `other_rho`, `between` (their correlation), `lead` in |ρ| with `lead_low`

@@ -69,7 +69,7 @@ def masking_checks(evidence: Evidence) -> list[MaskingCheck]:
     n, eps = evidence.images, format_number(evidence.eps)
     if n < LEAST_IMAGES:
         words = "no image is" if n == 0 else "only 1 image is" if n == 1 else f"only {n} images are"
-        reason = f"{words} classified rightly, at least {LEAST_IMAGES} are needed"
+        reason = f"{words} classified correctly, and at least {LEAST_IMAGES} are needed"
         return [MaskingCheck(name, None, reason) for name in CHECKS]
     unusable = n - sum(evidence.usable_gradients)
     unbounded, longer = (sum(evidence.standing[a]) for a in ("unbounded pgd", "longer unbounded pgd"))

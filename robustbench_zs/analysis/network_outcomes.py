@@ -61,8 +61,8 @@ def network_outcomes(results: pd.DataFrame, gaps: pd.DataFrame, images: ImageOut
     Returns:
         `network`, `seed`, `moduli`, `zero_stable`, `outcome` (the kind, and the label of the perturbation), `kind`, `family`
         (null where the outcome is only described), `value` (percent, points, a fraction of the pixel range for ε, a share
-        for relative drops), `shared` (the value on images that nearly all networks have right, see `ImageOutcomes`; null
-        where unknown), `clean_accuracy`. Rows without a value are left out.
+        for relative drops), `shared` (the value on images that nearly all networks classify correctly, see
+        `ImageOutcomes`; null where unknown), `clean_accuracy`. Rows without a value are left out.
 
     Raises:
         RequestError: the results come from different images or recipes, see `check_comparable`.

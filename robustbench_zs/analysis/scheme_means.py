@@ -20,12 +20,13 @@ class SchemeMeans:
     Args:
         outcomes: one row an outcome: `outcome` (the index), `kind`, `family`, `reliability` (null for one seed), `networks`.
         values: n × outcomes, the mean over depths of the means over seeds; NaN where unknown.
-        shared: the same on images that nearly all networks have right.
+        shared: the same on images that nearly all networks classify correctly.
         clean: n, mean clean accuracy.
         predictors: n × `PREDICTORS`, means over depths; NaN where one cannot be computed.
         zero_stable: n, 1 or 0.
         strata: n; schemes of one stratum have networks of the same depths, blocks and widths and are exchanged with one
             another.
+        names: n, of one network of each scheme, as far as its colon: the name of the scheme where it has one.
     """
 
     outcomes: pd.DataFrame
@@ -35,6 +36,7 @@ class SchemeMeans:
     predictors: Floats
     zero_stable: Floats
     strata: Indices
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.clean)
@@ -70,6 +72,7 @@ def scheme_means(outcomes: pd.DataFrame) -> SchemeMeans:
         predictors=_predictors(known, schemes),
         zero_stable=stable.to_numpy(float),
         strata=_strata(known, schemes),
+        names=tuple(str(name).partition(":")[0] for name in frame.groupby("scheme")["network"].min().reindex(schemes)),
     )
 
 

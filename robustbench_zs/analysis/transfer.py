@@ -109,6 +109,6 @@ def transfer_sentence(summary: pd.DataFrame) -> str | None:
         finding = f"a difference of {last['fooled']:.1f} {bounds} points, "
         finding += "by an interval that is not adjusted for the other outcomes" if sure else "within noise"
     return (
-        f"Examples of non-zero-stable networks fool zero-stable ones on {there:.1f}% of the images these have right, the "
-        f"reverse holds for {back:.1f}%: {finding}."
+        f"Examples made on non-zero-stable networks fool zero-stable ones for {there:.1f}% of the images that these "
+        f"classify correctly, and the reverse for {back:.1f}%: {finding}."
     )

@@ -77,17 +77,17 @@ def _robustness(conclusions: Conclusions) -> list[str]:
     nothing = rest["finding"] == NOTHING
     if nothing.all():
         return (
-            [*sentences, f"In all {what} there is nothing to predict: the schemes do not differ in them."]
+            [*sentences, f"There is nothing to predict in any of {what}: the schemes do not differ in them."]
             if len(rest)
             else sentences
         )
-    words = f"Of {what} none has an established relation to the largest root modulus"
+    words = f"None of {what} has an established relation to the largest root modulus"
     if nothing.any():
-        words += f"; in {nothing.sum()} there is nothing to predict"
+        words += f"; there is nothing to predict in {nothing.sum()} of them"
     known = rest[~nothing & rest["rho"].notna()]
     if len(known):
         closest = known.iloc[int(known["p"].argmin())]
-        words += f"; closest is {closest['outcome']}, {relation_text(closest)}"
+        words += f"; the closest is {closest['outcome']}, {relation_text(closest)}"
     sentences.append(f"{words}.")
     return sentences
 
@@ -99,7 +99,7 @@ def _effects(conclusions: Conclusions) -> list[str]:
         return []
     found = effects[effects["finding"].str.startswith(ESTABLISHED)]
     if found.empty:
-        return [f"Zero-stable and other schemes: a difference is established in none of {len(effects)} outcomes."]
+        return [f"No difference between zero-stable and other schemes is established in any of {len(effects)} outcomes."]
     return [f"Non-zero-stable against zero-stable schemes, {r['outcome']}: {effect_text(r)}." for _, r in found.iterrows()]
 
 
@@ -124,8 +124,8 @@ def _best(conclusions: Conclusions) -> list[str]:
         return []
     if found.empty:
         return [
-            f"Of {len(PREDICTORS)} quantities of the scheme none has an established relation to any of {known} outcomes, "
-            "the best being picked after looking."
+            f"None of {len(PREDICTORS)} quantities of the scheme has an established relation to any of {known} outcomes. "
+            "The test allows for the best one being picked after looking."
         ]
     return [f"{_capital(row['outcome'])}: {best_text(row)}." for _, row in found.iterrows()]
 
@@ -159,36 +159,44 @@ def verdict(conclusions: Conclusions) -> list[str]:
             "Nothing can be concluded about schemes from this study.",
             f"It compares {n} with known roots, and a conclusion takes at least {FEWEST_FOR_A_STATEMENT}.",
         ]
-    robust = rows[rows["family"] == ROBUSTNESS]
-    said = _verdict_on(robust, "robustness", n) if len(robust) else []
-    clean = rows[rows["kind"] == CLEAN_ACCURACY]
-    return [*said, *_verdict_on(clean, "clean accuracy", n), *_could_be_missed(conclusions)]
+    kinds = {"robustness": rows[rows["family"] == ROBUSTNESS], "clean accuracy": rows[rows["kind"] == CLEAN_ACCURACY]}
+    asked = {what: of for what, of in kinds.items() if len(of)}
+    alike = [what for what, of in asked.items() if (of["finding"] == NOTHING).all()]
+    nothing = (
+        f"In {' and '.join(alike)}, the {n} schemes differ no more than two trainings of the same scheme do, so "
+        "there is nothing to predict."
+    )
+    said = [sentence for what, of in asked.items() if what not in alike for sentence in _verdict_on(of, what, n)]
+    said += [nothing] if alike else []
+    most = _found_in_four_of_five(conclusions)
+    if len(alike) < len(asked) and most is not None and not rows["finding"].str.startswith(ESTABLISHED).any():
+        said.append(f"With {n} schemes, relations weaker than |ρ| = {share(most)} may well be missed.")
+    return said
 
 
 def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
-    """One or two sentences on the outcomes that stand for robustness or accuracy."""
+    """Whether the largest root modulus predicts any of the outcomes, and how sure that is."""
     established = rows[rows["finding"].str.startswith(ESTABLISHED)]
-    if (rows["finding"] == NOTHING).all():
-        return [
-            f"The {schemes} schemes do not differ in {what}: seeds of one scheme differ as much as schemes do, so there is "
-            "nothing to predict."
-        ]
     known = rows[rows["rho"].notna() & (rows["finding"] != NOTHING)]
     if known.empty:
-        return [f"Whether the largest root modulus predicts {what} cannot be computed from these schemes."]
+        return [f"Whether the largest root modulus predicts {what} cannot be computed from these {schemes} schemes."]
     closest = (established if len(established) else known).sort_values("adjusted").iloc[0]
     where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
+    chance = f"would appear by chance in {_of_100(closest['adjusted'])} such studies if there were none"
+    if str(closest["finding"]).startswith("no direction"):
+        reason = closest["finding"].partition(": ")[2]
+        chance = f"is unlikely to be chance, but no direction can be stated ({reason})"
     if established.empty:
         return [
-            f"No relation between the largest root modulus of a scheme and its {what} was established. The closest one over "
-            f"{schemes} schemes ({where}) would appear by chance in {_of_100(closest['adjusted'])} such studies."
+            f"Over {schemes} schemes, no relation between the largest root modulus and {what} was established.",
+            f"The closest ({where}) {chance}.",
         ]
     signs = {_more(row) for _, row in established.iterrows()}
     direction = f"have {signs.pop()} {what}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
-    number = f", in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
+    number = f" in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
     return [
-        f"Schemes with a larger root modulus {direction}{number}. The clearest relation ({where}) would appear by chance in "
-        f"{_of_100(closest['adjusted'])} such studies."
+        f"Over {schemes} schemes, those with a larger root modulus {direction}{number}.",
+        f"The clearest relation ({where}) {chance}.",
     ]
 
 
@@ -200,13 +208,6 @@ def _more(row: pd.Series) -> str:
 def _of_100(p: float) -> str:
     """A p-value as a frequency that people can picture."""
     return "fewer than 1 of 1,000" if p < 0.001 else f"{1000 * p:.0f} of 1,000" if p < 0.01 else f"{100 * p:.0f} of 100"
-
-
-def _could_be_missed(conclusions: Conclusions) -> list[str]:
-    """What "not established" leaves open."""
-    found = conclusions.modulus["finding"].str.startswith(ESTABLISHED).any()
-    most = _found_in_four_of_five(conclusions)
-    return [] if found or most is None else [f"Relations weaker than |ρ| = {share(most)} may well have been missed."]
 
 
 def outcome_words(outcome: str) -> str:
@@ -222,7 +223,7 @@ def outcome_words(outcome: str) -> str:
 def p_words(row: pd.Series) -> str:
     """The p-value of a relation, adjusted for its family, and what that says."""
     if row["finding"] == NOTHING:
-        return "schemes do not differ in it"
+        return "nothing to predict"
     finding = "established" if str(row["finding"]).startswith(ESTABLISHED) else "not established"
     return finding if pd.isna(row["adjusted"]) else f"adjusted p {_equals(row['adjusted'])}, {finding}"
 
@@ -233,15 +234,15 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
     if n < 2 or conclusions.modulus.empty:
         return []
     if n < FEWEST_FOR_A_STATEMENT:
-        return [f"{n} schemes can establish nothing: that takes at least {FEWEST_FOR_A_STATEMENT}."]
+        return [f"{n} schemes cannot establish anything: that takes at least {FEWEST_FOR_A_STATEMENT}."]
     family = ROBUSTNESS if conclusions.critical.get(ROBUSTNESS) else ON_CLEAN_IMAGES
     half, most = conclusions.critical.get(family), _found_in_four_of_five(conclusions)
     members = int((conclusions.modulus["family"] == family).sum())
     if most is None:
         return [f"{n} schemes and {members} outcomes can establish next to no relation."]
     return [
-        f"What {n} schemes could have found, adjusted for {members} outcomes: a true ρ of ±{share(half)} in about half of "
-        f"cases, one of ±{share(most)} in four of five."
+        f"With {n} schemes and {members} outcomes, this study finds a true ρ of ±{share(half)} in about half of all cases "
+        f"and one of ±{share(most)} in four of five."
     ]
 
 
@@ -257,7 +258,7 @@ def together_sentence(conclusions: Conclusions) -> str:
     """Whether anything may be stated at all."""
     p = conclusions.together
     verdict = "so none is stated" if p[ALL] > LEVEL else "so that relations may be stated"
-    parts = ", ".join(f"those of {family} p {_equals(p[family])}" for family in (ON_CLEAN_IMAGES, ROBUSTNESS))
+    parts = ", ".join(f"{family}: p {_equals(p[family])}" for family in (ON_CLEAN_IMAGES, ROBUSTNESS))
     return f"All relations of this report taken together have p {_equals(p[ALL])}, {verdict} ({parts})"
 
 

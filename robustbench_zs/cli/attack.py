@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -123,6 +123,19 @@ def attack(
     if from_ and any(alone):
         raise RequestError("--from goes with one --eps, --steps, --norm and --attack-seed, and our own engine")
 
+    how: dict[str, Any] = {
+        "steps": steps,
+        "step_size": step_size,
+        "restarts": restarts,
+        "queries": queries,
+        "seed": attack_seed,
+        "engine": engine,
+        "norm": norm,
+        "loss": loss,
+        "target": target,
+        "last": last or None,
+        "directions": directions,
+    }
     if eot is not None and (from_ or save or last or no_ladder):
         raise RequestError(
             "--eot goes without --from and --save; with it only the last iterate counts, and there is no ladder"
@@ -134,56 +147,19 @@ def attack(
 
         assert eot is not None
         usual = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(str(chosen.options["dataset"]), "8/255")
-        attacks = make_attacks(
-            kinds[0],
-            eps or [usual],
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            seed=attack_seed,
-            engine=engine,
-            norm=norm,
-            loss=loss,
-            target=target,
-            ladder=False,
-        )
+        attacks = make_attacks(kinds[0], eps or [usual], ladder=False, **how)
         return over_draws(chosen, attacks, eot, attack_seed)
 
     def transferred() -> pd.DataFrame:
         from robustbench_zs.evaluation import transfer_attack
 
-        return transfer_attack(
-            from_,
-            chosen.sources,
-            kinds[0],
-            eps=eps[0] if eps else None,
-            steps=steps,
-            norm=norm,
-            seed=attack_seed,
-            **chosen.options,
-        )
+        same = {name: how[name] for name in ("steps", "norm", "seed")}
+        return transfer_attack(from_, chosen.sources, kinds[0], eps=eps[0] if eps else None, **same, **chosen.options)
 
     def attacked() -> pd.DataFrame:
         from robustbench_zs.evaluation import attack as attack_checkpoints
 
-        return attack_checkpoints(
-            chosen.sources,
-            kinds[0],
-            eps=eps,
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            queries=queries,
-            seed=attack_seed,
-            engine=engine,
-            norm=norm,
-            loss=loss,
-            target=target,
-            last=last or None,
-            ladder=not no_ladder,
-            directions=directions,
-            **chosen.options,
-        )
+        return attack_checkpoints(chosen.sources, kinds[0], eps=eps, ladder=not no_ladder, **how, **chosen.options)
 
     if save and (from_ or target or norm != "linf" or kinds[0] not in ("fgsm", "pgd", "apgd")):
         raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
@@ -195,19 +171,7 @@ def attack(
         from robustbench_zs.perturbations.make import make_attacks
 
         budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]
-        attacks = make_attacks(
-            kinds[0],
-            budgets,
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            seed=attack_seed,
-            engine=engine,
-            loss=loss,
-            last=last or None,
-            ladder=False,
-            directions=directions,
-        )
+        attacks = make_attacks(kinds[0], budgets, ladder=False, **how)
         options = {name: value for name, value in chosen.options.items() if name != "workers"}
         saved = save_examples(chosen.sources, attacks, save, **options)
         lost = f"; {saved.lost} more fool in floating point only" if saved.lost else ""

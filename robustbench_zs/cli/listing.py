@@ -26,6 +26,13 @@ def list_(kinds: tuple[str, ...], data_dir: Path | None, format_: str | None, ou
 
     Without KIND all of them; KIND is one of studies, networks, schemes, attacks, recipes, checkpoints, datasets.
     """
+    emit_list(kinds, data_dir, format_, output)
+
+
+def emit_list(
+    kinds: tuple[str, ...], data_dir: Path | None = None, format_: str | None = None, output: Path | None = None
+) -> None:
+    """Print what there is of some kinds, of all without any."""
     makers: dict[str, Callable[[], Entries]] = {
         "studies": _studies,
         "networks": _networks,
@@ -46,6 +53,7 @@ def list_(kinds: tuple[str, ...], data_dir: Path | None, format_: str | None, ou
 def _studies() -> Entries:
     from robustbench_zs.errors import RequestError
     from robustbench_zs.studies import load_study
+    from robustbench_zs.studies.duration import in_words, training_seconds
     from robustbench_zs.studies.load import known_studies
     from robustbench_zs.studies.study import Study
 
@@ -58,7 +66,10 @@ def _studies() -> Entries:
         trained = [part for part in study.parts if isinstance(part, Study)]
         networks = sum(part.size for part in trained)
         epochs = sum(part.size * part.full_recipe().epochs for part in trained)
-        size = f" ({networks} networks, {epochs:,} epochs in all)" if trained else ""
+        seconds = [training_seconds(part) for part in trained]
+        known = [s for s in seconds if s is not None]
+        time = f", {in_words(sum(known))} of training on two cores, an estimate" if known and None not in seconds else ""
+        size = f" ({networks} networks, {epochs:,} epochs in all{time})" if trained else ""
         yield name, f"{study.title}{size}"
 
 

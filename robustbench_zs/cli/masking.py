@@ -45,7 +45,7 @@ def masking(
       more_steps_do_not_help  four times the steps there fool no more
       black_box_wins          Square, without gradients, fools more images than PGD
       loss_scale_sensitivity  PGD fools more images once the logits are rescaled
-    Each needs 50 images that are classified rightly, and significance at 0.01.
+    Each needs 50 images that are classified correctly, and significance at 0.01.
     """
 
     def compute() -> pd.DataFrame:

@@ -11,14 +11,20 @@ from robustbench_zs.cli.run import data_dir_option, print_findings, scale_option
 
 
 @click.command(cls=Command)
-@click.argument("study")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 @scale_option
 @data_dir_option
-def report(study: str, scale: str | None, data_dir: Path | None) -> None:
+def report(studies: tuple[str, ...], scale: str | None, data_dir: Path | None) -> None:
     """Write the report of a study again from the stored results, computing nothing.
+
+    Of several studies one report says in which of them candidates predict robustness, and with which sign.
 
     The weights need not be at hand; the images must be, since results are stored by their digest.
     """
     from robustbench_zs.studies import report as report_again
+    from robustbench_zs.studies import report_together
 
-    print_findings(report_again(study, scale=scale, data_dir=data_dir).folder)
+    if len(studies) > 1:
+        print_findings(report_together(studies, scale=scale, data_dir=data_dir))
+    else:
+        print_findings(report_again(studies[0], scale=scale, data_dir=data_dir).folder)

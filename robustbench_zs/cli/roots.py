@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from robustbench_zs.cli.command import PICTURE_FILE, Command, output_options
-from robustbench_zs.cli.output import emit, moduli, text, yes_no
+from robustbench_zs.cli.output import emit, format_of, moduli, plain_rows, text, yes_no
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--lambda", "lambda_", metavar="L", help="Eq. 10 with this λ.")
 @click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
 @click.option(
-    "--depth", type=int, metavar="D", help="Also amplification and noise gain over the blocks of a network of D layers."
+    "--depth",
+    type=int,
+    metavar="D",
+    help="Also amplification and noise gain over the blocks of a network of D layers, and what the atlas predicts for it.",
 )
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the roots with the unit circle as PNG.")
 @output_options
@@ -53,6 +57,9 @@ def roots(
     zsbench roots --name table10-5
     zsbench roots --catalog --format json
     zsbench roots --catalog --depth 56
+
+    With --depth, what the atlas predicts comes from a model of two quantities of the scheme that was fitted to its discovery
+    half; the intervals hold 95% of the schemes of its confirmation half.
     """
     from robustbench_zs.schemes.table import roots_table
 
@@ -80,7 +87,34 @@ def roots(
         }
     if all(scheme.name is None for scheme in schemes):
         del columns["Scheme"]
-    emit(roots_table(schemes, blocks), columns, format_, output)
+    rows = plain_rows(roots_table(schemes, blocks))
+    if depth is not None:
+        from robustbench_zs.analysis.forecast import forecasts
+
+        for row, scheme in zip(rows, schemes, strict=True):
+            row["atlas"] = [asdict(forecast) for forecast in forecasts(scheme, depth)]
+    emit(rows, columns, format_, output)
+    if output is None and format_of(format_, output) == "table":
+        for row in rows:
+            for line in _forecast_lines(row.get("atlas", []), f"{row['scheme']}: " if len(rows) > 1 else ""):
+                click.echo(line)
+
+
+def _forecast_lines(forecasts: list[dict[str, Any]], name: str) -> list[str]:
+    """What the atlas says of a scheme, a line per data set."""
+    if not forecasts:
+        return []
+    if all(found["outside"] for found in forecasts):
+        return [f"{name}outside of what the atlas covers: {forecasts[0]['outside']}"]
+    words = {"clean_accuracy": ("clean accuracy", ".1f", "%"), "smallest_eps": ("mean smallest ε", ".4f", "")}
+    lines: dict[str, list[str]] = {}
+    for found in forecasts:
+        what, digits, unit = words[found["outcome"]]
+        text = f"outside ({found['outside']})" if found["value"] is None else f"{found['value']:{digits}}{unit}"
+        if found["low"] is not None:
+            text += f" [{found['low']:{digits}}, {found['high']:{digits}}]"
+        lines.setdefault(found["dataset"], []).append(f"{what} {text}")
+    return [f"{name}the atlas predicts on {dataset}: {', '.join(parts)}" for dataset, parts in lines.items()]
 
 
 def _schemes(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robustbench_zs.cli.command import Command, execution_options, output_options
+from robustbench_zs.cli.listing import emit_list
 from robustbench_zs.cli.output import emit, text
 from robustbench_zs.errors import RequestError
 
@@ -73,13 +74,11 @@ def run(
     Does only what is not in the store (reports/results.sqlite) yet, and writes reports/NAME/.
     """
     from robustbench_zs.studies import load_study, make_plan, run_study, train_study
-    from robustbench_zs.studies.load import known_studies
     from robustbench_zs.system.workers import available_cores
 
     if study is None:
-        raise RequestError(
-            f"say which study, one of {', '.join(known_studies())}: `zsbench list studies` says what they are"
-        )
+        emit_list(("studies",))
+        raise RequestError("say which study, one of those above, or a TOML file")
     loaded = load_study(study, scale)
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise RequestError(f"the number of workers must lie between 1 and {MOST_WORKERS}, not {workers}")

@@ -29,7 +29,7 @@ DISPENSABLE = (
 )
 """Titles of columns that are left out where nothing else helps, in this order."""
 
-LEAST_NAME = 14
+LEAST_NAME = 16
 """A cell of words goes on in the next line rather than being wider than this, but only where there is no room."""
 
 NOTHING = "–"
@@ -37,7 +37,8 @@ GAP = 2
 _PIECES = re.compile(r"(?:\[[^\]]*\]|[^ ])+ *")
 """Words and numbers, and intervals, which stay whole."""
 _PIECES_OF_TITLES = re.compile(r"(?:\[[^\]]*\]|[^ -])+[ -]*")
-_PIECES_OF_NAMES = re.compile(r"[^ ,:;=/_()\[\]-]*[ ,:;=/_()\[\]-]?")
+_PIECES_OF_NAMES = re.compile(r"[^ ,:;/()\[\]]*[ ,:;/()\[\]]?")
+_WITHIN_NAMES = "-=_."
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def folded(text: str, width: int, pieces: re.Pattern[str] = _PIECES_OF_NAMES) ->
             lines.append("")
         lines[-1] += piece
         while len(lines[-1].rstrip()) > width:
-            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+            cut = max(lines[-1].rfind(mark, 0, width) for mark in _WITHIN_NAMES) + 1 or width
+            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
     return [line.rstrip() for line in lines]
 
 

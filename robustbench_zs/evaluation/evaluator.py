@@ -12,12 +12,9 @@ from torch import nn
 
 from robustbench_zs.datasets import Split
 from robustbench_zs.datasets.load import Images
-from robustbench_zs.evaluation.outcomes import Outcomes
-from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.question import Answer, Question
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
-from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.perturbations.native import Directions, faster_directions
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.checkpoint import Checkpoint
@@ -47,9 +44,6 @@ class Evaluated:
     def __getitem__(self, question: Question[Answer]) -> Answer:
         answer: Answer = self.answers[question]
         return answer
-
-    def outcomes(self, perturbation: Perturbation | None = None, split: str = "test") -> Outcomes:
-        return self[Accuracy(perturbation, split)]
 
 
 def evaluate_one(task: EvaluationTask, send: Callable[[str], None]) -> Evaluated:

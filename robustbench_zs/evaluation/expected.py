@@ -83,7 +83,7 @@ def expected_accuracy(
     compute = Compute(device, threads, 1, batch_size)
     execution = compute.execution(1)
     rows: list[dict[str, Any]] = []
-    with torch_threads(execution.threads), torch.inference_mode(False):
+    with torch_threads(execution.threads), torch.inference_mode(False), torch.random.fork_rng():
         for source in resolve_checkpoints(checkpoints, dataset):
             name, header = dataset_of(source, dataset), trained_on(source)
             data = load_dataset(name, data_dir, None, examples, header.resize_to if header else None)
@@ -92,7 +92,7 @@ def expected_accuracy(
             warning = subject.unsteadiness(data, "test", torch.device(execution.device))
             passes = int(draws) if depends_on_chance(warning) else 1
             memory = enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")
-            with memory, torch.random.fork_rng():
+            with memory:
                 torch.manual_seed(seed)
                 network = subject.on(torch.device(execution.device))
                 taken = [_over_draws(p, passes) for p in perturbations]

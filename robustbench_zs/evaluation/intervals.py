@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 
 def wilson_interval(correct: int, examples: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of correct/examples in percent (Wilson 1927).
@@ -11,6 +13,11 @@ def wilson_interval(correct: int, examples: int, confidence: float = 0.95) -> tu
         >>> round(low, 1), round(high, 1)
         (82.6, 94.5)
     """
+    return _wilson(correct, examples, confidence)
+
+
+@cache  # scipy tests the share as well, which takes a millisecond, and a study of hundreds has few different shares
+def _wilson(correct: int, examples: int, confidence: float) -> tuple[float, float]:
     from scipy.stats import binomtest
 
     interval = binomtest(correct, examples).proportion_ci(confidence, method="wilson")

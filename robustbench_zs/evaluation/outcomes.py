@@ -29,7 +29,7 @@ by less, another batch size, thread count or device may decide otherwise. Everyw
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """`correct`: bool, N, whether each image is classified rightly; `near_ties`: bool, N, decisions within `NEAR_TIE`.
+    """`correct`: bool, N, whether each image is classified correctly; `near_ties`: bool, N, decisions within `NEAR_TIE`.
 
     `dataset_digest` is that of the images, `environment` what they were computed with, as canonical JSON; empty for here and
     now.

@@ -21,24 +21,21 @@ LOCK_TIMEOUT = 60.0
 APPLICATION_ID = 0x7A736265
 """What SQLite keeps in the file to say whose it is."""
 
-TABLES = 5
+_KEYED = {"network_answers": "answer", "evidence": "evidence", "distances": "distances"}
+"""Table → its column of answers, which belong to a `Question.key`. Earlier versions wrote to the last two, and outcomes to
+a table of their own; what is in these is read."""
+
+TABLES = {*_KEYED, "outcomes", "checkpoints"}
+"""Another one, `answers`, is of the command line."""
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
-CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY,
-    answer BLOB NOT NULL,
-    seconds REAL NOT NULL,
-    environment TEXT NOT NULL,
-    created TEXT NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS checkpoints (
     training_key TEXT PRIMARY KEY,
     weights_digest TEXT NOT NULL,
     path TEXT NOT NULL,
     header TEXT NOT NULL
 ) WITHOUT ROWID;
--- Answers of earlier versions are in the three tables below, which are read and no longer written.
 CREATE TABLE IF NOT EXISTS outcomes (
     weights_digest TEXT NOT NULL,
     dataset_digest TEXT NOT NULL,
@@ -53,36 +50,21 @@ CREATE TABLE IF NOT EXISTS outcomes (
     created TEXT NOT NULL,
     PRIMARY KEY (weights_digest, dataset_digest, split, perturbation, examples, evaluation_version)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS evidence (
-    key TEXT PRIMARY KEY,
-    evidence TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    environment TEXT NOT NULL,
-    created TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS distances (
-    key TEXT PRIMARY KEY,
-    distances BLOB NOT NULL,
-    seconds REAL NOT NULL,
-    environment TEXT NOT NULL,
-    created TEXT NOT NULL
-) WITHOUT ROWID;
-"""
+""" + "".join(
+    f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, {column} BLOB NOT NULL, seconds REAL NOT NULL, "
+    "environment TEXT NOT NULL, created TEXT NOT NULL) WITHOUT ROWID;\n"
+    for table, column in _KEYED.items()
+)
 
-
-_FIND = """
-SELECT answer, environment FROM answers WHERE key = :key
-UNION ALL
-SELECT CAST(correct || near_ties AS BLOB), environment FROM outcomes
-WHERE (weights_digest, dataset_digest, examples, evaluation_version, split, perturbation) = (
-    json_extract(:key, '$[0]'), json_extract(:key, '$[1]'), json_extract(:key, '$[2]'), json_extract(:key, '$[3]'),
-    json_extract(:key, '$[4]'), json_extract(:key, '$[5]'))
-UNION ALL
-SELECT CAST(evidence AS BLOB), environment FROM evidence WHERE key = :key
-UNION ALL
-SELECT CAST(distances AS BLOB), environment FROM distances WHERE key = :key
-"""
-"""An answer under a `Question.key`, wherever it is; what older versions kept apart has the same parts."""
+_FIND = " UNION ALL ".join(
+    [f"SELECT CAST({column} AS BLOB), environment FROM {table} WHERE key = :key" for table, column in _KEYED.items()]
+    + [
+        "SELECT CAST(correct || near_ties AS BLOB), environment FROM outcomes "
+        "WHERE (weights_digest, dataset_digest, examples, evaluation_version, split, perturbation) = "
+        f"({', '.join(f'json_extract(:key, {part!r})' for part in ('$[0]', '$[1]', '$[2]', '$[3]', '$[4]', '$[5]'))})"
+    ]
+)
+"""The answer under a key, wherever it is; an outcome's key is a list of what that table has in columns."""
 
 
 class ResultsStore:
@@ -102,10 +84,10 @@ class ResultsStore:
         self.path = Path(path)
         with self._connection() as connection:
             (identity,) = connection.execute("PRAGMA application_id").fetchone()
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             if identity != APPLICATION_ID and tables:
                 raise RequestError(f"{self.path} is an SQLite file of another program, not a results store")
-            if identity != APPLICATION_ID or tables < TABLES:
+            if identity != APPLICATION_ID or not tables.issuperset(TABLES):
                 connection.executescript(_SCHEMA)
 
     @contextmanager
@@ -131,7 +113,8 @@ class ResultsStore:
         start = canonical_json([weights_digest])[:-1]  # with which the keys of its answers begin
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT 1 FROM answers WHERE key BETWEEN ? AND ? UNION ALL SELECT 1 FROM outcomes WHERE weights_digest = ?",
+                "SELECT 1 FROM network_answers WHERE key BETWEEN ? AND ? "
+                "UNION ALL SELECT 1 FROM outcomes WHERE weights_digest = ?",
                 (f"{start},", f"{start}-", weights_digest),
             ).fetchone()
         return row is not None
@@ -143,8 +126,6 @@ class ResultsStore:
         if row is None:
             return None
         try:
-            if not isinstance(row[0], bytes):
-                raise ValueError("a row holds no bytes")
             return question.read(row[0], data, str(row[1]))
         except ValueError as error:
             problem = " ".join(str(error).split())[:200]
@@ -155,7 +136,7 @@ class ResultsStore:
         made = (seconds, canonical_json(environment()), datetime.now(UTC).isoformat(timespec="seconds"))
         row = (question.key(weights_digest, data), question.pack(answer), *made)
         with self._connection() as connection:
-            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT OR IGNORE INTO network_answers VALUES (?, ?, ?, ?, ?)", row)
 
     def remember_checkpoint(self, training_key: str, weights_digest: str, path: Path, header: str) -> None:
         """Note what was trained, so that a report can be made again without the weights."""
@@ -192,8 +173,7 @@ class ResultsStore:
 
 
 _OF_A_NETWORK = {
-    "outcomes": "weights_digest IN wanted",
-    "checkpoints": "weights_digest IN wanted",
-    **dict.fromkeys(("answers", "evidence", "distances"), "json_extract(key, '$[0]') IN wanted"),
+    **dict.fromkeys(("outcomes", "checkpoints"), "weights_digest IN wanted"),
+    **dict.fromkeys(_KEYED, "json_extract(key, '$[0]') IN wanted"),
 }
 """Table → the condition on a row of it that is about a network in `wanted`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from robustbench_zs.errors import RequestError
@@ -25,7 +25,7 @@ from robustbench_zs.schemes import CoefficientLike
 
 ATTACKS = ("fgsm", "pgd", "apgd", "autoattack", "apgd-t", "fab", "square")
 
-_TARGETED = {"apgd-t": TargetedAPGD, "fab": FAB}
+_ITERATIVE: dict[str, Callable[..., Perturbation]] = {"pgd": PGD, "apgd": APGD, "apgd-t": TargetedAPGD, "fab": FAB}
 
 
 def make_attacks(
@@ -81,22 +81,11 @@ def make_attacks(
     if kind == "fgsm":
         return [FGSM(eps, engine) for eps in levels]
     climbs = ladder and engine == "native" and step_size is None
-    made: list[Perturbation] = []
-    for eps in levels:
-        common: dict[str, Any] = {
-            "restarts": restarts,
-            "seed": seed,
-            "norm": norm,
-            "ladder": tuple(sorted({e for e in levels if e < eps})) if climbs else (),
-        }
-        if kind in ("apgd-t", "fab"):
-            made.append(_TARGETED[kind](eps, engine, DEFAULT_APGD_STEPS if steps is None else steps, **common))
-            continue
-        common |= {"loss": loss, "target": target}
-        if kind == "apgd":
-            made.append(APGD(eps, engine, DEFAULT_APGD_STEPS if steps is None else steps, **common))
-        else:
-            length: Any = step_size  # text such as '2/255' becomes a float on construction
-            common |= {"step_size": length, "last": last, "directions": directions}
-            made.append(PGD(eps, engine, DEFAULT_STEPS if steps is None else steps, **common))
-    return made
+    usual = DEFAULT_STEPS if kind == "pgd" else DEFAULT_APGD_STEPS
+    options: dict[str, Any] = {"steps": usual if steps is None else steps, "restarts": restarts, "seed": seed, "norm": norm}
+    if kind in ("pgd", "apgd"):
+        options |= {"loss": loss, "target": target}
+    if kind == "pgd":
+        options |= {"step_size": step_size, "last": last, "directions": directions}
+    ladders = [tuple(sorted({e for e in levels if e < eps})) if climbs else () for eps in levels]
+    return [_ITERATIVE[kind](eps, engine, ladder=rungs, **options) for eps, rungs in zip(levels, ladders, strict=True)]

@@ -23,7 +23,7 @@ def verdict_of(study: Findings) -> str:
         )
     if study.facts.scaled:
         said.append("The study was scaled down, so its numbers are not those of the full one.")
-    return "\n\n".join([first, " ".join(said)])
+    return "\n\n".join([first, " ".join(said)]).strip()
 
 
 def headline(study: Findings) -> int | None:

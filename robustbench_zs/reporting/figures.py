@@ -197,7 +197,7 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
         return None
     levels = pd.concat([*parts, *(clean.assign(kind=k, level=0.0) for k in kinds)])
     means = levels.groupby(["kind", "network", "level"])["accuracy"].agg(["mean", "std"]).fillna(0)
-    figure, axes = _panels(len(kinds), 3, 3.1, 3.0)
+    figure, axes = _panels(len(kinds), 3, 3.1 if len(kinds) > 1 else 6.8, 3.4)
     lines = _Lines(results)
     for axis, kind in zip(axes, kinds, strict=True):
         for network in lines.order:

@@ -23,6 +23,7 @@ class StudyFacts:
     """What a report says about a study besides its results.
 
     One header per network; `again` is what `zsbench run` takes, `requests` what `zsbench` takes for each perturbation.
+    `atlas` is whether its schemes are those of the atlas.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StudyFacts:
     paper: str | None = None
     paper_networks: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     requests: Mapping[str, str | None] = field(default_factory=dict)
+    atlas: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,12 +13,34 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup, escape
 
+from robustbench_zs.reporting.latex import latex_table
+from robustbench_zs.reporting.page import Page, Picture, Table, markdown_page
 from robustbench_zs.reporting.tables import numeric_columns
+from robustbench_zs.system.files import write_atomically
 
-if TYPE_CHECKING:
-    from robustbench_zs.reporting.page import Page, Picture
+LONG = 30
+"""Characters from which a cell is a sentence."""
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+
+
+def write_page(folder: Path, page: Page, csv: Mapping[str, pd.DataFrame]) -> None:
+    """Write `report.md`, `index.html`, the pictures, LaTeX of the tables, and `csv` (one file per table) into `folder`.
+
+    Raises:
+        UnfinishedError: the folder cannot be written.
+    """
+    blocks = [page.picture, *(block for section in page.sections for block in section.blocks)]
+    for name, frame in csv.items():
+        if len(frame.columns):
+            write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
+    for block in blocks:
+        if isinstance(block, Picture):
+            write_atomically(folder / block.name, block.content)
+        elif isinstance(block, Table):
+            write_atomically(folder / f"{block.name}.tex", latex_table(block.frame))
+    write_atomically(folder / "index.html", html_page(page))
+    write_atomically(folder / "report.md", markdown_page(page))
 
 
 def html_page(page: Page) -> str:
@@ -58,9 +82,11 @@ def _source(picture: Picture) -> str:
     return f"data:{kind};base64,{base64.b64encode(picture.content).decode()}"
 
 
-def _cells(frame: pd.DataFrame) -> list[tuple[str, bool, list[Markup]]]:
-    """Head, whether it is a column of numbers, and cells of every column."""
-    numeric = numeric_columns(frame)
-    return [
-        (str(head), numeric[i], [_inline(str(cell)) for cell in frame.iloc[:, i]]) for i, head in enumerate(frame.columns)
-    ]
+def _cells(frame: pd.DataFrame) -> list[tuple[str, str, list[Markup]]]:
+    """Head, class and cells of every column: numbers are aligned right, sentences get room."""
+    columns = []
+    for i, (head, numeric) in enumerate(zip(frame.columns, numeric_columns(frame), strict=True)):
+        texts = [str(cell) for cell in frame.iloc[:, i]]
+        kind = "number" if numeric else "sentence" if max(map(len, texts), default=0) > LONG else "word"
+        columns.append((str(head), kind, [_inline(text) for text in texts]))
+    return columns

@@ -8,14 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from robustbench_zs.reporting import tables
-from robustbench_zs.reporting.html import html_page
-from robustbench_zs.reporting.latex import latex_table
-from robustbench_zs.system.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -82,25 +78,6 @@ class Page:
     sections: Sequence[Section]
     picture: Picture | None = None
     numbers: Sequence[Number] = ()
-
-
-def write_page(folder: Path, page: Page, csv: Mapping[str, pd.DataFrame]) -> None:
-    """Write `report.md`, `index.html`, the pictures, LaTeX of the tables, and `csv` (one file per table) into `folder`.
-
-    Raises:
-        UnfinishedError: the folder cannot be written.
-    """
-    blocks = [page.picture, *(block for section in page.sections for block in section.blocks)]
-    for name, frame in csv.items():
-        if len(frame.columns):
-            write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
-    for block in blocks:
-        if isinstance(block, Picture):
-            write_atomically(folder / block.name, block.content)
-        elif isinstance(block, Table):
-            write_atomically(folder / f"{block.name}.tex", latex_table(block.frame))
-    write_atomically(folder / "index.html", html_page(page))
-    write_atomically(folder / "report.md", markdown_page(page))
 
 
 def markdown_page(page: Page) -> str:

@@ -11,8 +11,10 @@ import pandas as pd
 
 from robustbench_zs.analysis.transfer import transfer_by_verdict
 from robustbench_zs.reporting import answer, figures, sections, tables
+from robustbench_zs.reporting.atlas.report import atlas_page
 from robustbench_zs.reporting.findings import Findings
-from robustbench_zs.reporting.page import Page, Section, write_page
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Page, Section
 from robustbench_zs.system.files import write_atomically
 
 
@@ -20,11 +22,14 @@ def write_report(study: Findings, parts: Sequence[Callable[[Findings], Section |
     """Write the report of a study into its folder.
 
     Args:
-        parts: the sections in their order, functions that return None where there is nothing to say.
+        parts: the sections in their order, functions that return None where there is nothing to say; an atlas has its own.
 
     Raises:
         UnfinishedError: the folder cannot be written.
     """
+    if study.facts.atlas:
+        write_page(study.folder, *atlas_page(study))
+        return
     page = Page(
         name=study.facts.name,
         title=study.facts.title or study.facts.name,

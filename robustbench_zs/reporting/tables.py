@@ -212,8 +212,8 @@ def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
     return {
         "ρ": [share(v) for v in relations["rho"]],
         "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
-        "On shared images": [share(v) for v in relations["shared_rho"]],
-        "Given clean accuracy": [share(v) for v in relations["partial_rho"]],
+        "ρ, shared images": [share(v) for v in relations["shared_rho"]],
+        "ρ given clean": [share(v) for v in relations["partial_rho"]],
         "p": [p_text(v) for v in relations["p"]],
         "Adjusted p": [
             "–" if pd.isna(p) else f"{p_text(p)} (of {n})"
@@ -277,7 +277,7 @@ def _capital(text: str) -> str:
 def flat_cell(column: str, value: Any) -> Any:
     """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons;
     tables as JSON."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
         return canonical_json(value)
     if not isinstance(value, list):
         return value

@@ -10,6 +10,7 @@ from robustbench_zs.schemes.amplification import amplification_over
 from robustbench_zs.schemes.atlas import HALVES, atlas_names, atlas_scheme
 from robustbench_zs.schemes.coefficients import Coefficient, format_coefficient
 from robustbench_zs.schemes.gains import gains_over
+from robustbench_zs.schemes.measured import measured
 from robustbench_zs.schemes.scheme import MultistepScheme
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -
 
 
 def atlas(blocks: int | None = None) -> pd.DataFrame:
-    """The schemes of the atlas as `roots_table` gives them, with `half` (discovery or confirmation).
+    """The schemes of the atlas as `roots_table` gives them, with `half` (discovery or confirmation) and what was measured.
+
+    The columns of each data set of the atlas, such as `digits_clean_accuracy`, are described in `schemes.measured`; they are
+    null for schemes that were not trained there.
 
     Args:
         blocks: number of residual blocks, 27 in a network of 56 layers, 9 in one of 20.
@@ -81,6 +85,9 @@ def atlas(blocks: int | None = None) -> pd.DataFrame:
     names = {name: half for half in HALVES for name in atlas_names(half)}
     table = roots_table(map(atlas_scheme, names), blocks)
     table.insert(2, "half", list(names.values()))
+    for dataset, rows in measured().items():
+        for column in next(iter(rows.values())):
+            table[f"{dataset}_{column}"] = [rows.get(name, {}).get(column) for name in names]
     return table
 
 

@@ -25,13 +25,13 @@ MOST_PERTURBATIONS = 5
 def make_examples(
     plan: Plan, known: Mapping[str, Known], correct: Mapping[str, npt.NDArray[np.bool_]]
 ) -> tuple[pd.DataFrame, npt.NDArray[np.float32]] | None:
-    """The first test images that both networks classify rightly when clean, under the last of each kind of perturbation.
+    """The first test images that both networks classify correctly when clean, under the last of each kind of perturbation.
 
     The networks are the first zero-stable one and the first that is not, each with its first seed.
 
     Args:
         known: the networks by step; those whose weights are gone cannot be shown.
-        correct: by step, N, whether each clean test image is classified rightly.
+        correct: by step, N, whether each clean test image is classified correctly.
 
     Returns:
         One row a picture: `digest, network, dataset, image, label, perturbation, predicted` (null where the logits are not

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
-from robustbench_zs.reporting.page import Section, Table, write_page
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
 from robustbench_zs.studies.collection import Collection
 

@@ -6,7 +6,7 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -14,25 +14,16 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.measurement import Measurement, MeasurementScale
 from robustbench_zs.studies.study import (
-    APGDTable,
     AtlasTable,
-    AutoAttackTable,
-    CleanTable,
-    ComponentTable,
-    ConstantTable,
     CurveTable,
     DatasetTable,
-    FGSMTable,
-    GaussianTable,
-    PGDTable,
+    PerturbationTable,
     RecipeTable,
     ScaleTable,
     SchemeTable,
-    SquareTable,
     Study,
     StudyTable,
     TransferTable,
-    UniformTable,
 )
 from robustbench_zs.studies.toml import read_toml
 
@@ -191,20 +182,11 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
         "smoke": ScaleTable,
         "small": ScaleTable,
         "schemes": SchemeTable,
-        "gaussian": GaussianTable,
-        "uniform": UniformTable,
-        "constant": ConstantTable,
-        "fgsm": FGSMTable,
-        "pgd": PGDTable,
-        "apgd": APGDTable,
-        "apgd-t": ComponentTable,
-        "fab": ComponentTable,
-        "autoattack": AutoAttackTable,
-        "square": SquareTable,
-        "clean": CleanTable,
         "transfer": TransferTable,
         "curve": CurveTable,
     }
+    for table in get_args(get_args(PerturbationTable)[0]):
+        tables |= dict.fromkeys(get_args(table.model_fields["kind"].annotation), table)
     owner: type[StudyTable] = Study
     for part in location[:-1]:
         owner = tables.get(str(part), owner)

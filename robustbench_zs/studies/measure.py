@@ -15,7 +15,8 @@ from robustbench_zs.evaluation.runtime import measure_runtime
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
 from robustbench_zs.reporting import tables
-from robustbench_zs.reporting.page import Section, Table, write_page
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
 from robustbench_zs.reporting.tables import flat_cell
 from robustbench_zs.schemes import MultistepScheme

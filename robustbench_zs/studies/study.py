@@ -180,29 +180,15 @@ class FGSMTable(StudyTable):
     eps: Numbers
 
 
-class IterativeTable(StudyTable):
-    """Several ε form a ladder where they can, unless `ladder` is false."""
+class SquareTable(StudyTable):
+    """The engine is the study's where that is torchattacks, unless it is given."""
 
+    kind: Literal["square"]
     eps: Numbers
-    steps: int | None = None
-    restarts: int = 1
+    engine: Literal["native", "torchattacks"] | None = None
+    queries: int = 1000
     seed: Seed = 1
     norm: Literal["linf", "l2"] = "linf"
-    loss: Literal["ce", "dlr", "margin"] = "ce"
-    ladder: bool = True
-    target: int | str | None = None
-
-
-class PGDTable(IterativeTable):
-    kind: Literal["pgd"]
-    step_size: Number | None = None
-    last: bool | None = None
-
-
-class APGDTable(IterativeTable):
-    """APGD always goes by our own engine, whatever the study's."""
-
-    kind: Literal["apgd"]
 
 
 class ComponentTable(StudyTable):
@@ -217,28 +203,27 @@ class ComponentTable(StudyTable):
     ladder: bool = True
 
 
-class AutoAttackTable(StudyTable):
+class AutoAttackTable(ComponentTable):
     """`steps` and `restarts` are those of our own PGD, which goes first; for the engine see `SquareTable`."""
 
-    kind: Literal["autoattack"]
-    eps: Numbers
+    kind: Literal["autoattack"]  # type: ignore[assignment]
     engine: Literal["native", "torchattacks"] | None = None
-    steps: int | None = None
-    restarts: int = 1
-    seed: Seed = 1
-    norm: Literal["linf", "l2"] = "linf"
-    ladder: bool = True
 
 
-class SquareTable(StudyTable):
-    """The engine is the study's where that is torchattacks, unless it is given."""
+class APGDTable(ComponentTable):
+    """APGD always goes by our own engine, whatever the study's."""
 
-    kind: Literal["square"]
-    eps: Numbers
-    engine: Literal["native", "torchattacks"] | None = None
-    queries: int = 1000
-    seed: Seed = 1
-    norm: Literal["linf", "l2"] = "linf"
+    kind: Literal["apgd"]  # type: ignore[assignment]
+    loss: Literal["ce", "dlr", "margin"] = "ce"
+    target: int | str | None = None
+
+
+class PGDTable(APGDTable):
+    """Several ε form a ladder where they can, unless `ladder` is false."""
+
+    kind: Literal["pgd"]  # type: ignore[assignment]
+    step_size: Number | None = None
+    last: bool | None = None
 
 
 class CleanTable(StudyTable):
@@ -463,16 +448,14 @@ class Study(StudyTable):
                     made += [ConstantNoise(mu) for mu in table.mu]
                 case CleanTable():
                     made.append(CleanTop(table.top))
-                case APGDTable() | ComponentTable():
-                    made += make_attacks(table.kind, table.eps, **table.model_dump(exclude={"kind", "eps"}))
-                case AutoAttackTable() | SquareTable():
-                    options = table.model_dump(exclude={"kind", "eps", "engine"})
-                    usual = "torchattacks" if self.engine == "torchattacks" else "native"
-                    made += make_attacks(table.kind, table.eps, engine=table.engine or usual, **options)
-                case PGDTable():
-                    options = table.model_dump(exclude={"kind", "eps"}) | {"directions": self.directions}
-                    made += make_attacks(table.kind, table.eps, engine=self.engine, **options)
-                case FGSMTable():
-                    options = table.model_dump(exclude={"kind", "eps"})
-                    made += make_attacks(table.kind, table.eps, engine=self.engine, **options)
+                case _:
+                    said = table.model_dump(exclude={"kind", "eps"}, exclude_none=True)
+                    made += make_attacks(table.kind, table.eps, **self._of_attacks(table.kind) | said)
         return made
+
+    def _of_attacks(self, kind: str) -> dict[str, Any]:
+        """What the attacks of a kind take from the study where their table does not say it."""
+        if kind in ("square", "autoattack"):
+            return {"engine": "torchattacks" if self.engine == "torchattacks" else "native"}
+        options = {"engine": self.engine, "directions": self.directions}
+        return options if kind == "pgd" else {"engine": self.engine} if kind == "fgsm" else {}

@@ -55,9 +55,26 @@ def report_study(
     Raises:
         RequestError: results are missing; the sentence says how many and what to do.
     """
+    findings = findings_of(plan, store, status)
+    if show_examples and examples_of(findings) is None:
+        assert findings.images
+        images = findings.images.networks
+        correct = {step.id: images[status.known[step.id].digest].clean for step in plan.evaluations}
+        examples = make_examples(plan, status.known, correct)
+        if examples:
+            write_examples(findings.folder, *examples)
+    write_report(findings)
+    return StudyResult(findings.results, findings.gaps, findings.folder, trained, evaluated)
+
+
+def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
+    """Everything that the store has of a study.
+
+    Raises:
+        RequestError: as `report_study`.
+    """
     rows, gaps, curves, headers = [], [], [], []
     checks: list[dict[str, object]] = []
-    correct: dict[str, npt.NDArray[np.bool_]] = {}
     images: dict[str, NetworkImages] = {}
     missing = 0
     for step in plan.evaluations:
@@ -71,7 +88,6 @@ def report_study(
         subject, name = subject_of(known), step.task.load_dataset().name
         headers.append(known.header)
         clean = answers[Accuracy()]
-        correct[step.id] = clean.correct
         under: dict[str, npt.NDArray[np.bool_]] = {}
         distances = None
         for question, answer in answers.items():
@@ -98,7 +114,6 @@ def report_study(
         raise RequestError(
             f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
         )
-    folder = plan.report.folder
     results, gap_frame = frame_of_rows(rows), frame_of_rows(gaps)
     facts = StudyFacts(
         name=plan.study.name,
@@ -112,9 +127,10 @@ def report_study(
         paper=plan.study.paper,
         paper_networks=plan.study.paper_networks(),
         requests={p.label: p.request for p in plan.study.all_perturbations()},
+        atlas=plan.study.atlas is not None,
     )
-    findings = Findings(
-        folder,
+    return Findings(
+        plan.report.folder,
         facts,
         results,
         gap_frame,
@@ -123,12 +139,6 @@ def report_study(
         curves=frame_of_rows(curves),
         images=_image_outcomes(plan.study, images),
     )
-    if show_examples and examples_of(findings) is None:
-        examples = make_examples(plan, status.known, correct)
-        if examples:
-            write_examples(folder, *examples)
-    write_report(findings)
-    return StudyResult(results, gap_frame, folder, trained, evaluated)
 
 
 def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageOutcomes:

@@ -229,7 +229,14 @@ class Checkpoint:
         The weights are those that the network computes with: where some are stored in float16, the float32 read back. So
         the digest says which function it is, however it is stored, and rounding gives another one.
         """
-        return self._verified[1]
+        try:
+            stat = os.stat(self.path)
+        except OSError:  # it was moved since it was read: the weights may be here already
+            return self._verified[1]
+        file = (str(self.path), stat.st_mtime_ns, stat.st_size, stat.st_ino, self.stated_digest)
+        if file not in _DIGESTS:
+            _DIGESTS[file] = self._verified[1]
+        return _DIGESTS[file]
 
     @cached_property
     def _verified(self) -> tuple[dict[str, Tensor], str]:
@@ -239,7 +246,7 @@ class Checkpoint:
             tensors: dict[str, Tensor] = load_file(self.path)
         except Exception as error:
             raise RequestError(f"{self.path} is damaged: {str(error)[:200]}") from error
-        expected = _expected_tensors(self.header.network.model_dump_json())
+        expected = _expected_tensors(_without_coefficients(self.header.network).model_dump_json())
         rounded = self.header.rounded_from is not None
         if expected.keys() != tensors.keys() or not all(expected[name].allows(t, rounded) for name, t in tensors.items()):
             raise RequestError(f"the tensors in {self.path} are not those of the network {self.header.network.name!r}")
@@ -255,6 +262,10 @@ class Checkpoint:
         network = _empty_network(self.header.network)
         network.load_state_dict(tensors)
         return network.eval()
+
+
+_DIGESTS: dict[tuple[str, int, int, int, str | None], str] = {}
+"""Of files that this process has verified: a study asks for the digests of its networks again and again."""
 
 
 def _empty_network(header: NetworkHeader) -> Network:
@@ -274,6 +285,14 @@ class _Expected:
     def allows(self, tensor: Tensor, rounded: bool) -> bool:
         half = rounded and self.weight and tensor.dtype == torch.float16
         return tensor.shape == self.shape and (tensor.dtype == self.dtype or half)
+
+
+def _without_coefficients(header: NetworkHeader) -> NetworkHeader:
+    """The same tensors: of fixed coefficients they depend on how many there are alone."""
+    if not isinstance(header.scheme, SchemeHeader):
+        return header
+    scheme = SchemeHeader(name=None, alphas=["1"] * len(header.scheme.alphas), beta="1")
+    return header.model_copy(update={"name": "", "scheme": scheme})
 
 
 @lru_cache(maxsize=64)

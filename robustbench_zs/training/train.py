@@ -113,25 +113,13 @@ def train(
     ]
     if not tasks:
         raise RequestError("there is nothing to train: give at least one network and one seed")
-    return train_tasks(tasks, device, threads, workers, on_progress or (lambda task, epoch: None), say)
-
-
-def train_tasks(
-    tasks: Sequence[TrainingTask],
-    device: str | None,
-    threads: int | None,
-    workers: int,
-    on_progress: OnProgress,
-    say: Callable[[str], None],
-) -> list[Checkpoint]:
-    """Train the networks of one folder that are not trained yet, in their order; see `train`."""
     with processes(device) as group, ExitStack() as stack:
         if group.first and any(task.existing() is None for task in tasks):
             stack.enter_context(alone_in(Path(tasks[0].folder), say))
         missing = list({task.path: task for task in tasks if task.existing() is None}.values())
         missing = group.agreed(missing)  # the others may have no disk in common with the first
         execution = choose_execution(len(missing), device, threads, workers, group.size)
-        train_all(missing, execution, workers, group, on_progress, say)
+        train_all(missing, execution, workers, group, on_progress or (lambda task, epoch: None), say)
         if group.first:
             remove_states(tasks)
     return [read_checkpoint(task.path) for task in tasks] if group.first else []

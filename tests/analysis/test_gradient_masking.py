@@ -160,7 +160,7 @@ def test_sentences_name_flags_or_say_that_there_are_none() -> None:
     assert masking_sentences(both) == ["`b`: zero gradients: 50 of 100 images have no usable gradient."]
     few = pd.DataFrame(masking_rows("c", 0, masking_checks(Evidence(images=7, eps=0.1, steps=10, queries=100))))
     assert masking_sentences(few)[0] == "No check was made."
-    assert "only 7 images are classified rightly" in masking_sentences(few)[1]
+    assert "only 7 images are classified correctly" in masking_sentences(few)[1]
 
 
 def scaled_network() -> nn.Module:

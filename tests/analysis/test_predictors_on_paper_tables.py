@@ -77,7 +77,7 @@ def test_accuracies_alone_establish_no_direction_of_robustness(conclusions: Conc
     """Whether the same images are lost is not in the paper's tables."""
     rows: Any = conclusions.modulus.set_index("outcome")
     assert rows.loc[GAUSSIAN, "adjusted"] <= 0.05
-    assert rows.loc[GAUSSIAN, "finding"] == "no direction: not known on images that nearly all networks have right"
+    assert rows.loc[GAUSSIAN, "finding"] == "no direction: not known on images that nearly all networks classify correctly"
     assert conclusions.together["all"] < 0.05
 
 
@@ -126,7 +126,7 @@ def test_gap_of_table_7_grows_with_the_parasitic_modulus_alone(depth: int) -> No
     assert relations["rho_low"].isna().all()  # three schemes
     assert relations.loc["parasitic_modulus", "p"] == pytest.approx(2 / 6)  # two of the six orders are as extreme
     assert relations.loc["parasitic_modulus", "finding"] == "not established: fewer than 6 schemes"
-    assert "3 schemes can establish nothing: that takes at least 6." in summary_sentences(found)
+    assert "3 schemes cannot establish anything: that takes at least 6." in summary_sentences(found)
 
 
 def test_given_clean_accuracy_by_its_formula(conclusions: Conclusions, table_6: pd.DataFrame) -> None:

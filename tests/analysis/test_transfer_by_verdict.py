@@ -50,7 +50,7 @@ def test_equal_directions_are_within_noise_and_others_not() -> None:
     assert "within noise" in str(transfer_sentence(even))
     uneven = transfer_by_verdict(transfers(SIDES, lambda s, t: 60 if s > t else 20))
     sentence = str(transfer_sentence(uneven))
-    assert "60.0% of the images these have right, the reverse holds for 20.0%" in sentence
+    assert "60.0% of the images that these classify correctly, and the reverse for 20.0%" in sentence
     assert "within noise" not in sentence
 
 

@@ -16,7 +16,10 @@ from robustbench_zs.cli.main import main
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate import compare_networks
+from robustbench_zs.networks.spec import network_from_name
+from robustbench_zs.networks.table import networks_table
 from robustbench_zs.perturbations import GaussianNoise
+from robustbench_zs.studies.duration import multiply_adds
 from robustbench_zs.training import Checkpoint
 
 Run = Callable[..., Any]
@@ -43,6 +46,7 @@ def test_what_there_is_goes_by_the_names_that_commands_take(run: Run, checkpoint
     rows = run("list")
     names = {kind: {row["name"]: row["what"] for row in rows if row["kind"] == kind} for kind in KINDS}
     assert "20 networks" in names["studies"]["digits"]
+    assert "of training on two cores, an estimate" in names["studies"]["digits"]
     assert names["checkpoints"]["checkpoints/a.safetensors"].endswith("digits, seed 0")
     assert {"autoattack", "pgd"} <= names["attacks"].keys()
     assert names["schemes"]["table10-10"].startswith("zero-stable")
@@ -51,12 +55,22 @@ def test_what_there_is_goes_by_the_names_that_commands_take(run: Run, checkpoint
     assert {row["kind"] for row in run("list", "recipes", "attacks")} == {"recipes", "attacks"}
 
 
-def test_a_run_without_a_name_says_the_names(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["resnet20", "zerosnet56-opt", "zerosnet164-opt", "zerosnet34-opt:form=imagenet"])
+def test_estimated_arithmetic_is_nearly_that_of_the_network(name: str) -> None:
+    spec = network_from_name(name)
+    counted = networks_table([spec])["multiply_adds"].item()
+    assert multiply_adds(spec, 32 if spec.form == "cifar" else 224) == pytest.approx(counted, rel=0.12)
+
+
+def test_a_run_without_a_name_says_what_list_says(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["run"])
+    said = capsys.readouterr()
     assert end.value.code == 2
-    assert "one of" in (said := capsys.readouterr().err)
-    assert "digits" in said
+    assert "one of those above" in said.err
+    with pytest.raises(SystemExit):
+        main(["list", "studies"])
+    assert said.out == capsys.readouterr().out
 
 
 def test_two_networks_on_the_same_images(run: Run, checkpoint: Checkpoint, diverged: Checkpoint) -> None:

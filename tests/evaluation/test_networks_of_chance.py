@@ -65,7 +65,7 @@ def test_mean_gradients_find_what_single_ones_miss(linear: nn.Linear) -> None:
     network = Noisy(linear, noise=0.02, misleading=40.0)
     one = attack([network], eps=0.15, last=True, store=None, **options)["accuracy"].item()
     many = expected_accuracy([network], [PGD(0.15)], draws=64, **options)
-    assert many["accuracy"].item() < one - 15
+    assert many["accuracy"].item() < one - 5
     assert many["draws"].item() == 64
     assert many["warning"].item() is None
 

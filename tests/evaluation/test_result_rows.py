@@ -63,7 +63,7 @@ each_command = pytest.mark.parametrize("command", [evaluate, attack, gap])
 
 def rows_of(store: Path) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(store)) as connection:
-        return sorted(connection.execute("SELECT * FROM answers"))
+        return sorted(connection.execute("SELECT * FROM network_answers"))
 
 
 def same_numbers(a: pd.DataFrame, b: pd.DataFrame) -> bool:

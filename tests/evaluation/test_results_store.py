@@ -98,7 +98,7 @@ def test_two_processes_writing_at_once_lose_and_double_nothing(tmp_path: Path) -
     assert sorted(run_jobs(jobs, 2)) == [(0, 100), (1, 100)]
     store = ResultsStore(path)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM answers").fetchone() == (150,)
+        assert connection.execute("SELECT COUNT(*) FROM network_answers").fetchone() == (150,)
         assert connection.execute("SELECT COUNT(*) FROM checkpoints").fetchone() == (150,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for number in range(150):
@@ -172,7 +172,7 @@ def test_a_row_that_is_not_whole_is_never_a_result(
     store.put(question, "weights", images(), answer, 0.0)
     assert store.get(question, "weights", images()) is not None
     with closing(sqlite3.connect(store.path)) as connection:
-        connection.execute("UPDATE answers SET answer = ?", (value,))
+        connection.execute("UPDATE network_answers SET answer = ?", (value,))
         connection.commit()
     with pytest.raises(RequestError, match="damaged"):
         store.get(question, "weights", images())
@@ -196,6 +196,7 @@ CREATE TABLE evidence (
 CREATE TABLE distances (
     key TEXT PRIMARY KEY, distances BLOB NOT NULL, seconds REAL NOT NULL, environment TEXT NOT NULL, created TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE answers (request TEXT PRIMARY KEY, answer TEXT NOT NULL, files TEXT NOT NULL);
 """
 
 

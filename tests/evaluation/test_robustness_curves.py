@@ -165,9 +165,9 @@ def test_distances_are_as_small_as_the_smallest_of_foolbox(
     assert (ours[~clean.correct] == 0).all()
     ratio = ours[right] / by_foolbox
     # This network is a rough one; `benchmarks/speed` has what is found on better ones.
-    assert (ratio <= 1.1).mean() >= 0.9
-    assert np.median(ratio) <= 1.005
-    assert np.exp(np.log(ratio).mean()) <= 1
+    assert (ratio <= 1.1).mean() >= 0.95
+    assert np.median(ratio) <= 1.002  # an example of ours is clear of rounding, one of foolbox's need not be
+    assert np.exp(np.log(ratio).mean()) <= 0.99
 
 
 def test_what_is_found_does_not_depend_on_the_batch(checkpoint: Checkpoint, digits: LabelledImages) -> None:

@@ -145,7 +145,7 @@ def test_networks_without_finite_logits_are_right_on_no_image(working_folder: Pa
         "Largest root modulus and clean accuracy: nothing to predict: the schemes do not differ in this (reliability .00)."
         in text
     )
-    assert "no image is classified rightly" in text
+    assert "no image is classified correctly" in text
 
 
 def test_diverged_trainings_are_named(working_folder: Path) -> None:

@@ -147,6 +147,28 @@ def test_images_leave_when_they_fall(network: nn.Module, right: LabelledImages) 
     assert 101 * left <= counted.passes < 101 * (left + (len(right) - left) / 2)
 
 
+def test_few_images_are_driven_to_their_targets_side_by_side(network: nn.Module, right: LabelledImages) -> None:
+    sizes: list[int] = []
+    counted = nn.Sequential(network)
+    counted.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    assert standing(TargetedAPGD(1e-4, steps=3), counted, right.first(3)).all()
+    assert sizes == [3, 27, 27, 27, 27]  # the clean images for their targets, three steps, and the last iterates
+    sizes.clear()
+    assert standing(TargetedAPGD(1e-4, steps=3), counted, right.first(3), batch_size=4).all()
+    assert max(sizes) <= 4
+
+
+@each_ball
+def test_what_is_found_side_by_side_is_found_in_turn(network: nn.Module, right: LabelledImages, norm: str) -> None:
+    attack = TargetedAPGD(BALLS[norm][1], steps=5, norm=norm, ladder=(BALLS[norm][1] / 4,))
+    aside, in_turn = (
+        attack.search(network, right, range(len(right)), device=CPU, batch_size=64, examples=examples).fooled_at
+        for examples in (False, True)
+    )
+    assert int((aside != in_turn).sum()) <= 1  # rounding
+    assert 0 < np.isinf(aside).sum() < len(right)
+
+
 @given(seed=st.integers(0, 2**31), norm=st.sampled_from(["linf", "l2"]), gap=st.floats(-3, 3))
 @settings(max_examples=40)
 def test_the_way_to_the_boundary_is_the_shortest_in_the_box(seed: int, norm: str, gap: float) -> None:

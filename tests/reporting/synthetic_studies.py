@@ -13,7 +13,7 @@ import robustbench_zs as zs
 from robustbench_zs.analysis import ImageOutcomes, NetworkImages
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, MaskingCheck, masking_rows
 from robustbench_zs.evaluation.outcomes import Outcomes
-from robustbench_zs.evaluation.questions.smallest_eps import EpsSearch
+from robustbench_zs.evaluation.questions import EpsSearch
 from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, result_row
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, transfer_rows

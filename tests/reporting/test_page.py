@@ -14,7 +14,8 @@ import pytest
 from synthetic_studies import custom, findings
 
 from robustbench_zs.reporting import page as pages
-from robustbench_zs.reporting.page import Number, Picture, Section, Table, write_page
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Number, Picture, Section, Table
 from robustbench_zs.reporting.report import write_report
 
 if TYPE_CHECKING:

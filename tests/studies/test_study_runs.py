@@ -57,7 +57,7 @@ def _working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stored_rows() -> list[tuple[object, ...]]:
     connection = sqlite3.connect("reports/results.sqlite")
-    rows = connection.execute("SELECT * FROM answers").fetchall()
+    rows = connection.execute("SELECT * FROM network_answers").fetchall()
     connection.close()
     return rows
 
@@ -82,7 +82,7 @@ def test_run_does_everything_once_and_reports() -> None:
     first = run_study("tiny.toml")
     assert (first.trained, first.evaluated) == (4, 4)
     rows = stored_rows()
-    assert len(rows) == 4 * (2 + 3)  # clean on both splits, three perturbations
+    assert len(rows) == 4 * (2 + 3) + 2  # clean on both splits, three perturbations; gradients of the first seed
     second = run_study("tiny.toml")
     assert (second.trained, second.evaluated) == (0, 0)
     assert stored_rows() == rows
@@ -112,7 +112,7 @@ def test_a_changed_file_under_the_same_name_is_another_checkpoint() -> None:
         next(network.parameters()).mul_(2)
     save_checkpoint(path, network, checkpoint.header)
     assert run_study("tiny.toml").evaluated == 1
-    assert len(stored_rows()) == rows + 5
+    assert len(stored_rows()) == rows + 6
     path.write_bytes(before)
 
 

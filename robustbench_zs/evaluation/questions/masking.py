@@ -33,7 +33,7 @@ MORE_STEPS = 4
 """How many times the steps of PGD a longer PGD takes."""
 
 LEAST_IMAGES = 50
-"""With fewer images that are classified rightly nothing could be decided, and nothing is attacked."""
+"""With fewer images that are classified correctly nothing could be decided, and nothing is attacked."""
 
 GRADIENT_FLOOR = 1e-30
 """A gradient whose largest entry is below is useless: its smaller entries have underflowed in float32."""
@@ -46,7 +46,7 @@ class Evidence(BaseModel):
     """What the attacks left standing, image by image.
 
     `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
-    `standing` has by attack which of them are still classified rightly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
+    `standing` has by attack which of them are still classified correctly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
     `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
     than `LEAST_IMAGES` nothing is made.
     """
@@ -67,7 +67,7 @@ class MaskingProbe(Question[Evidence]):
 
     Args:
         eps: L∞ budget as a fraction of the pixel range.
-        images: the first so many images that the network classifies rightly are attacked.
+        images: the first so many images that the network classifies correctly are attacked.
         steps: of PGD; a longer PGD takes `MORE_STEPS` times as many.
         queries: of Square, an image.
         seed: of PGD's random starts and of Square.
@@ -140,7 +140,7 @@ class Rescaled(nn.Module):
 def probe_network(
     network: nn.Module, data: Split, clean: Outcomes, probe: MaskingProbe, *, device: torch.device, batch_size: int
 ) -> Evidence:
-    """Attack the first images that the network classifies rightly in all the ways of `Evidence`.
+    """Attack the first images that the network classifies correctly in all the ways of `Evidence`.
 
     Args:
         network: on `device`.

@@ -152,7 +152,8 @@ class _Search:
         self.next_try = np.zeros(n, np.int64)  # of each image at its ε, the first attempt that is not in the queue yet
         self.open = np.zeros(n, np.int64)  # and how many attempts are in the queue or under way
         # Which of the targets fools first depends on who shares the batch: an example that is wanted is found in turn.
-        self.full = 0 if examples or self.aims is None else min(FULL, batch_size)
+        several = self.aims is not None and self.aims.shape[1] > 1
+        self.full = min(FULL, batch_size) if several and not examples else 0
         for place in range(n):
             self._queue(_Try(place, budgets.first()))
         self.steps = method.rule.steps
@@ -221,10 +222,14 @@ class _Search:
         return int(self.aims[place, restart // self.method.restarts])
 
     def _fill(self, *under_way: Rows) -> None:
-        """Put in further attempts at the images under way, one each in turn, while the batch is not full."""
+        """Put in further attempts at the images whose turn it is, one each in turn, while the batch is not full."""
         room = self.full - len(self.queue) - sum(map(_count, under_way))
-        pairs = [(rows["place"].tolist(), rows["budget"].tolist()) for rows in under_way if rows] if room > 0 else []
-        images = deque({place: eps for places, budgets in pairs for place, eps in zip(places, budgets, strict=True)}.items())
+        if room <= 0:
+            return
+        at = {attempt.place: attempt.eps for attempt in self.queue}
+        for rows in filter(_count, under_way):
+            at |= zip(rows["place"].tolist(), rows["budget"].tolist(), strict=True)
+        images = deque(at.items())
         while room > 0 and images:
             place, eps = images.popleft()
             if self._queue(_Try(place, eps, int(self.next_try[place]))):

@@ -1,0 +1,77 @@
+"""Whether candidates predict alike in several studies, with one correction for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from robustbench_zs.analysis.conclusions import ESTABLISHED
+from robustbench_zs.analysis.confirmation import Confirmation, finding
+from robustbench_zs.analysis.resampling import Floats
+
+
+def across_studies(found: Mapping[str, Confirmation]) -> pd.DataFrame:
+    """The relations of all studies, corrected for the candidates within each and for the studies by Holm's method.
+
+    Args:
+        found: the test of each study by its name.
+
+    Returns:
+        One row per study and candidate: `study`, `outcome` and the columns of `Confirmation.relations`.
+    """
+    corrected = holm_over_studies([c.relations["adjusted"].to_numpy(float) for c in found.values()])
+    parts = []
+    for (study, confirmation), p in zip(found.items(), corrected, strict=True):
+        rows = confirmation.relations.assign(adjusted_studies=p)
+        rows["finding"] = [finding(row) for _, row in rows.iterrows()]
+        parts.append(rows.assign(study=study, outcome=confirmation.outcome))
+    columns = ["study", "outcome", *parts[0].columns[:-2]]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def holm_over_studies(adjusted: Sequence[Floats]) -> list[Floats]:
+    """p-values that hold for all relations of all studies, from those that hold for all relations of one.
+
+    It is Holm's method by the closure principle: an intersection of hypotheses is tested in each study by the p-value of its
+    part there, times the number of studies it touches. For one relation the worst intersection has, from every other study,
+    the relation with the largest p-value or nothing.
+    """
+    largest = [float(np.nanmax(p, initial=0)) for p in adjusted]
+    return [
+        np.array([holm([float(p), *largest[:i], *largest[i + 1 :]])[0] for p in of_study])
+        for i, of_study in enumerate(adjusted)
+    ]
+
+
+def holm(p: Sequence[float]) -> Floats:
+    """p-values adjusted by Holm (1979), in their order."""
+    values = np.asarray(p, float)
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(np.minimum(1, values[order] * np.arange(len(values), 0, -1)))
+    adjusted = np.empty_like(values)
+    adjusted[order] = stepped
+    return adjusted
+
+
+def agreement(relations: pd.DataFrame) -> pd.DataFrame:
+    """One row per candidate: `predictor` and what its `signs` in the studies say.
+
+    Args:
+        relations: see `across_studies`.
+    """
+    rows = []
+    for predictor, group in relations.groupby("predictor", sort=False):
+        stated = group[group["finding"].str.startswith(ESTABLISHED)]
+        signs = set(np.sign(stated["rho"]))
+        if len(signs) > 1:
+            words = "the sign differs between studies"
+        elif len(stated) == len(group):
+            words = f"the same sign in all {len(group)} studies"
+        elif len(stated):
+            words = f"the same sign in the {len(stated)} of {len(group)} studies where it is established"
+        else:
+            words = "established in no study"
+        rows.append({"predictor": predictor, "signs": words})
+    return pd.DataFrame(rows, columns=["predictor", "signs"])

@@ -1,0 +1,46 @@
+"""A smooth of an outcome against a predictor, for eyes: local lines over ranks with a bootstrap band."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from robustbench_zs.analysis.permutation import STREAM
+from robustbench_zs.analysis.resampling import Floats
+
+BANDWIDTH = 0.08
+"""Standard deviation of the weights, as a share of the schemes."""
+
+POINTS = 60
+DRAWS = 500
+
+
+def smooth(x: Floats, y: Floats) -> pd.DataFrame:
+    """Local linear regression (Cleveland 1979) with Gaussian weights over the ranks of x, which spreads any scale alike.
+
+    Args:
+        x, y: one value per scheme, none missing.
+
+    Returns:
+        `rank` (share of the schemes, from that of the least x to that of the largest), `mean`, and the pointwise 95% band
+        `low`, `high` by a bootstrap over schemes.
+    """
+    ranks = (rankdata(x) - 0.5) / len(x)
+    grid = np.linspace(ranks.min(), ranks.max(), POINTS)
+    counts = np.random.default_rng(STREAM).multinomial(len(x), np.full(len(x), 1 / len(x)), size=DRAWS).astype(float)
+    drawn = _local_lines(ranks, y, grid, counts)
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    (mean,) = _local_lines(ranks, y, grid, np.ones((1, len(x))))
+    return pd.DataFrame({"rank": grid, "mean": mean, "low": low, "high": high})
+
+
+def _local_lines(ranks: Floats, y: Floats, grid: Floats, counts: Floats) -> Floats:
+    """Value of the local line at each point of the grid, for each draw of schemes; draws × points."""
+    offsets = ranks - grid[:, None]
+    weights = np.exp(-0.5 * (offsets / BANDWIDTH) ** 2)
+    s_0, s_1, s_2 = (counts @ (weights * offsets**power).T for power in (0, 1, 2))
+    t_0, t_1 = (counts @ (weights * offsets**power * y).T for power in (0, 1))
+    spread = s_0 * s_2 - s_1**2
+    flat = spread <= 1e-12 * s_0**2  # all schemes at one rank: their mean
+    return np.where(flat, t_0 / s_0, (s_2 * t_0 - s_1 * t_1) / np.where(flat, 1, spread))

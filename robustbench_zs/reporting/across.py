@@ -1,0 +1,148 @@
+"""One report on several studies: do candidates predict robustness alike on each data set?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from robustbench_zs.analysis.across_studies import across_studies, agreement
+from robustbench_zs.analysis.confirmation import confirm
+from robustbench_zs.analysis.halves import AtlasHalf, headline, whole_study
+from robustbench_zs.analysis.predictions import judge, predictions_of
+from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.words import p_text, share, share_interval
+from robustbench_zs.reporting.atlas import tables
+from robustbench_zs.reporting.atlas.study import AtlasStudy
+from robustbench_zs.reporting.findings import Findings
+from robustbench_zs.reporting.html import write_page
+from robustbench_zs.reporting.page import Page, Section, Table
+from robustbench_zs.reporting.plain import bullets, versions
+
+
+def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
+    """Write the report of several studies into `folder`.
+
+    Raises:
+        UnfinishedError: the folder cannot be written.
+    """
+    halves = {study.facts.name: tested_half(study) for study in studies}
+    outcomes = {name: headline(half) for name, half in halves.items()}
+    found = {name: confirm(half, outcomes[name]) for name, half in halves.items()}
+    relations = across_studies(found)
+    agreed = agreement(relations)
+    beside = pd.concat(
+        [
+            tables.halves_frame([half], outcomes[name]).set_axis(COLUMNS, axis=1).assign(study=name)
+            for name, half in halves.items()
+        ]
+    )
+    judged = pd.concat([judge(predictions_of(name), found[name]).assign(study=name) for name in found], ignore_index=True)
+    verdict = "; ".join(f"{PREDICTORS[p]}: {words}" for p, words in zip(agreed["predictor"], agreed["signs"], strict=True))
+    sections = [
+        _candidates(relations, len(found)),
+        *([_predicted(judged)] if len(judged) else []),
+        _every(beside, list(found)),
+    ]
+    page = Page(
+        folder.name,
+        f"Do the same candidates predict robustness in {len(found)} studies?",
+        f"{verdict[0].upper()}{verdict[1:]}.",
+        [*sections, _studies(studies, halves)],
+    )
+    csv = {"relations": relations, "agreement": agreed, "halves": beside, **({"predictions": judged} if len(judged) else {})}
+    write_page(folder, page, csv)
+
+
+COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]
+
+
+def tested_half(study: Findings) -> AtlasHalf:
+    """The confirmation half of an atlas, the only half where there is one, all schemes of another study."""
+    return AtlasStudy(study).halves[-1] if study.facts.atlas else whole_study(study.outcomes)
+
+
+def _candidates(relations: pd.DataFrame, studies: int) -> Section:
+    shown = pd.DataFrame(
+        {
+            "Candidate": [PREDICTORS[p] for p in relations["predictor"]],
+            "Study": relations["study"],
+            "ρ": [share(v) for v in relations["rho"]],
+            "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
+            "Given acc.": [share(v) for v in relations["partial_rho"]],
+            "Shared": [share(v) for v in relations["shared_rho"]],
+            "Adjusted p": [p_text(v) for v in relations["adjusted_studies"]],
+            "Schemes": relations["schemes"],
+            "Finding": relations["finding"],
+        }
+    )
+    order = relations["predictor"].map({p: i for i, p in enumerate(dict.fromkeys(relations["predictor"]))})
+    return Section(
+        "Does the sign agree?",
+        "The three candidates with the headline outcome of each study; of an atlas only the confirmation half counts.",
+        [
+            Table(
+                "relations",
+                shown.loc[order.sort_values(kind="stable").index],
+                heads={
+                    "Given acc.": "partial ρ given clean accuracy",
+                    "Shared": "ρ on the images that at least 95% of the networks classify correctly",
+                    "Adjusted p": f"step-down max-T over the candidates of a study, then Holm over {studies} studies",
+                },
+            ),
+            "Where the mean smallest ε was searched it is the outcome, and more is better. Otherwise the outcome is a share "
+            "lost, and less is better, so signs turn.",
+        ],
+    )
+
+
+def _predicted(judged: pd.DataFrame) -> Section:
+    shown = tables.predictions_table(judged)
+    shown.insert(0, "Study", judged["study"])
+    signs = _other_sign(judged)
+    return Section(
+        "What was predicted, and what was found",
+        "Predictions stand in `benchmarks/atlas.md`, written before any network of a confirmation half was trained.",
+        [Table("predictions", shown), *([signs] if signs else [])],
+    )
+
+
+def _other_sign(judged: pd.DataFrame) -> str:
+    """The second numbered prediction: that noise gain has another sign on CIFAR-10 than on digits."""
+    gains = judged[judged["predictor"] == "noise_gain"].set_index("study")["verdict"]
+    both = [gains.get(study) for study in ("atlas-digits", "atlas-cifar10")]
+    if None in both:
+        return ""
+    held = gains["atlas-cifar10"] == "held"
+    return (
+        "That the sign of the noise gain on CIFAR-10 is not that on digits was predicted too; "
+        f"the sign predicted for CIFAR-10 {'held' if held else 'did not hold'}."
+    )
+
+
+def _every(beside: pd.DataFrame, studies: list[str]) -> Section:
+    cells: dict[str, object] = {"Candidate": list(PREDICTORS.values())}
+    for study in studies:
+        rows = beside[beside["study"] == study]
+        cells[study] = [
+            f"{share(rho)} {share_interval(low, high)}"
+            for rho, low, high in zip(rows["rho"], rows["low"], rows["high"], strict=True)
+        ]
+    return Section(
+        "Every candidate",
+        "All candidates in every study, without a claim.",
+        [Table("halves", pd.DataFrame(cells), "Spearman's ρ with its 95% interval.")],
+    )
+
+
+def _studies(studies: Sequence[Findings], halves: dict[str, AtlasHalf]) -> Section:
+    lines = [
+        f"[`{s.facts.name}`](../{s.facts.name}/report.md): {len(halves[s.facts.name].means)} schemes "
+        f"({halves[s.facts.name].name}), `{s.facts.headers[0].dataset.name}`, outcome: {headline(halves[s.facts.name])}."
+        for s in studies
+    ]
+    again = f"Again: `zsbench report {' '.join(s.facts.again for s in studies)}`."
+    return Section(
+        "The studies", "Each has a report of its own.", [bullets([*lines, again, f"Reported with {versions()}."])]
+    )

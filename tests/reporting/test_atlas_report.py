@@ -1,0 +1,83 @@
+"""The report of an atlas: whole at any size, and honest about what is not there."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic_studies import findings
+
+import robustbench_zs as zs
+from robustbench_zs.reporting.across import write_joint_findings
+from robustbench_zs.reporting.atlas.explorer import write_explorer
+from robustbench_zs.reporting.atlas.sections import compared, confirmed
+from robustbench_zs.reporting.atlas.study import AtlasStudy
+from robustbench_zs.reporting.findings import Findings
+from robustbench_zs.reporting.report import write_report
+from robustbench_zs.schemes.atlas import atlas_names
+
+
+def study(folder: Path, each: int, seeds: int = 1, halves: tuple[str, ...] = ("discovery", "confirmation")) -> Findings:
+    names = [name for half in halves for name in atlas_names(half, each)]  # type: ignore[arg-type]
+    found = findings(folder, [zs.network_from_name(f"{name}:depth=20,widths=8-16-32") for name in names], seeds)
+    return replace(found, facts=replace(found.facts, atlas=True, name="atlas-digits"))
+
+
+@pytest.mark.parametrize(("each", "seeds"), [(1, 1), (30, 2)])
+def test_a_report_is_whole_at_any_size(tmp_path: Path, each: int, seeds: int) -> None:
+    write_report(study(tmp_path, each, seeds))
+    text = (tmp_path / "report.md").read_text()
+    assert not re.search(r"(?i)(?<![\w-])(nan|inf)(?![\w-])", text)
+    assert "None" not in text
+    named = set(re.findall(r"\]\((?!\.\.)([\w.]+)\)", text)) | set(re.findall(r"`(\w+\.csv)`", text)) - {"gaps.csv"}
+    assert {"answer.svg", "schemes.csv"} <= named
+    assert not [name for name in named if not (tmp_path / name).is_file()]
+    assert len(pd.read_csv(tmp_path / "schemes.csv")) == 2 * each
+    assert set(pd.read_csv(tmp_path / "confirmation.csv")["schemes"]) == {each}
+    assert pd.read_csv(tmp_path / "predictions.csv")["predictor"].nunique() == 3
+    if each == 30:  # drawn so that a larger modulus is less robust
+        relations = pd.read_csv(tmp_path / "confirmation.csv", index_col="predictor")
+        assert relations.loc["largest_modulus", "finding"] == "established, falling"
+        assert "## How well could anything predict it?" in text
+
+
+def test_one_half_claims_nothing_and_diverged_networks_are_left_out(tmp_path: Path) -> None:
+    found = study(tmp_path, 4, halves=("discovery",))
+    broken = found.facts.headers[0].model_copy(update={"diverged_at": 1})
+    atlas = AtlasStudy(replace(found, facts=replace(found.facts, headers=[broken, *found.facts.headers[1:]])))
+    assert atlas.confirmation is None
+    assert atlas.judged.empty
+    assert len(atlas.schemes) == 3
+    assert "4 networks, of which 1 diverged" in str(compared(atlas).blocks)
+    assert confirmed(atlas) is None
+
+
+def test_the_interactive_page_asks_nobody_and_holds_every_scheme(tmp_path: Path) -> None:
+    pytest.importorskip("vl_convert", reason="the extra `interactive` is not installed")
+    import vl_convert
+
+    assert write_explorer(tmp_path / "schemes.html", "An atlas", AtlasStudy(study(tmp_path, 6)).schemes, 9)
+    page = (tmp_path / "schemes.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert not re.search(r'(?:src|href)="?https?:', page)
+    assert len(page) < 1_200_000
+    spec = json.loads(re.search(r'vegaEmbed\("#plot", (\{.*\}), \{ actions', page)[1])  # type: ignore[index]
+    rows = spec["data"]["values"]
+    assert len(rows) == 12
+    assert all(len(row["g"]) == 9 and len(row["re"]) == len(row["im"]) for row in rows)
+    assert vl_convert.vegalite_to_vega(spec)["marks"]
+
+
+def test_several_studies_are_corrected_together(tmp_path: Path) -> None:
+    first, second = study(tmp_path, 12), study(tmp_path, 14)
+    plain = replace(second, facts=replace(second.facts, atlas=False, name="another"))
+    write_joint_findings(tmp_path / "joint", [first, plain])
+    relations = pd.read_csv(tmp_path / "joint" / "relations.csv")
+    assert relations.groupby("study")["schemes"].max().to_dict() == {"another": 28, "atlas-digits": 12}
+    assert (relations["adjusted_studies"] >= relations["adjusted"]).all()
+    text = (tmp_path / "joint" / "report.md").read_text()
+    assert "## What was predicted, and what was found" in text
