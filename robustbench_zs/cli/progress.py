@@ -7,16 +7,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from robustbench_zs.studies.engines import Standing
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.task import TrainingTask
 
 MOST_LINES = 8
 """Networks with a bar of their own at a time; more are only counted, and finished ones leave the screen."""
+
+SECONDS_BETWEEN_LINES = 60.0
+"""Between lines on a whole study, where there is no terminal."""
 
 
 class Progress:
@@ -46,6 +50,8 @@ class Progress:
         self.all = self.bars.add_task("all networks", total=total, note="") if total > 1 else None
         self.tasks: dict[str, int] = {}
         self.under_way: set[str] = set()
+        self.study: Any = None
+        self.told = self.start
 
     def epoch(self, task: TrainingTask, epoch: Epoch) -> None:
         """One epoch of one network is done."""
@@ -61,6 +67,16 @@ class Progress:
     def evaluated(self, name: str, label: str) -> None:
         """One evaluation of one network is done."""
         self._show("evaluations", None, f"{name}: {label}", advance=1)
+
+    def standing(self, standing: Standing) -> None:
+        """How far the whole study is: in a terminal always on the screen, elsewhere a line each minute."""
+        if self.live:
+            if self.study is None:
+                self.study = self.bars.add_task("study", total=standing.jobs, note="")
+            self.bars.update(self.study, completed=standing.done, note=str(standing))
+        elif time.monotonic() - self.told >= SECONDS_BETWEEN_LINES:
+            self.told = time.monotonic()
+            self.console.print(str(standing), highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, name: str, total: int | None, note: str, **moved: int) -> None:
         """Move the bar of a network, which it gets if there is room."""

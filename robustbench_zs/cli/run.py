@@ -14,9 +14,11 @@ from robustbench_zs.cli.output import emit, text
 from robustbench_zs.errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-    from robustbench_zs.studies import Study
+    from robustbench_zs.studies import Plan, Study
     from robustbench_zs.studies.status import Status
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.task import TrainingTask
@@ -25,6 +27,8 @@ data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"
 )
 
+
+MOST_WORKERS = 100_000
 
 scale_option = click.option(
     "--scale", type=click.Choice(["smoke", "small"]), help="A scaled-down form; its report goes to reports/NAME-SCALE/."
@@ -37,6 +41,16 @@ scale_option = click.option(
 @data_dir_option
 @click.option("--train-only", is_flag=True, help="Train what is missing, as for a machine that evaluates nothing, and stop.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done and what waits for what; do nothing.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who does the work.")
+@click.option(
+    "--address", metavar="ADDRESS", help="Of a Ray cluster: auto, HOST:PORT or ray://HOST:10001; else a Ray of its own."
+)
+@click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Networks at a time on the CPU, one per core by default; with --plan the time on N workers.",
+)
 @click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations.")
 @execution_options
 @output_options
@@ -46,6 +60,9 @@ def run(
     data_dir: Path | None,
     train_only: bool,
     plan_only: bool,
+    engine: str,
+    address: str | None,
+    workers: int | None,
     batch_size: int,
     device: str | None,
     threads: int | None,
@@ -63,9 +80,15 @@ def run(
         emit_list(("studies",))
         raise RequestError("say which study, one of those above, or a TOML file")
     loaded = load_study(study, scale)
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise RequestError(f"the number of workers must lie between 1 and {MOST_WORKERS}, not {workers}")
     if plan_only:
-        _print_plan([make_plan(part, data_dir).table() for part in loaded.parts], format_, output)
+        plans = [make_plan(part, data_dir) for part in loaded.parts]
+        _print_plan([plan.table() for plan in plans], format_, output)
+        _print_cost(plans, device, threads, workers or available_cores())
         return
+    if engine == "ray" and workers is not None:
+        raise RequestError("Ray decides how many jobs run at a time: --workers goes with --engine local or --plan")
     if format_ or output:
         raise RequestError("--format and --output go with --plan; a run writes its tables to reports/NAME/")
     from robustbench_zs.cli.progress import progress, say
@@ -92,9 +115,12 @@ def run(
             "data_dir": data_dir,
             "device": device,
             "threads": threads,
-            "workers": available_cores(),
+            "workers": workers or available_cores(),
+            "engine": engine,
+            "address": address,
             "on_start": started,
             "on_event": event,
+            "on_standing": shown.standing,
             "say": say,
         }
         if train_only:
@@ -120,6 +146,26 @@ def _print_plan(parts: list[pd.DataFrame], format_: str | None, output: Path | N
         format_,
         output,
     )
+
+
+def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, workers: int) -> None:
+    """What the plans cost and how long so many workers take, as two sentences on standard error."""
+    from robustbench_zs.cli.progress import say
+    from robustbench_zs.studies.cost import estimated
+    from robustbench_zs.studies.engines.standing import duration
+    from robustbench_zs.training.execution import choose_execution
+
+    try:
+        cost = estimated(plans, choose_execution(1, device, threads or 1, 1), workers)
+    except RequestError as error:  # images that are not at hand do not keep anyone from looking at a plan
+        say(f"What it costs cannot be estimated: {error}")
+        return
+    say(
+        f"At most {cost.hours:,.2g} {cost.unit} hours, {cost.undone:,.2g} of them for what is not done yet "
+        f"({cost.speed.multiply_adds / 1e9:,.3g} billion multiply-adds/s in training: {cost.speed.origin})."
+    )
+    alone = duration(cost.undone * 3600)
+    say(f"What is not done yet takes about {duration(cost.seconds)} on {workers} workers, and {alone} on one.")
 
 
 def print_findings(folder: Path) -> None:

@@ -16,12 +16,15 @@ from robustbench_zs.errors import RequestError
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "imagenet")
 
-_SHAPES = {
+SHAPES = {
+    "digits": (1, 8, 8, 10),
     "mnist": (1, 28, 28, 10),
     "fashion-mnist": (1, 28, 28, 10),
     "cifar10": (3, 32, 32, 10),
     "cifar100": (3, 32, 32, 100),
 }
+"""Channels, height and width of an image, and the number of classes."""
+
 EXAMPLES = {
     "digits": {"train": 1437, "test": TEST_IMAGES},
     "mnist": {"train": 60_000, "test": 10_000},
@@ -150,7 +153,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
             "as Parquet files (train-*.parquet) or as class folders (train/CLASS/*.png)"
         )
     parquet["test"] = parquet_shards(folder, test_name)
-    expected = _SHAPES.get(name)
+    expected = SHAPES.get(name)
     class_names: tuple[str, ...] | None
     if parquet["train"]:
         classes, class_names = read_classes(parquet["train"] + parquet["test"])

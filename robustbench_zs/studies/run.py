@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustbench_zs.errors import RequestError
+from robustbench_zs.errors import RequestError, UnfinishedError
 from robustbench_zs.evaluation.rows import frame_of_rows
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
-from robustbench_zs.studies.engines import Assignment, Engine, LocalEngine, OnEvent
+from robustbench_zs.studies.engines import Assignment, Engine, OnEvent, Standing, open_engine
 from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measure import run_measurement
 from robustbench_zs.studies.measurement import Measurement
@@ -35,9 +35,12 @@ def run_study(
     device: str | None = None,
     threads: int | None = None,
     workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_start: Callable[[Study, Status], None] = lambda study, status: None,
     on_event: OnEvent = lambda task, event: None,
+    on_standing: Callable[[Standing], None] = lambda standing: None,
     say: Callable[[str], None] = lambda words: None,
 ) -> StudyResult:
     """Train what is missing, evaluate what is missing, write `reports/NAME/`; the function behind `zsbench run`.
@@ -52,13 +55,16 @@ def run_study(
         data_dir: folder that holds the datasets.
         device, threads, workers: as for `train`; networks of this study that are trained already decide device and
             threads for the rest, so that all are trained alike.
+        engine, address: `"local"`, or `"ray"` with the address of a cluster, see `RayEngine`; that says itself how many
+            jobs run at a time.
         on_start: called for each study with trainings with what is to be done.
-        say: gets a sentence on how networks are trained, where that is chosen by a trial, and if another process is at
-            work on the study, which is waited for.
+        on_standing: called with how far the study is, by the engine ray.
+        say: gets a sentence on how networks are trained, where that is chosen by a trial, on jobs that failed, and if
+            another process is at work on the study, which is waited for.
 
     Raises:
         RequestError: the study or its data are not there or not right.
-        UnfinishedError: out of memory or disk, or the store is locked.
+        UnfinishedError: out of memory or disk, the store is locked, or jobs were given up; the rest is done then.
 
     Examples:
         >>> result = zs.run_study("table10")  # computes roots, trains nothing
@@ -69,9 +75,14 @@ def run_study(
     batch_size = Compute(batch_size=batch_size).batch_size  # refused before anything is trained
     if isinstance(loaded, Measurement):
         return _measured(loaded, device, threads)
-    known, engine = ResultsStore(store), LocalEngine(device, threads, workers)
-    done = [complete(part, data_dir, known, engine, batch_size, on_start, on_event, say) for part in loaded.parts]
-    return joined(loaded, [_report(part, known) for part in done])
+    known = ResultsStore(store)
+    with open_engine(engine, device, threads, workers, address) as doing:
+        done = [
+            complete(part, data_dir, known, doing, batch_size, on_start, on_event, say, on_standing) for part in loaded.parts
+        ]
+    reports = [_report(part, known) for part in done if not part.given_up]
+    _raise_if_any([sentence for part in done for sentence in part.given_up])
+    return joined(loaded, reports)
 
 
 def train_study(
@@ -83,8 +94,11 @@ def train_study(
     device: str | None = None,
     threads: int | None = None,
     workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
     on_start: Callable[[Study, Status], None] = lambda study, status: None,
     on_event: OnEvent = lambda task, event: None,
+    on_standing: Callable[[Standing], None] = lambda standing: None,
     say: Callable[[str], None] = lambda words: None,
 ) -> list[Checkpoint]:
     """Train the networks of a study that have no checkpoint yet and evaluate nothing: `zsbench run --train-only`.
@@ -106,20 +120,32 @@ def train_study(
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
     if isinstance(loaded, Measurement):
         raise RequestError(f"the study {loaded.name!r} trains nothing: run it without --train-only")
-    known, engine = ResultsStore(store), LocalEngine(device, threads, workers)
-    plans = []
-    for part in loaded.parts:
-        plan = make_plan(settled(part, engine.device, data_dir, known), data_dir)
-        on_start(plan.study, plan_status(plan, known))
-        with ExitStack() as stack:
-            if is_first() and any(step.task.existing() is None for step in plan.evaluations):
-                stack.enter_context(alone_in(plan.folder, say))
-            missing = [step.training_only() for step in plan.evaluations if step.task.existing() is None]
-            engine.networks(missing, Assignment(plan, known, DEFAULT_BATCH_SIZE, on_event, say))
-            if is_first():
-                remove_states(step.task for step in plan.evaluations)
-        plans.append(plan)
+    known, plans, given_up = ResultsStore(store), [], []
+    with open_engine(engine, device, threads, workers, address) as doing:
+        for part in loaded.parts:
+            plan = make_plan(settled(part, doing.device, data_dir, known), data_dir)
+            assignment = Assignment(plan, known, DEFAULT_BATCH_SIZE, on_event, say, on_standing)
+            on_start(plan.study, plan_status(plan, known))
+            with ExitStack() as stack:
+                if is_first() and any(step.task.existing() is None for step in plan.evaluations):
+                    stack.enter_context(alone_in(plan.folder, say))
+                missing = [step.training_only() for step in plan.evaluations if step.task.existing() is None]
+                given_up += doing.networks(missing, assignment)
+                _remove_states(plan)
+            plans.append(plan)
+    _raise_if_any(given_up)
     return [read_checkpoint(step.task.path) for plan in plans for step in plan.evaluations] if is_first() else []
+
+
+def _raise_if_any(given_up: Sequence[str]) -> None:
+    if given_up:
+        raise UnfinishedError(f"{len(given_up)} jobs were given up, run again to try them again; the first: {given_up[0]}")
+
+
+def _remove_states(plan: Plan) -> None:
+    """Of networks that are trained; what was saved of others is where the next run goes on from."""
+    if is_first():
+        remove_states(step.task for step in plan.evaluations if step.task.existing())
 
 
 def _measured(
@@ -131,12 +157,13 @@ def _measured(
 
 @dataclass(frozen=True)
 class Completed:
-    """A study whose networks are all trained and evaluated."""
+    """A study whose networks are trained and evaluated, but for jobs that were given up, with a sentence for each."""
 
     plan: Plan
     status: Status
     trained: int
     evaluated: int
+    given_up: Sequence[str] = ()
 
 
 def complete(
@@ -148,10 +175,11 @@ def complete(
     on_start: Callable[[Study, Status], None],
     on_event: OnEvent,
     say: Callable[[str], None] = lambda words: None,
+    on_standing: Callable[[Standing], None] = lambda standing: None,
 ) -> Completed:
     """Have an engine train and evaluate what is missing of a study; see `run_study`."""
     plan = make_plan(settled(study, engine.device, data_dir, store), data_dir)
-    assignment = Assignment(plan, store, batch_size, on_event, say)
+    assignment = Assignment(plan, store, batch_size, on_event, say, on_standing)
     status = plan_status(plan, store)
     with ExitStack() as stack:
         # A run that was killed at its very end leaves its lock, though nothing is left to do.
@@ -160,15 +188,15 @@ def complete(
             status = plan_status(plan, store)  # another process may have been at work until now
         on_start(plan.study, status)
         trained, todo = len(status.untrained), status.todo
-        engine.networks(todo, assignment)
+        given_up = engine.networks(todo, assignment)
         if not is_first():  # the others of `torchrun` only train
             return Completed(plan, status, trained, 0)
         if todo:
             status = plan_status(plan, store)
-        if status.unshown:
-            engine.transfers(status.unshown, assignment)
-        remove_states(step.task for step in plan.evaluations)
-        return Completed(plan, status, trained, len(todo) + len(status.unshown))
+        if status.unshown and not given_up:
+            given_up = engine.transfers(status.unshown, assignment)
+        _remove_states(plan)
+        return Completed(plan, status, trained, len(todo) + len(status.unshown), given_up)
 
 
 def _report(done: Completed, store: ResultsStore) -> StudyResult:

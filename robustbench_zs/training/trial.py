@@ -198,3 +198,16 @@ def rate(task: TrainingTask, execution: Execution) -> Rate:
             times.append(time.perf_counter())
         best = min(b - a for a, b in pairwise(times[1:]))
         return Rate(execution.places * len(batch) / best, times[1] - times[0])
+
+
+def merge_choices(path: Path, content: bytes) -> None:
+    """Add the choices that another machine wrote down to those in `path`, which stay where both know a shape.
+
+    Raises:
+        RequestError: one of the two is damaged.
+    """
+    try:
+        others = _CHOICES.validate_json(content)
+    except ValidationError as error:
+        raise RequestError("the choices of how to train that a node sent are damaged") from error
+    write_atomically(path, _CHOICES.dump_json(others | _known(path), indent=1) + b"\n")

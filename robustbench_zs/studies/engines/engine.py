@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from robustbench_zs.evaluation.store import ResultsStore
+from robustbench_zs.studies.engines.standing import Standing
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Epoch
@@ -23,7 +24,8 @@ class Assignment:
     """What an engine works for: the plan, the store that results go to, images per batch, and who is told.
 
     Args:
-        say: gets a sentence on how networks are trained, where that is chosen by a trial.
+        say: gets a sentence on how networks are trained, where that is chosen by a trial, and on a job that failed.
+        on_standing: called from time to time with how far the work is, by engines that know it.
     """
 
     plan: Plan
@@ -31,6 +33,7 @@ class Assignment:
     batch_size: int
     on_event: OnEvent
     say: Callable[[str], None]
+    on_standing: Callable[[Standing], None] = lambda standing: None
 
     def begun(self, execution: Execution) -> Execution:
         """The execution with as many threads as the study began with on the device, so that all are trained alike."""
@@ -45,23 +48,27 @@ class Engine(Protocol):
     """Who does the work of a study.
 
     When a method returns, checkpoints are at the places that their tasks give and results are in the store of the
-    assignment. What is there already is not done again.
+    assignment, but for jobs that were given up: the methods return a sentence for each. What is there already is not done
+    again.
     """
 
     @property
     def device(self) -> torch.device:
         """What it computes on; that device need not be in this process."""
 
-    def networks(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> None:
+    def networks(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> list[str]:
         """Train the networks that have no checkpoint yet, phase by phase, and do what each step asks of its network.
 
         Raises:
             UnfinishedError: out of memory or disk, or a process was ended.
         """
 
-    def transfers(self, steps: Sequence[TransferStep], assignment: Assignment) -> None:
+    def transfers(self, steps: Sequence[TransferStep], assignment: Assignment) -> list[str]:
         """Show the adversarial examples of some networks to others; all of them are trained.
 
         Raises:
             UnfinishedError: as `networks`.
         """
+
+    def close(self) -> None:
+        """Let go of what the engine holds."""

@@ -32,12 +32,13 @@ class LocalEngine:
         self.threads = threads
         self.workers = workers
 
-    def networks(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> None:
+    def networks(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> list[str]:
         with processes(str(self.device)) as group:
             if group.size > 1:
                 self._train_together(steps, assignment, group)
             if group.first and steps:
                 self._in_jobs(steps, assignment)
+        return []
 
     def _train_together(self, steps: Sequence[EvaluateStep], assignment: Assignment, group: Processes) -> None:
         untrained = group.agreed([step.task for step in steps if step.task.existing() is None])
@@ -60,12 +61,16 @@ class LocalEngine:
         ):
             pass
 
-    def transfers(self, steps: Sequence[TransferStep], assignment: Assignment) -> None:
+    def transfers(self, steps: Sequence[TransferStep], assignment: Assignment) -> list[str]:
         execution = self._execution(len(steps), assignment)
         store, batch_size = str(assignment.store.path), assignment.batch_size
         jobs = [Job(transfer_one, (transfer_task(step, execution, store, batch_size),)) for step in steps]
         for _ in run_jobs(jobs, self._at_a_time, lambda job, label: assignment.on_event(steps[job].task, label)):
             pass
+        return []
+
+    def close(self) -> None:
+        """Its processes end with their jobs."""
 
     @property
     def _at_a_time(self) -> int:

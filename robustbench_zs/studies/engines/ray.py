@@ -1,0 +1,375 @@
+"""The work of a study on a Ray cluster, or on a Ray that is started on this machine.
+
+Ray decides which job runs where. This process deals the jobs, gives each the files that it goes on from, and is the only
+one that writes checkpoints and results: jobs send back what comes into being, while they run. A job that fails, or whose
+node dies, is handed out again with what was saved of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
+from robustbench_zs.evaluation.sources import remember
+from robustbench_zs.evaluation.store import ResultsStore
+from robustbench_zs.networks.stacked import stack_shape
+from robustbench_zs.studies.cost import epoch_work, work
+from robustbench_zs.studies.engines.claims import Claim, Node, claim_of
+from robustbench_zs.studies.engines.data_on_node import DataFolder, Files, folder_of, read_folder
+from robustbench_zs.studies.engines.engine import Assignment
+from robustbench_zs.studies.engines.errand import STORE, Errand, News, Trial, run_errand, run_trial, tasks_of
+from robustbench_zs.studies.engines.parcel import Parcel, parcels
+from robustbench_zs.studies.engines.standing import Count
+from robustbench_zs.studies.engines.work import deal_steps
+from robustbench_zs.studies.plan import EvaluateStep, TransferStep
+from robustbench_zs.training.execution import Execution, choose_execution
+from robustbench_zs.training.loop import Epoch
+from robustbench_zs.training.task import TrainingTask
+from robustbench_zs.training.trial import CHOICES, merge_choices
+
+MOST_FAILURES = 3
+"""In a row, with nothing new saved in between: then a job is given up."""
+
+AHEAD = 2
+"""Jobs handed to Ray for each that can run: the next one is there when a worker is free, and an autoscaler sees it."""
+
+LOOK = 0.5
+"""Seconds between two looks for news."""
+
+
+class Inbox:
+    """Keeps what jobs send until it is fetched; an actor of Ray, since its clients know no other way to be told."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[int, int, News]] = []
+
+    def put(self, job: int, attempt: int, news: News) -> None:
+        self.kept.append((job, attempt, news))
+
+    def take(self) -> list[tuple[int, int, News]]:
+        taken, self.kept = self.kept, []
+        return taken
+
+
+def _work(errand: Errand, job: int, attempt: int, inbox: Any, files: list[Any], data: list[Any]) -> News:
+    """An errand in a process of Ray; references in lists stay references until they are asked for."""
+    import ray
+
+    def send(news: News) -> None:
+        ray.get(inbox.put.remote(job, attempt, news))  # waits: what was sent has arrived when the job ends
+
+    send(News())
+    errand = replace(errand, files=(*errand.files, *ray.get(files)))
+    return run_errand(errand, partial(_fetched, data), send)
+
+
+def _try(trial: Trial, data: list[Any]) -> tuple[list[Execution], Parcel | None, list[str]]:
+    said: list[str] = []
+    chosen, file = run_trial(trial, partial(_fetched, data), said.append)
+    return chosen, file, said
+
+
+def _fetched(data: list[Any]) -> Files:
+    import ray
+
+    found: Files = ray.get(data[0]) if data else {}
+    return found
+
+
+@dataclass
+class _Job:
+    """A job of a study on its way."""
+
+    number: int
+    steps: tuple[EvaluateStep, ...] | tuple[TransferStep]
+    execution: Execution
+    claim: Claim
+    work: float
+    attempt: int = 0
+    failures: int = 0
+    running: bool = False
+
+    @property
+    def tasks(self) -> tuple[TrainingTask, ...]:
+        return tasks_of(self.steps)
+
+    @property
+    def name(self) -> str:
+        names = [f"{step.task.network.name} seed {step.task.seed}" for step in self.steps]
+        return ", ".join(names[:1]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+class RayEngine:
+    """A cluster of Ray.
+
+    Args:
+        address: of the cluster, `"auto"` for the one that this machine belongs to; None starts Ray on this machine alone,
+            unless `$RAY_ADDRESS` names a cluster.
+        device: `"cuda"` or `"cpu"`; by default the GPUs of the cluster if it has any.
+        threads: of each network on a CPU; by default the cores of the cluster divided by the networks.
+
+    Raises:
+        RequestError: Ray is not installed, or the cluster has no such device.
+        UnfinishedError: there is no cluster at the address.
+    """
+
+    def __init__(self, address: str | None = None, device: str | None = None, threads: int | None = None) -> None:
+        self.ray = _connected(address)
+        self.threads = threads
+        gpus = any(node.gpus for node in self._nodes())
+        kind = device or ("cuda" if gpus else "cpu")
+        if kind not in ("cpu", "cuda") or (kind == "cuda" and not gpus):
+            self.close()
+            raise RequestError(f"the cluster has no device {kind[:40]!r}: give --device {'cuda or ' if gpus else ''}cpu")
+        self.device = torch.device(kind)
+        self._work = self.ray.remote(_work)
+        self._sent: dict[Path, tuple[DataFolder, list[Any]]] = {}
+
+    def close(self) -> None:
+        """Leave the cluster; a Ray that was started here ends."""
+        self.ray.shutdown()
+
+    def networks(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> list[str]:
+        untrained: list[EvaluateStep] = []
+        trained: list[EvaluateStep] = []
+        for step in steps:
+            (trained if step.task.existing() else untrained).append(step)
+        if not steps:
+            return []
+        execution = self._execution(len(steps), assignment)
+        chosen = self._chosen([step.task for step in untrained], execution, assignment)
+        claim = claim_of(steps[0].task, execution, self._nodes())
+        dealt = deal_steps(untrained, chosen, claim.places(self._nodes()))
+        dealt += [([step], execution) for step in trained]
+        return self._run([self._job(number, tuple(some), how) for number, (some, how) in enumerate(dealt)], assignment)
+
+    def transfers(self, steps: Sequence[TransferStep], assignment: Assignment) -> list[str]:
+        execution = self._execution(len(steps), assignment)
+        return self._run([self._job(number, (step,), execution) for number, step in enumerate(steps)], assignment)
+
+    def _job(self, number: int, steps: tuple[EvaluateStep, ...] | tuple[TransferStep], execution: Execution) -> _Job:
+        claim = claim_of(steps[0].task, execution, self._nodes())
+        if isinstance(steps[0], TransferStep):
+            claim = replace(claim, gpus=min(1.0, claim.gpus))
+        untrained = [task for task in tasks_of(steps) if task.existing() is None]
+        training = sum(task.recipe.epochs * epoch_work(task) for task in untrained)
+        return _Job(number, steps, execution, claim, training + sum(work(step) for step in steps))
+
+    def _execution(self, networks: int, assignment: Assignment) -> Execution:
+        nodes = self._nodes()
+        if self.device.type == "cuda":
+            each = min(node.cores // node.gpus for node in nodes if node.gpus)
+        else:
+            each = min(min(node.cores for node in nodes), sum(node.cores for node in nodes) // max(1, networks))
+        chosen = choose_execution(1, "cpu", self.threads or max(1, each), 1)
+        chosen = replace(chosen, device=str(self.device))
+        return chosen if self.threads else assignment.begun(chosen)
+
+    def _chosen(self, tasks: Sequence[TrainingTask], execution: Execution, assignment: Assignment) -> list[Execution]:
+        """How each network is trained, by trials on the nodes, one per shape."""
+        shapes: dict[Any, list[int]] = {}
+        for place, task in enumerate(tasks):
+            shapes.setdefault(stack_shape(task.network) or task.network, []).append(place)
+        path = assignment.plan.folder / CHOICES
+        running = []
+        for places in shapes.values():
+            claim = claim_of(tasks[places[0]], execution, self._nodes())
+            data, reference = self._data(tasks[places[0]])
+            trial = Trial(
+                tuple(tasks[place] for place in places), execution, claim.places(self._nodes()), data, parcels([path])
+            )
+            remote = self.ray.remote(_try).options(num_cpus=claim.cores, num_gpus=claim.gpus, name="trial")
+            running.append(remote.remote(trial, reference))
+        chosen = [execution] * len(tasks)
+        for places, reference in zip(shapes.values(), running, strict=True):
+            try:
+                executions, file, said = self.ray.get(reference)
+            except self.ray.exceptions.RayError as error:
+                raise UnfinishedError(f"the trial of how to train failed: {_reason(error)}") from error
+            for place, how in zip(places, executions, strict=True):
+                chosen[place] = how
+            for words in said:
+                assignment.say(words)
+            if file is not None:
+                merge_choices(path, file.content)
+        return chosen
+
+    def _run(self, jobs: Sequence[_Job], assignment: Assignment) -> list[str]:
+        inbox = self.ray.remote(Inbox).options(num_cpus=0, scheduling_strategy=self._here()).remote()
+        count = Count(len(jobs), sum(job.work for job in jobs))
+        delivery = _Delivery(assignment, count)
+        waiting, running, given_up = deque(jobs), dict[Any, _Job](), []
+        try:
+            while waiting or running:
+                nodes = self._nodes()
+                while waiting and len(running) < AHEAD * waiting[0].claim.places(nodes):
+                    job = waiting.popleft()
+                    running[self._handed_out(job, inbox, assignment)] = job
+                self.ray.wait(list(running), timeout=LOOK)
+                ended, _ = self.ray.wait(list(running), num_returns=len(running), timeout=0)
+                for number, attempt, news in self.ray.get(inbox.take.remote()):
+                    if attempt == jobs[number].attempt:
+                        delivery.take(jobs[number], news)
+                for reference in ended:
+                    job = running.pop(reference)
+                    job.running = False
+                    try:
+                        delivery.end(job, self.ray.get(reference))
+                    except (self.ray.exceptions.RayError, UnfinishedError) as error:
+                        job.failures += 1
+                        job.attempt += 1
+                        if job.failures < MOST_FAILURES:
+                            assignment.say(f"{job.name}: {_reason(error)}; it goes on elsewhere from what was saved")
+                            waiting.appendleft(job)
+                        else:
+                            assignment.say(f"{job.name} failed {MOST_FAILURES} times and is given up: {_reason(error)}")
+                            given_up.append(f"{job.name}: {_reason(error)}")
+                            count.failed += 1
+                count.running = sum(job.running for job in running.values())
+                assignment.on_standing(count.standing())
+        finally:
+            for reference in running:
+                self.ray.cancel(reference, force=True)
+            self.ray.kill(inbox)
+        return given_up
+
+    def _handed_out(self, job: _Job, inbox: Any, assignment: Assignment) -> Any:
+        """Give a job to Ray with the files that it goes on from; a reference to what it will return."""
+        data, reference = self._data(job.tasks[0]) if job.tasks else (None, [])
+        there = [path for task in job.tasks for path in (task.path, task.state_path)]
+        errand = Errand(
+            steps=job.steps,
+            keys=tuple(task.key for task in job.tasks),
+            execution=job.execution,
+            batch_size=assignment.batch_size,
+            data=data,
+            known=_known(job.tasks, assignment.store),
+            gpus=job.claim.processes if job.claim.gpus > 1 else 0,
+        )
+        # The examples of every network are shown to all: so each file is put where nodes fetch it once.
+        files = [self.ray.put(parcel) for parcel in parcels(there)]
+        options = {
+            "num_cpus": job.claim.cores,
+            "num_gpus": job.claim.gpus,
+            "max_retries": 0,
+            "name": job.name,
+            "scheduling_strategy": "SPREAD" if job.failures else "DEFAULT",
+        }
+        return self._work.options(**options).remote(errand, job.number, job.attempt, inbox, files, reference)
+
+    def _data(self, task: TrainingTask) -> tuple[DataFolder | None, list[Any]]:
+        """The folder of a task's data set and, where it may be sent, a reference to its files, in a list."""
+        path = folder_of(task)
+        if path is None:
+            return None, []
+        if path not in self._sent:
+            folder, files = read_folder(path)
+            self._sent[path] = folder, [self.ray.put(files)] if files else []
+        return self._sent[path]
+
+    def _nodes(self) -> list[Node]:
+        """The nodes that can work."""
+        found = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        nodes = [Node(int(each["CPU"]), int(each.get("GPU", 0))) for each in found if each.get("CPU", 0) >= 1]
+        return nodes or [Node(1, 0)]  # an autoscaler has not started any yet
+
+    def _here(self) -> Any:
+        """On the node of this process, or of its connection to the cluster, without which there is no run."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
+
+
+@dataclass
+class _Delivery:
+    """Puts what jobs send to its place, and tells of it."""
+
+    assignment: Assignment
+    count: Count
+
+    def take(self, job: _Job, news: News) -> None:
+        """Raises: UnfinishedError: a file was damaged on its way, or cannot be written."""
+        job.running = True
+        if news.files or news.results:
+            job.failures = 0
+        self._keep(job.tasks, news.files)
+        if news.results:
+            with tempfile.TemporaryDirectory() as folder:
+                news.results.unpack(Path(folder) / STORE)
+                self.assignment.store.take_over(Path(folder) / STORE)
+        for place, event in news.events:
+            self._tell(job.steps[place].task, event)
+
+    def end(self, job: _Job, news: News) -> None:
+        """Raises: UnfinishedError: as `take`; or a checkpoint did not arrive."""
+        self.take(job, news)
+        job.running = False
+        for task in job.tasks:
+            if task.existing() is None:
+                raise UnfinishedError(f"the checkpoint of {task.network.name} did not arrive")
+        self.count.done += 1
+        self.count.worked += job.work
+
+    def _keep(self, tasks: Sequence[TrainingTask], files: Sequence[Parcel]) -> None:
+        places = {path.name: (task, path) for task in tasks for path in (task.path, task.state_path)}
+        for file in files:
+            task, path = places[file.name]
+            file.unpack(path)
+            checkpoint = task.existing() if path == task.path else None
+            if checkpoint is not None:
+                remember(self.assignment.store, checkpoint)
+                task.state_path.unlink(missing_ok=True)
+
+    def _tell(self, task: TrainingTask, event: Epoch | str) -> None:
+        if isinstance(event, Epoch):
+            self.count.images(len(task.load_dataset().train))
+        self.assignment.on_event(task, event)
+
+
+def _known(tasks: Sequence[TrainingTask], store: ResultsStore) -> Parcel | None:
+    """What is known of the networks that are trained, as a store of its own."""
+    digests = [checkpoint.digest for task in tasks if (checkpoint := task.existing())]
+    if not any(store.knows(digest) for digest in digests):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / STORE
+        ResultsStore(path).take_over(store.path, digests)
+        return Parcel.of(path)
+
+
+def _reason(error: Exception) -> str:
+    """Why a job failed, as one sentence."""
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, ZsbenchError):
+        return str(cause)
+    first = next((line for line in str(cause).splitlines() if line.strip()), "")
+    return f"{type(cause).__name__}: {first[:200]}"
+
+
+def _connected(address: str | None) -> Any:
+    """The module `ray`, connected."""
+    try:
+        import ray
+    except ImportError as error:
+        raise RequestError("the engine ray needs the extra ray: pip install 'robustbench_zs[ray]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        if not ray.is_initialized():
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
+        with suppress(Exception):
+            ray.shutdown()
+        raise UnfinishedError(f"there is no connection to Ray at {address or 'this machine'}: {_reason(error)}") from error
+    return ray
