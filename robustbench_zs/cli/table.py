@@ -146,7 +146,7 @@ def _drawn(columns: Sequence[Column], gap: int) -> str:
         table.add_column(column.title, justify="left" if left else "right", no_wrap=True)
     for cells in zip(*(c.cells for c in columns), strict=True):
         table.add_row(*map(escape, cells))
-    console = Console(width=100_000, force_terminal=False, color_system=None)
+    console = Console(width=100_000, emoji=False, force_terminal=False, color_system=None)
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
