@@ -96,7 +96,7 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
     tooltip = [{"field": name} for name in ("scheme", "half", "coefficients")]
     points = {
         "width": 560,
-        "height": 460,
+        "height": 340,
         "transform": [{"calculate": f"datum[{axis}]", "as": axis} for axis in ("horizontal", "vertical")],
         "params": [
             {
@@ -153,7 +153,7 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         },
     }
     facts = {
-        "width": 300,
+        "width": 560,
         "height": 15 * (len(keys) + 2),
         "transform": [
             picked,
@@ -165,7 +165,7 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         "layer": [
             {"mark": {"type": "text", "align": "left", "x": 0}, "encoding": {"text": {"field": "words"}}},
             {
-                "mark": {"type": "text", "align": "right", "x": 420, "fontWeight": "bold", "limit": 250},
+                "mark": {"type": "text", "align": "right", "x": 560, "fontWeight": "bold", "limit": 400},
                 "encoding": {"text": {"field": "value"}},
             },
         ],
@@ -180,14 +180,13 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
             _choice("horizontal", "Against ", {key: names[key] for key in horizontal}),
         ],
         "hconcat": [
-            points,
+            {"vconcat": [points, facts]},
             {
                 "vconcat": [
                     {"width": 300, "height": 300, "title": "Roots and the unit circle", "layer": [circle, roots]},
                     impulse,
                 ]
             },
-            facts,
         ],
         "config": {"background": "#ffffff", "font": "system-ui, sans-serif"},
     }

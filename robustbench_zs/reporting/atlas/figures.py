@@ -122,9 +122,12 @@ def ranking(points: pd.DataFrame, outcome: str) -> Figure:
     width = frame["half_width"].to_numpy(float)
     if np.isfinite(width).any():
         axis.vlines(frame.index, frame["value"] - width, frame["value"] + width, color="0.8", linewidth=0.8, rasterized=True)
-    for stable, words, colour in ((True, "zero-stable", "#0072B2"), (False, "not zero-stable", "#D55E00")):
-        side = frame[frame["zero_stable"] == stable]
-        axis.plot(side.index, side["value"], ".", markersize=3, color=colour, label=words, rasterized=True)
+    sides = {True: ("zero-stable", "#0072B2"), False: ("not zero-stable", "#D55E00")}
+    # In one call, in the order of ranks: one side drawn after the other would hide it.
+    colours = [sides[bool(stable)][1] for stable in frame["zero_stable"]]
+    axis.scatter(frame.index, frame["value"], s=4, c=colours, linewidths=0, zorder=3, rasterized=True)
+    for words, colour in sides.values():
+        axis.plot([], [], ".", color=colour, label=words)
     axis.set(xlabel="rank of the scheme", ylabel=_with_unit(outcome))
     axis.legend(frameon=True)
     return figure

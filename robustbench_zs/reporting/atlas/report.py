@@ -59,10 +59,14 @@ def _verdict(atlas: AtlasStudy) -> str:
         return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
     rows = atlas.confirmation.relations
     stated = rows["finding"].str.startswith(ESTABLISHED)
-    found = f"no candidate has an established relation to the {atlas.outcome} ({_each(rows)})"
-    if stated.any():
-        rest = f"; {_each(rows[~stated])} {'has' if (~stated).sum() == 1 else 'have'} none" if (~stated).any() else ""
-        found = f"{_each(rows[stated])} has an established relation to the {atlas.outcome}{rest}"
+    moves = [
+        f"{verb} with {_each(some, ' and ')}"
+        for verb, some in (("falls", rows[stated & (rows["rho"] < 0)]), ("rises", rows[stated & (rows["rho"] > 0)]))
+        if len(some)
+    ]
+    found = [f"the {atlas.outcome} {' and '.join(moves)}"] if moves else []
+    if (~stated).any():
+        found.append(f"no relation to {_each(rows[~stated], ' or ')} is established")
     verdicts = atlas.judged["verdict"].value_counts()
     said = (
         f" Of {len(atlas.judged)} predictions written down before, {verdicts.get('held', 0)} held and "
@@ -70,14 +74,16 @@ def _verdict(atlas: AtlasStudy) -> str:
         if len(atlas.judged)
         else ""
     )
-    return f"Over {rows['schemes'].max()} schemes set aside for the test, {found}.\n\n{said.strip()}{scaled}"
+    return f"Over {rows['schemes'].max()} schemes set aside for the test, {'; '.join(found)}.\n\n{said.strip()}{scaled}"
 
 
-def _each(rows: pd.DataFrame) -> str:
-    return ", ".join(
-        f"{PREDICTORS[row['predictor']]} (ρ = {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])})"
+def _each(rows: pd.DataFrame, last: str) -> str:
+    """The candidates with their correlations; `last` stands before the last one."""
+    words = [
+        f"the {PREDICTORS[row['predictor']]} (ρ = {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])})"
         for _, row in rows.iterrows()
-    )
+    ]
+    return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _numbers(atlas: AtlasStudy) -> list[Number]:
