@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +79,8 @@ def run(
     from robustbench_zs.system.workers import available_cores
 
     if study is None:
-        emit_list(("studies",))
+        with redirect_stdout(sys.stderr):  # where a command fails, nothing is on its output
+            emit_list(("studies",))
         raise RequestError("say which study, one of those above, or a TOML file")
     loaded = load_study(study, scale)
     if workers is not None and not 1 <= workers <= MOST_WORKERS:

@@ -68,9 +68,10 @@ def test_a_run_without_a_name_says_what_list_says(working_folder: Path, capsys: 
     said = capsys.readouterr()
     assert end.value.code == 2
     assert "one of those above" in said.err
+    assert not said.out
     with pytest.raises(SystemExit):
         main(["list", "studies"])
-    assert said.out == capsys.readouterr().out
+    assert said.err.startswith(capsys.readouterr().out)
 
 
 def test_two_networks_on_the_same_images(run: Run, checkpoint: Checkpoint, diverged: Checkpoint) -> None:

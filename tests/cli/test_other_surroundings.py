@@ -23,7 +23,7 @@ def roots(folder: Path, *options: str, **variables: str) -> subprocess.Completed
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
 def test_a_screen_without_unicode(working_folder: Path, encoding: str) -> None:
-    table = roots(working_folder, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    table = roots(working_folder, PYTHONIOENCODING=encoding, PYTHONUTF8="0", COLUMNS="160")
     assert table.returncode == 0, table.stderr
     shown = table.stdout.decode(encoding)
     assert "1.00" in shown

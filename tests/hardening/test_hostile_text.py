@@ -194,7 +194,10 @@ def test_a_baseline_of_other_images_or_perturbations_is_refused(tmp_path: Path) 
             before.check_settings(read_baseline(written(tmp_path / "b.json", change)))
 
 
-def test_a_name_from_a_header_is_text_in_the_terminal(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_from_a_header_is_text_in_the_terminal(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     good = read_checkpoint(write_checkpoint(working_folder / "good.safetensors")).header.model_dump(mode="json")
     good["network"]["name"] = "[bold red]x[/] [link=http://example.org]y"
     write_checkpoint(working_folder / "x.safetensors", good)

@@ -21,7 +21,7 @@ OPTIONS = [
 PATIENCE = 180.0
 
 EQUAL = {
-    "answers": "key, answer",
+    "network_answers": "key, answer",
     "outcomes": "weights_digest, dataset_digest, split, perturbation, examples, evaluation_version, correct, near_ties",
     "checkpoints": "training_key, weights_digest, path",
     "evidence": "key, evidence",
