@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from robustbench_zs.evaluation.smallest_eps import EpsSearch, smallest_eps
+from robustbench_zs.evaluation.questions.smallest_eps import EpsSearch, smallest_eps
 from torch import nn
 
 from robustbench_zs.datasets import Split
