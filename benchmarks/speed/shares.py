@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from robustbench_zs.evaluation.questions.smallest_eps import EpsSearch, smallest_eps
 from torch import nn
 
 from robustbench_zs.datasets import Split
 from robustbench_zs.evaluation import measure
+from robustbench_zs.evaluation.questions.smallest_eps import EpsSearch, smallest_eps
 
 FARTHEST = {"linf": 1.0, "l2": 100.0}
 
