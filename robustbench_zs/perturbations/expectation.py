@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.attacks import FGSM, PGD, check_whole
 from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.last_iterate import LastIterate
 from robustbench_zs.perturbations.native import gradient_at
 
 MOST_PASSES = 10_000
 
 
 @dataclass(frozen=True)
-class Expectation(Perturbation):
+class Expectation(LastIterate):
     """FGSM or PGD along gradients of the expected loss, which is the mean over passes with fresh noise (Athalye, Engstrom,
     Ilyas, Kwok 2018).
 
@@ -29,17 +30,13 @@ class Expectation(Perturbation):
         passes: of the network for each gradient.
     """
 
-    attack: FGSM | PGD
     passes: int
     kind: ClassVar[str] = "eot"
     attacks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_whole("the number of draws", self.passes, MOST_PASSES)
-        pgd = self.attack if isinstance(self.attack, PGD) else None
-        if self.attack.engine != "native" or (
-            pgd and (not pgd.last or pgd.ladder or pgd.restarts > 1 or pgd.target is not None)
-        ):
+        if not self.runs_to_the_end or (isinstance(self.attack, PGD) and self.attack.target is not None):
             raise RequestError(
                 "expectation over transformation is of FGSM or PGD by our own engine, untargeted, from one start"
             )
@@ -67,14 +64,6 @@ class Expectation(Perturbation):
     @property
     def label(self) -> str:
         return f"{self.attack.label.removesuffix(')').replace(', last', '')}, eot={self.passes})"
-
-    @property
-    def seed_or_none(self) -> int | None:
-        return self.attack.seed_or_none
-
-    @property
-    def engine_or_none(self) -> str | None:
-        return self.attack.engine
 
 
 def expectation(attack: Perturbation, passes: int) -> Expectation:

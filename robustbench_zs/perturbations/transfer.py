@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.attacks import FGSM, PGD, Attack
-from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.last_iterate import LastIterate
 
 
 @dataclass(frozen=True)
-class Transfer(Perturbation):
+class Transfer(LastIterate):
     """Images that an attack made on a source network; called with the source, not with the network that is measured.
 
     The attack takes all its steps: an example that only just fools its source would hardly fool another network.
@@ -24,14 +24,12 @@ class Transfer(Perturbation):
         source_name: what labels call the source.
     """
 
-    attack: FGSM | PGD
     source: str
     source_name: str
     kind: ClassVar[str] = "transfer"
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.attack, FGSM) or (self.attack.last and not self.attack.ladder and self.attack.restarts == 1)
-        if self.attack.engine != "native" or not whole:
+        if not self.runs_to_the_end:
             raise RequestError("a transfer attack is FGSM or PGD by our own engine: one ε, one start, its last iterate")
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
@@ -43,14 +41,6 @@ class Transfer(Perturbation):
     @property
     def label(self) -> str:
         return f"{self.attack.label.replace(', last', '')} from {self.source_name}"
-
-    @property
-    def seed_or_none(self) -> int | None:
-        return self.attack.seed_or_none
-
-    @property
-    def engine_or_none(self) -> str | None:
-        return self.attack.engine
 
 
 def transferable(attack: Attack) -> FGSM | PGD:
