@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robustbench_zs.datasets.load import EXAMPLES
+from robustbench_zs.datasets.load import EXAMPLES, SHAPES
 from robustbench_zs.networks.spec import NetworkSpec, stages_of
 from robustbench_zs.studies.study import Study
 
@@ -12,8 +12,6 @@ network of 20 layers in float32)."""
 
 LAYER = 1.5e-4
 """Seconds per layer and step that networks of any size take on two cores: 15 s for 2 · 900 steps of 56 layers on digits."""
-
-SIDES = {"digits": 8, "mnist": 28, "fashion-mnist": 28, "cifar10": 32, "cifar100": 32}
 
 _MULTIPLIES = {"basic": 18, "bottleneck": 17}
 """Per pixel and squared width of a block: two 3×3 convolutions, or one between two 1×1 to and from four widths."""
@@ -25,13 +23,13 @@ def training_seconds(study: Study) -> float | None:
     Attacks and noise come on top, and take a part of that at ten steps of PGD, or several times it with AutoAttack.
     """
     name = study.dataset.name
-    if name not in SIDES:
+    if name not in SHAPES:
         return None
     images = study.dataset.train_examples or EXAMPLES[name]["train"]
     recipe, specs = study.full_recipe(), study.specs()
     steps = -(-images // recipe.batch_size)
     each = sum(
-        max(images * 3 * multiply_adds(spec, SIDES[name]) / RATE, steps * spec.depth * LAYER) for spec in specs
+        max(images * 3 * multiply_adds(spec, SHAPES[name][1]) / RATE, steps * spec.depth * LAYER) for spec in specs
     ) / len(specs)
     return recipe.epochs * each * study.size
 
