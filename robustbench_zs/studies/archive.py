@@ -10,11 +10,9 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.measurement import Measurement
-from robustbench_zs.studies.plan import make_plan
-from robustbench_zs.studies.settle import settled
+from robustbench_zs.studies.settle import stored_plans
 from robustbench_zs.studies.status import plan_status
 from robustbench_zs.system.files import write_atomically
-from robustbench_zs.training.execution import choose_device
 
 MAX_UNPACKED = 2**30
 """Bytes of a store that is unpacked: a file of a few kilobytes can say that it holds far more."""
@@ -43,10 +41,7 @@ def pack(
     loaded = load_study(study, scale)
     if isinstance(loaded, Measurement):
         raise RequestError(f"the study {loaded.name!r} trains nothing, so it has no results per image")
-    if not Path(store).is_file():
-        raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
-    known = ResultsStore(store)
-    plans = [make_plan(settled(part, choose_device(None), data_dir, known), data_dir) for part in loaded.parts]
+    known, plans = stored_plans(loaded, study, data_dir, store)
     digests = {network.digest for plan in plans for network in plan_status(plan, known).known.values()}
     if not digests:
         raise RequestError(f"no network of the study {loaded.name!r} is in {store}: run `zsbench run {study}` first")

@@ -15,14 +15,14 @@ from robustbench_zs.studies.load import AnyStudy, load_study
 from robustbench_zs.studies.measure import run_measurement
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
-from robustbench_zs.studies.settle import settled
+from robustbench_zs.studies.settle import settled, stored_plans
 from robustbench_zs.studies.status import Status, plan_status
 from robustbench_zs.studies.study import Study
 from robustbench_zs.studies.study_report import StudyResult, joined, report_study
 from robustbench_zs.system.locks import alone_in, is_locked
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.distributed import is_first
-from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute, choose_device
+from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 from robustbench_zs.training.train import remove_states
 
 
@@ -225,8 +225,5 @@ def report(
     loaded = load_study(study, scale)
     if isinstance(loaded, Measurement):
         return _measured(loaded, measure=False)
-    if not Path(store).exists():
-        raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
-    known = ResultsStore(store)
-    plans = [make_plan(settled(part, choose_device(None), data_dir, known), data_dir) for part in loaded.parts]
+    known, plans = stored_plans(loaded, study, data_dir, store)
     return joined(loaded, [report_study(plan, known, plan_status(plan, known)) for plan in plans])

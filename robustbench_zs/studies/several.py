@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
+from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.reporting.across import write_joint_findings
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.measurement import Measurement
-from robustbench_zs.studies.plan import make_plan
-from robustbench_zs.studies.settle import settled
+from robustbench_zs.studies.settle import stored_plans
 from robustbench_zs.studies.status import plan_status
 from robustbench_zs.studies.study_report import findings_of
-from robustbench_zs.training.execution import choose_device
 
 
 def report_together(
@@ -52,8 +50,5 @@ def stored_findings(
     loaded = load_study(study, scale)
     if isinstance(loaded, Measurement):
         raise RequestError(f"the study {loaded.name!r} trains nothing, so it has no findings on schemes")
-    if not Path(store).exists():
-        raise RequestError(f"there is no results store {store}: run `zsbench run {study}` first")
-    known, device = ResultsStore(store), choose_device(None)
-    plans = [make_plan(settled(part, device, data_dir, known), data_dir) for part in loaded.parts]
+    known, plans = stored_plans(loaded, study, data_dir, store)
     return [findings_of(plan, known, plan_status(plan, known)) for plan in plans]
