@@ -12,10 +12,10 @@ from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.masking import MaskingProbe
 from robustbench_zs.evaluation.rows import SCHEMA_VERSION, frame_of_rows
 from robustbench_zs.evaluation.sources import (
-    DEFAULT_EPS,
     CheckpointLike,
     DatasetLike,
     dataset_label,
+    default_eps,
     images_of,
     resolve_checkpoints,
 )
@@ -73,7 +73,7 @@ def masking(
     asked = []
     for source in resolve_checkpoints(checkpoints, dataset):
         about = images_of(source, dataset, data_dir, examples)
-        budget = eps or DEFAULT_EPS.get(dataset_label(about.dataset), "8/255")
+        budget = eps or default_eps(dataset_label(about.dataset))
         asked.append((source, about, (Accuracy(), MaskingProbe(budget, images, steps, queries, seed, engine))))  # type: ignore[arg-type]
     results = answer(asked, Compute(device, threads, workers, batch_size), store, on_result)
     rows = []

@@ -142,12 +142,12 @@ def attack(
         )
 
     def averaged() -> pd.DataFrame:
-        from robustbench_zs.evaluation.sources import DEFAULT_EPS, DEFAULT_L2_EPS
+        from robustbench_zs.evaluation.sources import default_eps
         from robustbench_zs.perturbations.make import make_attacks
 
         assert eot is not None
-        usual = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(str(chosen.options["dataset"]), "8/255")
-        attacks = make_attacks(kinds[0], eps or [usual], ladder=False, **how)
+        budgets = eps or [default_eps(str(chosen.options["dataset"]), norm)]
+        attacks = make_attacks(kinds[0], budgets, ladder=False, **how)
         return over_draws(chosen, attacks, eot, attack_seed)
 
     def transferred() -> pd.DataFrame:
@@ -167,10 +167,10 @@ def attack(
     emit_results(found, format_, output, plot)
     if save:
         from robustbench_zs.evaluation.saved import save_examples
-        from robustbench_zs.evaluation.sources import DEFAULT_EPS
+        from robustbench_zs.evaluation.sources import default_eps
         from robustbench_zs.perturbations.make import make_attacks
 
-        budgets = eps or [DEFAULT_EPS.get(str(found.rows[0]["dataset"]), "8/255")]
+        budgets = eps or [default_eps(str(found.rows[0]["dataset"]))]
         attacks = make_attacks(kinds[0], budgets, ladder=False, **how)
         options = {name: value for name, value in chosen.options.items() if name != "workers"}
         saved = save_examples(chosen.sources, attacks, save, **options)

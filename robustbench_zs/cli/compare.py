@@ -50,7 +50,7 @@ def compare(
     """
     if eps and not (fgsm or pgd):
         raise RequestError("--eps goes with --fgsm or --pgd")
-    from robustbench_zs.evaluation.sources import DEFAULT_EPS, dataset_of, resolve_checkpoints
+    from robustbench_zs.evaluation.sources import dataset_of, default_eps, resolve_checkpoints
     from robustbench_zs.gate import compare_networks
     from robustbench_zs.perturbations import GaussianNoise, Perturbation, parse_number
     from robustbench_zs.perturbations.make import make_attacks
@@ -58,7 +58,7 @@ def compare(
 
     networks = [_network(name) for name in (first, second)]
     data = dataset_of(resolve_checkpoints(networks[:1])[0], options["dataset"])
-    budgets = eps or [DEFAULT_EPS.get(str(data), "8/255")]
+    budgets = eps or [default_eps(str(data))]
     perturbations: list[Perturbation] = [
         GaussianNoise(parse_number(d, "delta of Gaussian noise", 0, 100)) for d in delta or ()
     ]

@@ -11,12 +11,11 @@ from robustbench_zs.evaluation.answer import OnResult, answer
 from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.rows import frame_of_rows, gap_row, result_row
 from robustbench_zs.evaluation.sources import (
-    DEFAULT_EPS,
-    DEFAULT_L2_EPS,
     CheckpointLike,
     DatasetLike,
     dataset_label,
     dataset_of,
+    default_eps,
     images_at_hand,
     images_of,
     resolve_checkpoints,
@@ -156,7 +155,7 @@ def attack(
     for name, group in groups.items():
         attacks = make_attacks(
             kind,
-            budgets or [DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(name, "8/255")],
+            budgets or [default_eps(name, norm)],
             steps=steps,
             step_size=step_size,
             restarts=restarts,

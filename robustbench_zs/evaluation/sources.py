@@ -18,12 +18,15 @@ from robustbench_zs.evaluation.subject import Source, trained_on
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
 
-DEFAULT_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
-"""Default L∞ budget of an attack by dataset; 8/255 for all others."""
-DEFAULT_L2_EPS = "0.5"
+_LINF_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
 
 CheckpointLike = str | Path | Source
 DatasetLike = str | Dataset
+
+
+def default_eps(dataset: str, norm: str = "linf") -> str:
+    """The budget of an attack where none is given: by dataset, 8/255 for those without their own, and 0.5 for L2."""
+    return "0.5" if norm == "l2" else _LINF_EPS.get(dataset, "8/255")
 
 
 def images_at_hand(images: Any, labels: Any, dataset: DatasetLike | None) -> DatasetLike | None:

@@ -18,12 +18,11 @@ from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.transfer import Transferred
 from robustbench_zs.evaluation.rows import frame_of_rows, result_row
 from robustbench_zs.evaluation.sources import (
-    DEFAULT_EPS,
-    DEFAULT_L2_EPS,
     CheckpointLike,
     DatasetLike,
     dataset_label,
     dataset_of,
+    default_eps,
     images_of,
     remember,
     resolve_checkpoints,
@@ -154,7 +153,7 @@ def transfer_attack(
     """
     givers, takers = resolve_checkpoints(sources), resolve_checkpoints(checkpoints, dataset)
     name = dataset_of(givers[0], dataset)
-    default = DEFAULT_L2_EPS if norm == "l2" else DEFAULT_EPS.get(dataset_label(name), "8/255")
+    default = default_eps(dataset_label(name), norm)
     last = True if kind == "pgd" else None
     (made,) = make_attacks(kind, [default if eps is None else eps], steps=steps, norm=norm, seed=seed, last=last)
     attack = transferable(made)  # type: ignore[arg-type]
