@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from robustbench_zs.cli.command import PICTURE_FILE, Command, output_options
 from robustbench_zs.cli.output import emit, format_of, moduli, plain_rows, text, yes_no
+from robustbench_zs.cli.table import room
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
 
@@ -97,7 +99,7 @@ def roots(
     if output is None and format_of(format_, output) == "table":
         for row in rows:
             for line in _forecast_lines(row.get("atlas", []), f"{row['scheme']}: " if len(rows) > 1 else ""):
-                click.echo(line)
+                click.echo(textwrap.fill(line, room(), subsequent_indent="  "))
 
 
 def _forecast_lines(forecasts: list[dict[str, Any]], name: str) -> list[str]:
