@@ -24,6 +24,7 @@ from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
+from robustbench_zs.reporting.names import name_points
 from robustbench_zs.schemes import MultistepScheme
 
 VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#777777"}
@@ -149,12 +150,9 @@ def outcome_against_predictor(
         rasterized=dense,
     )
     _scatter(points, axis, legend=True, x=predictor)
-    if len(points) <= MOST_NAMES:
-        for _, row in points.iterrows():
-            axis.annotate(
-                row["network"], (row[predictor], row["value"]), (4, 4), textcoords="offset points", fontsize=7, color="0.35"
-            )
     axis.set(xlabel=name, ylabel=outcome if kind == SMALLEST_EPS else f"{outcome}, %")
+    if len(points) <= MOST_NAMES:
+        name_points(figure, axis, list(points["network"]), list(zip(points[predictor], points["value"], strict=True)))
     return figure
 
 
