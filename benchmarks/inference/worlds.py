@@ -42,7 +42,7 @@ def scheme_of(name: str) -> MultistepScheme:
 def outcomes_of(
     names: list[str], values: Floats, noise: float, generator: np.random.Generator, seeds: int = 2
 ) -> pd.DataFrame:
-    """Outcomes as `network_outcomes` gives them, from one value a scheme and outcome.
+    """Outcomes as `network_outcomes` gives them, from one value per scheme and outcome.
 
     Args:
         values: schemes × outcomes; the first two are clean accuracy and generalization gap.

@@ -210,7 +210,7 @@ def floor(setting: Setting) -> tuple[float, str]:
     seconds = max(operations / flops, moved / bandwidth)
     n = setting.batch_size
     words = (
-        f"{operations / n / 1e9:.2f} GFLOP and {moved / n / 1e6:.1f} MB an image at {flops / 1e9:.0f} GFLOP/s and "
+        f"{operations / n / 1e9:.2f} GFLOP and {moved / n / 1e6:.1f} MB per image at {flops / 1e9:.0f} GFLOP/s and "
         f"{bandwidth / 1e9:.0f} GB/s"
     )
     return n / seconds, words

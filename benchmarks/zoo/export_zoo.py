@@ -54,7 +54,7 @@ def export_zoo(
     """Write the zoo of the networks of the first study; the other studies have more outcomes of the same networks.
 
     Returns:
-        What rounding changes, one row a network and perturbation, and the files written.
+        What rounding changes, one row per network and perturbation, and the files written.
 
     Raises:
         RequestError: a checkpoint is not there, the studies are not of the same networks, or the files are too large.

@@ -60,8 +60,8 @@ def reproduced(folder: Path, how: How) -> pd.DataFrame:
     """Evaluate the weights in `folder`, on every perturbation of the outcomes there.
 
     Returns:
-        One row a network and perturbation: `network`, `seed`, `split`, `perturbation`, `images`, `committed`, `now`, both in
-        percent, and `difference` in points.
+        One row per network and perturbation: `network`, `seed`, `split`, `perturbation`, `images`, `committed`, `now`, both
+        in percent, and `difference` in points.
 
     Raises:
         RequestError: outcomes or data are not there or not the same.

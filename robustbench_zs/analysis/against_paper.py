@@ -18,7 +18,7 @@ def accuracy_cells(results: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds of every accuracy and gap: `dataset`, `network`, `outcome`, `mean`, `std`.
 
     Args:
-        results, gaps: one row a network and perturbation, one row a network; see `evaluation.result_row` and `gap_row`.
+        results, gaps: one row per network and perturbation, one row per network; see `evaluation.result_row` and `gap_row`.
     """
     cells = [by_scheme(results, "accuracy", ["dataset", "network", "perturbation"])]
     cells[0] = cells[0].rename(columns={"perturbation": "outcome"})

@@ -57,7 +57,7 @@ def masking(
         checkpoints and the others: as for `evaluate`.
 
     Returns:
-        One row a network and check: `schema_version, checkpoint, digest, network, seed, dataset, eps, images, check,
+        One row per network and check: `schema_version, checkpoint, digest, network, seed, dataset, eps, images, check,
         flagged, finding, warning`; `flagged` is null where a check was not made. For checks and thresholds see
         `analysis.masking`.
 

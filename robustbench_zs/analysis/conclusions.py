@@ -54,15 +54,15 @@ class Conclusions:
     """The relations of a study, one joint permutation of its schemes behind all p-values.
 
     Args:
-        modulus: the largest modulus with every outcome; one row an outcome with `RELATION_COLUMNS`: Spearman's `rho` over
+        modulus: the largest modulus with every outcome; one row per outcome with `RELATION_COLUMNS`: Spearman's `rho` over
             scheme means with its 95% interval, the same on images that nearly all networks classify correctly
             (`shared_rho`) and given the clean accuracy (`partial_rho`), the p-value of it alone and adjusted for the
             `adjusted_of` members of its family, the outcome's `reliability`, and what may be said.
         predictors: every predictor with every outcome, likewise; the families are outcomes × predictors.
-        best: one row an outcome: its `best` predictor with the columns above, and the `other` that it is compared with, the
+        best: one row per outcome: its `best` predictor with the columns above, and the `other` that it is compared with, the
             largest modulus or else the next best: `other_rho`, `between` (their correlation), `lead` in |ρ| with `lead_low`
             and `lead_high`, which hold together for all pairs of predictors; null below `FEWEST_TO_SEPARATE` schemes.
-        effects: one row an outcome: the fields of `EffectSize`, `p`, `adjusted`, `adjusted_of`, `finding`.
+        effects: one row per outcome: the fields of `EffectSize`, `p`, `adjusted`, `adjusted_of`, `finding`.
         together: p-value of all families of tests together, and of those on each kind of outcomes. Where one exceeds `LEVEL`
             nothing is stated of its outcomes: so at most 5% of reports state anything where there is nothing.
         critical: for each family of the largest modulus the least |ρ| of its largest that is significant.

@@ -83,7 +83,7 @@ class RankCorrelation:
 
 
 def rank_correlation(predictor: Sequence[float], outcome: Sequence[float], schemes: Sequence[Hashable]) -> RankCorrelation:
-    """Spearman's ρ of `predictor` and `outcome`, one value a network each, over the means of the schemes.
+    """Spearman's ρ of `predictor` and `outcome`, one value per network each, over the means of the schemes.
 
     Networks of one scheme differ only by their seed and are no independent evidence. The p-value is two-sided, of this
     one relation alone: where several are looked at, `conclude` adjusts for their number.

@@ -16,8 +16,8 @@ def degradation_by_verdict(results: pd.DataFrame) -> pd.DataFrame:
     left out. A side without networks is null, and so is the difference then.
 
     Returns:
-        One row a perturbation: `perturbation`, `non_zero_stable`, `zero_stable` (mean drops), `difference` (the former − the
-        latter), `non_zero_stable_networks`, `zero_stable_networks` (numbers of networks, seeds counted once).
+        One row per perturbation: `perturbation`, `non_zero_stable`, `zero_stable` (mean drops), `difference` (the former −
+        the latter), `non_zero_stable_networks`, `zero_stable_networks` (numbers of networks, seeds counted once).
 
     Raises:
         RequestError: the results come from different images or recipes, see `check_comparable`.
@@ -51,7 +51,7 @@ def losses_by_verdict(outcomes: pd.DataFrame) -> pd.DataFrame:
         outcomes: see `network_outcomes`.
 
     Returns:
-        One row a perturbation: `perturbation`, and the means `…_non_zero_stable` and `…_zero_stable` for each of `drop`,
+        One row per perturbation: `perturbation`, and the means `…_non_zero_stable` and `…_zero_stable` for each of `drop`,
         `share_lost` and `relative_drop` (null under attacks).
     """
     kinds = {kind: kind.replace(" ", "_") for kind in (DROP, SHARE_LOST, RELATIVE_DROP)}

@@ -34,7 +34,7 @@ class EffectSize:
 
 
 def effect_size(non_zero_stable: Floats, zero_stable: Floats) -> EffectSize:
-    """Effect size of two sides with one value a scheme."""
+    """Effect size of two sides with one value per scheme."""
     sides = len(non_zero_stable), len(zero_stable)
     pairs = sides[0] * sides[1]
     if not pairs:

@@ -46,15 +46,15 @@ def relative_drop(drop: float | None, clean_accuracy: float, classes: float | No
 
 
 def network_outcomes(results: pd.DataFrame, gaps: pd.DataFrame, images: ImageOutcomes | None = None) -> pd.DataFrame:
-    """One row a network, seed and outcome.
+    """One row per network, seed and outcome.
 
     The outcomes of the family `ROBUSTNESS` are the mean smallest ε where it was searched, and the share of the images right
     when clean that is lost under each perturbation which that does not cover.
 
     Args:
-        results: one row a network and perturbation, clean included, see `evaluation.result_row`; without `classes` no
+        results: one row per network and perturbation, clean included, see `evaluation.result_row`; without `classes` no
             relative drops are given.
-        gaps: one row a network, see `evaluation.gap_row`; may be empty.
+        gaps: one row per network, see `evaluation.gap_row`; may be empty.
         images: the networks of `results` image by image. Without it the share lost is drop / clean accuracy, which is the
             same under attacks and leaves out, under noise, what was wrong and became right.
 

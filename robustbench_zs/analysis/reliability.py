@@ -19,11 +19,11 @@ def reliability(values: pd.DataFrame, schemes: pd.Series) -> pd.Series:
     Seeds are the replicates; schemes may have different numbers of them. 0 where all values are equal.
 
     Args:
-        values: one row a scheme and seed, one column an outcome; NaN where unknown.
+        values: one row per scheme and seed, one column per outcome; NaN where unknown.
         schemes: of each row.
 
     Returns:
-        By outcome, from 0 to 1; NaN with one scheme, or one seed a scheme.
+        By outcome, from 0 to 1; NaN with one scheme, or one seed per scheme.
     """
     groups = values.groupby(schemes)
     sizes, total = groups.count(), values.count()

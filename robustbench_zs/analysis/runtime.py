@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def runtime_summary(passes: pd.DataFrame, epochs: int, train_images: int, test_images: int) -> pd.DataFrame:
-    """One row a network, phase and batch size.
+    """One row per network, phase and batch size.
 
     Args:
         passes: one row a pass, see `evaluation.runtime.measure_runtime`; the first network is what the others relate to.

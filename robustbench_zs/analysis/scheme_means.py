@@ -1,4 +1,4 @@
-"""The unit of every conclusion: one row a scheme, the means over its networks."""
+"""The unit of every conclusion: one row per scheme, the means over its networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SchemeMeans:
     """n schemes in the order of their coefficients, so that nothing depends on the order of rows.
 
     Args:
-        outcomes: one row an outcome: `outcome` (the index), `kind`, `family`, `reliability` (null for one seed), `networks`.
+        outcomes: one row per outcome: `outcome` (the index), `kind`, `family`, `reliability` (null: one seed), `networks`.
         values: n × outcomes, the mean over depths of the means over seeds; NaN where unknown.
         shared: the same on images that nearly all networks classify correctly.
         clean: n, mean clean accuracy.

@@ -1,4 +1,4 @@
-"""From one row a network to one row a scheme: mean and standard deviation over seeds, as the paper's tables give them."""
+"""From rows per network to rows per scheme: mean and standard deviation over seeds, as the paper's tables give them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def by_scheme(results: pd.DataFrame, value: str, over: Sequence[str] = ("network
     """Mean and sample standard deviation (null for one seed) of a column over seeds, in the order of first appearance.
 
     Args:
-        results: one row a network and perturbation, with the columns of `evaluation.result_row` or `gap_row`.
+        results: one row per network and perturbation, with the columns of `evaluation.result_row` or `gap_row`.
         value: the column to summarize.
         over: what a row of the result stands for.
 

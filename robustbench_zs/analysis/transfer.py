@@ -23,7 +23,7 @@ def with_fooled(transfers: pd.DataFrame) -> pd.DataFrame:
 
 
 def transfer_matrix(transfers: pd.DataFrame) -> pd.DataFrame:
-    """`fooled`, a row a network that was attacked, a column a network that saw the examples, in the order of appearance.
+    """`fooled`, a row per network that was attacked, a column per network that saw the examples, in the order of appearance.
 
     Networks go by their scheme where each has one of its own.
     """

@@ -42,7 +42,7 @@ def corruptions(
     examples: int | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Accuracy of each network on corrupted test images, one row a network, corruption and severity.
+    """Accuracy of each network on corrupted test images, one row per network, corruption and severity.
 
     Args:
         generated: corrupt the images here (imagecorruptions, other strengths) instead of reading the published ones, from
@@ -96,7 +96,7 @@ def _published_folder(dataset: str, data_dir: str | Path | None, examples: int |
 
 
 def mean_corruption_error(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row a network, from the rows of `corruptions`.
+    """One row per network, from the rows of `corruptions`.
 
     Returns:
         The columns that tell networks apart, then `images`, `examples`, `clean_error`, `mean_corruption_error`: the error in

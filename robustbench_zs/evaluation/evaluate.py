@@ -63,7 +63,7 @@ def evaluate(
         store: results of checkpoints found there are not computed again; None computes everything and stores nothing.
 
     Returns:
-        One row a checkpoint and perturbation with the columns of `result_row`; accuracies in percent, drops in points.
+        One row per checkpoint and perturbation with the columns of `result_row`; accuracies in percent, drops in points.
 
     Raises:
         RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.

@@ -50,7 +50,7 @@ def robustness_curve(
         checkpoints and the others: as for `evaluate`.
 
     Returns:
-        One row a network, see `curve_row`.
+        One row per network, see `curve_row`.
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`.

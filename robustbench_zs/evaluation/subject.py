@@ -34,7 +34,7 @@ def trained_on(source: Source) -> DatasetHeader | None:
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A network and where it comes from; `scheme` is None where it is unknown or differs from block to block (then
-    `block_moduli` has a list a block), `train_digest` is that of its training images, `recipe_digest` that of its recipe,
+    `block_moduli` has a list per block), `train_digest` is that of its training images, `recipe_digest` that of its recipe,
     `build` loads it when it is needed."""
 
     checkpoint: str

@@ -30,7 +30,7 @@ MOST_PERTURBATIONS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One network: `correct` has a bool array of one value an image for each perturbation by its label, `clean` included."""
+    """One network: `correct` has by the label of each perturbation a bool array, one value per image, `clean` included."""
 
     network: str
     seed: int | None

@@ -53,7 +53,7 @@ class MultistepResNet(nn.Module):
         self.normalize = Normalize(mean, std)
         self.stem = stem(channels, spec.widths[0], spec.form)
         self.blocks = nn.ModuleList()
-        # One list a block, one projection for each state that the history holds there; empty where the shape stays.
+        # One list per block, one projection for each state that the history holds there; empty where the shape stays.
         self.projections = nn.ModuleList()
         self.euler: list[bool] = []
         self.channels: list[int] = []  # of the state behind each block

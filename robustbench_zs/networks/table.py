@@ -30,7 +30,7 @@ NAMED = (
 def networks_table(
     networks: Iterable[str | NetworkSpec] = NAMED, channels: int = 3, size: int | None = None, classes: int | None = None
 ) -> pd.DataFrame:
-    """One row a network: name, depth, block, parameters, multiply-adds for one image, moduli, verdict.
+    """One row per network: name, depth, block, parameters, multiply-adds for one image, moduli, verdict.
 
     Args:
         channels, size, classes: of the images (`size`×`size`) and labels; CIFAR-10's by default, and for networks in their

@@ -57,7 +57,7 @@ def _attacks(results: pd.DataFrame) -> set[str]:
 
 
 def table_6(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.DataFrame:
-    """One row a network with its moduli and verdict, one column a perturbation: mean ± standard deviation over seeds.
+    """One row per network with its moduli and verdict, one column per perturbation: mean ± standard deviation over seeds.
 
     Args:
         flagged: networks whose accuracies under attacks get the mark `FLAG`.
@@ -81,7 +81,7 @@ def table_6(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.DataFram
 
 
 def table_7(gaps: pd.DataFrame) -> pd.DataFrame:
-    """One row a network: training and test accuracy and generalization gap, mean ± standard deviation over seeds."""
+    """One row per network: training and test accuracy and generalization gap, mean ± standard deviation over seeds."""
     parts = {c: by_scheme(gaps, c, ["network"]).set_index("network") for c in ("train_accuracy", "test_accuracy", "gap")}
     rows = []
     for network in dict.fromkeys(gaps["network"]):
@@ -101,7 +101,7 @@ def table_7(gaps: pd.DataFrame) -> pd.DataFrame:
 
 
 def every_network(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.DataFrame:
-    """One row a network and seed, one column a perturbation: accuracy with its 95% Wilson interval; `flagged` as above."""
+    """Rows per network and seed, columns per perturbation: accuracy with its 95% Wilson interval; `flagged` as above."""
     rows = []
     attacked = _attacks(results)
     for (network, seed), group in results.groupby(["network", "seed"], sort=False):
@@ -114,7 +114,7 @@ def every_network(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.Da
 
 
 def masking_table(masking: pd.DataFrame) -> pd.DataFrame:
-    """One row a network, one column a check: `ok`, `FLAG` or `–` where it was not made."""
+    """One row per network, one column per check: `ok`, `FLAG` or `–` where it was not made."""
     signs = {True: FLAG, False: "ok", None: "–"}
     rows = []
     for network, group in masking.groupby("network", sort=False):
@@ -123,7 +123,7 @@ def masking_table(masking: pd.DataFrame) -> pd.DataFrame:
 
 
 def smallest_eps_table(curves: pd.DataFrame) -> pd.DataFrame:
-    """One row a network: the ε that fool a quarter, half and three quarters of the images right when clean, over seeds."""
+    """One row per network: the ε that fool a quarter, half and three quarters of the images right when clean, over seeds."""
     rows = []
     for network, group in curves.groupby("network", sort=False):
         first, cells = group.iloc[0], {}
@@ -147,7 +147,7 @@ def _fine(values: pd.Series) -> str:
 
 
 def transfer_matrix_table(matrix: pd.DataFrame) -> pd.DataFrame:
-    """A row a network that was attacked, a column a network that saw the examples; the network's own in bold."""
+    """A row per network that was attacked, a column per network that saw the examples; the network's own in bold."""
     rows = []
     for source, cells in matrix.iterrows():
         texts = {str(n): "–" if pd.isna(v) else f"**{v:.1f}**" if n == source else f"{v:.1f}" for n, v in cells.items()}

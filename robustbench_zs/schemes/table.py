@@ -53,7 +53,7 @@ def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
 
 
 def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -> pd.DataFrame:
-    """One row a scheme, see `roots_row`; with a number of residual blocks also `blocks` and over so many the fields of
+    """One row per scheme, see `roots_row`; with a number of residual blocks also `blocks` and over so many the fields of
     `amplification.Amplification` and `gains.Gains`.
 
     Raises:

@@ -91,7 +91,7 @@ class Plan:
         return next(step for step in self.steps if isinstance(step, ReportStep))
 
     def table(self) -> pd.DataFrame:
-        """One row a step: `step`, `kind`, `network`, `seed`, `evaluations`, `needs`."""
+        """One row per step: `step`, `kind`, `network`, `seed`, `evaluations`, `needs`."""
         import pandas as pd
 
         rows = []

@@ -33,7 +33,7 @@ from robustbench_zs.training.distributed import is_first
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study gave: one row a network and perturbation, one row a network with its gap, and the report's folder."""
+    """What a study gave: one row per network and perturbation, one row per network with its gap, and the report's folder."""
 
     results: pd.DataFrame
     gaps: pd.DataFrame

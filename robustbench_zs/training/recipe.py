@@ -24,7 +24,7 @@ class Recipe:
 
     Args:
         epochs: passes over the training images.
-        batch_size: images a step, over all replicas.
+        batch_size: images per step, over all replicas.
         learning_rate: at the start, or after the warm-up.
         momentum, weight_decay: of SGD; the decay applies to every parameter.
         augmentation: `"crop-flip"` (crop after padding by 4 pixels, horizontal flip), `"resized-crop-flip"` (a random part

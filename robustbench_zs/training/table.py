@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def training_table(checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
-    """One row a checkpoint: what it is, moduli and verdict of its scheme, last loss and accuracies (percent), time (s)."""
+    """One row per checkpoint: what it is, moduli and verdict of its scheme, last loss and accuracies (percent), time (s)."""
     import pandas as pd
 
     rows = []

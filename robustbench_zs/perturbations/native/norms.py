@@ -74,7 +74,7 @@ class L2:
 
 
 def wide(values: Tensor) -> Tensor:
-    """N → N×1×1×1, a number an image."""
+    """N → N×1×1×1, a number per image."""
     return values.view(-1, 1, 1, 1)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from robustbench_zs.perturbations.native.norms import Norm, wide
 
 Rows = dict[str, Tensor]
-"""One row an image under attack: `x0`, `eps`, the iterate `x`, its number `step`, whether it goes on from a smaller ε
+"""One row per image under attack: `x0`, `eps`, the iterate `x`, its number `step`, whether it goes on from a smaller ε
 (`goes_on`), on the CPU the numbers of the attempt at this ε (`restart`) and of the image (`number`), and what a rule keeps
 besides."""
 
