@@ -19,6 +19,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
@@ -119,6 +120,8 @@ def _scatter(points: pd.DataFrame, axis: Axes, legend: bool, x: str = LARGEST_MO
         zorder=3,
         rasterized=len(points) > DENSE,
     )
+    axis.xaxis.set_major_locator(MaxNLocator(5 if axis.get_position().width > 0.5 else 3))
+    axis.ticklabel_format(axis="x", useOffset=False)  # moduli that hardly differ are written out
     if x == LARGEST_MODULUS:
         axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
     if legend:

@@ -86,7 +86,9 @@ def modulus(study: Findings) -> Section:
             Table(
                 "correlations",
                 tables.correlation_table(study.shown.modulus),
-                "Spearman's ρ between the largest modulus and each outcome, over scheme means.",
+                f"Spearman's ρ between the largest modulus and each outcome, over scheme means. {tables.SECOND_LOOKS} "
+                "Reliability is 1 if two trainings of one scheme always agree and 0 if they differ as much as those of "
+                "different schemes.",
             )
         )
     return Section(
@@ -122,8 +124,25 @@ def predictors(study: Findings) -> Section | None:
             "Below 40 schemes, quantities are not compared. From there on, the lead in |ρ| has Zou's interval, which holds "
             "for all pairs of quantities together.",
             Table("predictors", tables.predictor_table(study.shown), "Spearman's ρ of each quantity, the best in bold."),
-            "The quantities are described in the documentation of `robustbench_zs.analysis.predictors`. All numbers are in "
-            "`predictors.csv` and `best_predictors.csv`, and what each network does is in `outcomes.csv`.",
+            "All numbers are in `predictors.csv` and `best_predictors.csv`, and the outcomes of each network are in "
+            "`outcomes.csv`.",
+        ],
+    )
+
+
+def quantities(study: Findings) -> Section | None:
+    """What the quantities of a scheme mean."""
+    if study.conclusions.predictors.empty:
+        return None
+    return Section(
+        "What the quantities measure",
+        "All of them follow from the coefficients α and β of a scheme and the number of blocks alone; nothing is trained.",
+        [
+            Table(
+                "quantities",
+                tables.quantities_table(),
+                "The impulse response g says what is left of a residual one, two, three … blocks after it was added.",
+            )
         ],
     )
 
@@ -151,13 +170,13 @@ def degradation(study: Findings) -> Section | None:
         return None
     return Section(
         "What perturbations cost",
-        "The table has the mean loss of zero-stable and non-zero-stable networks under each perturbation.",
+        "The table gives the mean loss of zero-stable and non-zero-stable networks under each perturbation.",
         [
             Table("degradation", tables.degradation_table(study.named(study.losses))),
-            "Seeds are averaged first, then networks. The drop is in percentage points of accuracy. Lost is the share of "
-            "the images classified correctly when clean that is lost. The relative drop, for noise, is the drop divided "
-            "by (clean accuracy − chance). A network that classifies more images correctly has more to lose, so no "
-            "relation is tested on the drop.",
+            "Seeds are averaged first, then networks. The drop is in percentage points of accuracy. Lost is the percentage "
+            "of the images classified correctly when clean that are misclassified when perturbed. The relative drop, for "
+            "noise, is the drop divided by (clean accuracy − chance). A network that classifies more images correctly has "
+            "more to lose, so no relation is tested on the drop.",
         ],
     )
 
@@ -227,7 +246,7 @@ def roots(study: Findings) -> Section | None:
         _picture(
             "plane",
             plane,
-            "A scheme is zero-stable if all its roots lie in the unit circle (grey) and those on it are simple.",
+            "A scheme is zero-stable if none of its roots lies outside the unit circle (grey) and those on it are simple.",
             alternatives.plane_text(study.schemes),
         )
     ]
@@ -267,8 +286,8 @@ def curves(study: Findings) -> Section | None:
     named = study.named(study.curves)
     return Section(
         "Robustness curves",
-        "A minimum-norm attack searched the smallest ε that fools each image; robust accuracy at ε is the share that "
-        "needs more.",
+        "A minimum-norm attack searched for the smallest ε that fools each image. The robust accuracy at ε is the share of "
+        "images that need more.",
         [
             _picture(
                 "curves",
@@ -280,10 +299,10 @@ def curves(study: Findings) -> Section | None:
             Table(
                 "smallest_eps",
                 tables.smallest_eps_table(named),
-                "The ε that fool a quarter, half and three quarters of the images classified correctly when clean, mean ± "
-                "standard deviation over seeds.",
+                "The values of ε that fool a quarter, half and three quarters of the images classified correctly when "
+                "clean, mean ± standard deviation over seeds.",
             ),
-            "Each distance is an upper bound on the smallest ε that fools the image: an example may lie nearer.",
+            "Each ε found is an upper bound: an adversarial example that the attack missed may lie nearer.",
         ],
     )
 
@@ -297,8 +316,8 @@ def transfer(study: Findings) -> Section | None:
         Table(
             "transfer_by_verdict",
             tables.transfer_by_verdict_table(transfer_by_verdict(study.transfers)),
-            "Means over pairs of two networks, with 95% bootstrap intervals over schemes. The difference is "
-            "non-zero-stable to zero-stable minus the reverse.",
+            "Means over pairs of networks, with 95% bootstrap intervals over schemes. The difference is non-zero-stable "
+            "shown to zero-stable, minus the reverse.",
         )
     ]
     if len(matrix.columns) <= LARGEST_MATRIX:
@@ -306,13 +325,14 @@ def transfer(study: Findings) -> Section | None:
             Table(
                 "transfer_matrix",
                 matrix,
-                "One row per network that was attacked, one column per network that saw the examples; its own are in bold.",
+                "One row per network that was attacked, one column per network that was shown the examples. A network's own "
+                "examples are in bold.",
             )
         )
     return Section(
         "Do adversarial examples transfer?",
-        "The first seed of each network was attacked, and the others saw the examples. The tables have the percentage of "
-        "the images classified correctly when clean that the examples fool.",
+        "The first seed of each network was attacked, and its adversarial examples were shown to the others. The tables "
+        "give the percentage fooled among the images that a network classifies correctly when clean.",
         blocks,
     )
 
@@ -389,7 +409,7 @@ def every_network(study: Findings) -> Section:
     names = pd.DataFrame({"Name here": study.networks.values(), "Network": [f"`{name}`" for name in study.networks]})
     return Section(
         "Every network",
-        "The first table has the accuracy of every trained network in percent, with its 95% Wilson interval.",
+        "The first table gives the accuracy of every trained network in percent, with its 95% Wilson interval.",
         [
             Table("every_network", tables.every_network(study.named(study.results), study.flagged)),
             Table("names", names, "Full names, which every command of `zsbench` accepts."),
@@ -405,7 +425,9 @@ def made(study: Findings) -> Section:
         _each([made_with(h.environment) for h in headers], "networks"),
         _each([made_with(e) for e in study.results["environment"]], "results"),
     )
-    execution = _most_common([f"{h.execution['device']}, {h.execution['threads']} thread(s) per network" for h in headers])
+    execution = _most_common(
+        [f"{h.execution['device']}, {count(int(h.execution['threads']), 'thread')} per network" for h in headers]
+    )
     best = (
         " Weights are those of the epoch with the best test accuracy, as the paper's published code reports it. They are "
         "chosen on the test set, so these accuracies are too high."
@@ -430,7 +452,7 @@ def made(study: Findings) -> Section:
 
 SECTIONS: Sequence[Callable[[Findings], Section | None]] = (
     *(compared, found, modulus, predictors, effects, degradation, accuracies, paper, roots, masking, curves, transfer),
-    *(gaps, trainable, diverged, examples, every_network, made),
+    *(gaps, trainable, diverged, examples, every_network, quantities, made),
 )
 """The sections of a study's report, in their order."""
 
