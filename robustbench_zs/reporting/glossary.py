@@ -15,7 +15,10 @@ MODULUS = (
     "The **largest root modulus** of a scheme says how a small error develops from block to block if it is left alone: it "
     "fades below 1 and grows above 1. A scheme is **zero-stable** if no error can grow without bound."
 )
-NOISE_GAIN = "The **noise gain** says how strongly a scheme amplifies noise that arises in every block, by the last block of the network."
+NOISE_GAIN = (
+    "The **noise gain** says how strongly a scheme amplifies noise that arises in every block, by the last block of the "
+    "network."
+)
 EPSILON = (
     "The **smallest ε** of an image is the smallest change, on a scale on which pixels range from 0 to 1, that makes a "
     "network misclassify it. The larger the mean smallest ε, the more robust the network."
@@ -30,8 +33,8 @@ ESTABLISHED = (
     "is at most .05), and its direction holds up in further checks. What is not established may still exist."
 )
 NOTHING = (
-    f"There is **nothing to predict** if two trainings of one scheme differ as much as two schemes do (a **reliability** below "
-    f"{share(LEAST_RELIABILITY, 1)})."
+    "There is **nothing to predict** if two trainings of one scheme differ as much as two schemes do (a **reliability** "
+    f"below {share(LEAST_RELIABILITY, 1)})."
 )
 
 
