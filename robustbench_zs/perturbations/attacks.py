@@ -220,7 +220,7 @@ class IterativeAttack(GradientAttack):
     """What PGD and APGD share.
 
     Args:
-        steps: gradients an image and restart.
+        steps: gradients per image and restart.
         restarts: random starts; an image counts as fooled when any fools it.
         seed: of the random starts, which belong to the image.
         norm: `"linf"` or `"l2"`, the norm of the ball.
@@ -441,6 +441,6 @@ class APGD(IterativeAttack):
 
 
 def check_whole(name: str, value: object, high: int) -> None:
-    """Raises: RequestError: not a whole number from 1 to `high`."""
+    """Refuse what is not a whole number from 1 to `high`, by a `RequestError`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
         raise RequestError(f"{name} must be a whole number from 1 to {high}, not {value!r}")

@@ -22,7 +22,7 @@ UNIFORM, GAUSSIAN, RANDOM_START, RANDOM_RADIUS, SQUARES, TARGET = 1, 2, 3, 4, 5,
 
 
 def checked_seed(seed: int, what: str = "the seed of a perturbation") -> int:
-    """Raises: RequestError: not a whole number between 0 and 2^63 − 1."""
+    """The seed; a `RequestError` if it is not a whole number between 0 and 2^63 − 1."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
         raise RequestError(f"{what} is a whole number from 0 to {LARGEST_SEED}, not {seed!r}")
     return seed

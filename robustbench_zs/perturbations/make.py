@@ -45,7 +45,7 @@ def make_attacks(
     directions: str = "auto",
     target: str | int | None = None,
 ) -> list[Perturbation]:
-    """One attack a budget, in the order of `budgets`; see the attacks' classes.
+    """One attack per budget, in the order of `budgets`; see the attacks' classes.
 
     Args:
         ladder: several budgets of an iterative attack by our own engine, with the default step size, form a ladder: an image

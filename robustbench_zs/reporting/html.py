@@ -1,4 +1,4 @@
-"""A report as one self-contained page, which asks nobody for anything."""
+"""A report as one self-contained HTML page, which makes no request to anywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which other reports in the same folder are about the same networks: those replicate nothing."""
+"""Finds other reports in the same folder about the same networks, which are no replications."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class SchemeHeader(Part):
 
 
 class NetworkHeader(Part):
-    """`scheme` is coefficients, the name of a family with a trainable parameter a block, or null for the ResNet."""
+    """`scheme` is coefficients, the name of a family with a trainable parameter per block, or null for the ResNet."""
 
     name: Name = Field(max_length=10_000)
     scheme: SchemeHeader | Literal["zerosnet-tra", "lm-original"] | None
