@@ -49,4 +49,4 @@ def of_atlas() -> Section:
 
 
 def _section(*words: str) -> Section:
-    return Section("The words of this page", "No knowledge of numerical analysis is needed to read it.", [bullets(words)])
+    return Section("The words of this page", "No numerical analysis is needed to follow it.", [bullets(words)])

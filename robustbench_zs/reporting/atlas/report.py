@@ -29,8 +29,8 @@ def atlas_page(study: Findings) -> tuple[Page, dict[str, pd.DataFrame]]:
             figures.against_predictors(atlas.halves, [atlas.outcome], CANDIDATES),
             f"Each point is a scheme, and higher is {'less' if atlas.outcome.startswith(SHARE_LOST) else 'more'} robust. "
             "From left to right, schemes are in the order of a quantity, whose values stand below the panel. The lines "
-            "show the average with its 95% band. Claims are made from the blue half alone; the grey one was there to "
-            "search in.",
+            "show the average with its 95% band; where they bend, the trend does not hold everywhere. Claims are made from "
+            "the blue half alone; the grey one was there to search in.",
             f"{atlas.outcome} against noise gain, largest modulus and its distance from 1 on a log scale. {rhos(atlas)}",
         ),
         numbers=_numbers(atlas),
@@ -117,8 +117,8 @@ MORE = {
 }
 HOW_MUCH = {
     "noise_gain": "how much the scheme amplifies noise",
-    "largest_modulus": "the size of its largest root modulus",
-    "log_modulus": "how far its largest root modulus is from 1",
+    "largest_modulus": "the size of the largest root modulus",
+    "log_modulus": "how far the largest root modulus is from 1",
 }
 
 
