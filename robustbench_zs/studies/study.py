@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from robustbench_zs.datasets.load import EXAMPLES
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.questions.masking import MaskingProbe
 from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, EpsSearch
@@ -72,7 +72,7 @@ class DatasetTable(StudyTable):
     @model_validator(mode="after")
     def _check(self) -> DatasetTable:
         for split, asked in (("train", self.train_examples), ("test", self.test_examples)):
-            there_are = EXAMPLES.get(self.name, {}).get(split)
+            there_are = KNOWN.get(self.name, OTHER).examples.get(split)
             if asked is not None and there_are is not None and asked > there_are:
                 raise ValueError(f"{self.name} has {there_are} {split} images, not {asked}")
         return self
