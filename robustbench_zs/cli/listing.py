@@ -89,9 +89,10 @@ def _schemes() -> Entries:
 
 def _attacks() -> Entries:
     from robustbench_zs.perturbations.make import ATTACKS
+    from robustbench_zs.reporting.commands import attack_option
 
     for name in ATTACKS:
-        yield name, f"zsbench attack {'--' + name if name in ('fgsm', 'pgd') else '--attack ' + name}"
+        yield name, f"zsbench attack {attack_option(name)}"
 
 
 def _recipes() -> Entries:

@@ -15,7 +15,7 @@ from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, datas
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations import parse_number
-from robustbench_zs.perturbations.attacks import LARGEST_EPS
+from robustbench_zs.perturbations.attacks import MAX_EPS
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
@@ -63,7 +63,7 @@ def robustness_curve(
 
     def search(name: str) -> EpsSearch:
         largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else KNOWN.get(name, OTHER).max_eps
-        return EpsSearch(parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True), norm, steps)
+        return EpsSearch(parse_number(largest, "eps", 0, MAX_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
     asked = []
     for source in resolve_checkpoints(checkpoints, dataset):
