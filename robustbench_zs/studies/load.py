@@ -6,23 +6,23 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.make import perturbation_kinds
 from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.measurement import Measurement, MeasurementScale
+from robustbench_zs.studies.perturbation_table import StudyTable, table_of
 from robustbench_zs.studies.study import (
     AtlasTable,
     CurveTable,
     DatasetTable,
-    PerturbationTable,
     RecipeTable,
     ScaleTable,
     SchemeTable,
     Study,
-    StudyTable,
     TransferTable,
 )
 from robustbench_zs.studies.toml import read_toml
@@ -185,8 +185,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
         "transfer": TransferTable,
         "curve": CurveTable,
     }
-    for table in get_args(get_args(PerturbationTable)[0]):
-        tables |= dict.fromkeys(get_args(table.model_fields["kind"].annotation), table)
+    tables |= {name: table_of(kind) for name, kind in perturbation_kinds().items()}
     owner: type[StudyTable] = Study
     for part in location[:-1]:
         owner = tables.get(str(part), owner)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from robustbench_zs.networks import NetworkSpec
-from robustbench_zs.studies.study import NAME, PaperTable, Scale, SchemeTable, Study, StudyTable, networks_of, paper_networks
+from robustbench_zs.studies.perturbation_table import StudyTable
+from robustbench_zs.studies.study import NAME, PaperTable, Scale, SchemeTable, Study, networks_of, paper_networks
 
 Measure = Literal["parameters", "runtime", "roots"]
 

@@ -19,10 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from robustbench_zs.perturbations.base import Directions
 from robustbench_zs.perturbations.native.budgets import Budgets
 from robustbench_zs.perturbations.native.losses import Loss
 from robustbench_zs.perturbations.native.norms import Norm
-from robustbench_zs.perturbations.native.passes import PASSES, Directions, Slopes
+from robustbench_zs.perturbations.native.passes import PASSES, Slopes
 from robustbench_zs.perturbations.native.rules import Rows, Rule, Turning
 from robustbench_zs.perturbations.native.targets import Targets
 
