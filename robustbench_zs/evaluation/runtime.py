@@ -32,7 +32,6 @@ def measure_runtime(
     image_size: int = 32,
     images: int = 10_000,
     repeats: int = 5,
-    on_done: Callable[[str], None] = lambda what: None,
 ) -> pd.DataFrame:
     """Seconds an image, for each network, phase and batch size, `repeats` times; the networks take turns.
 
@@ -68,7 +67,6 @@ def measure_runtime(
                     for spec, one_pass in zip(networks, passes, strict=True):
                         seconds = one_pass(None)
                         rows.append((spec.name, phase, size, repeat, seconds / (max(1, images // size) * size)))
-                on_done(f"{phase}, batch {size}")
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

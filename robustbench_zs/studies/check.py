@@ -160,9 +160,9 @@ def measure_study(
         raise RequestError("there is no model to check")
     compute = Compute(device, threads, workers, batch_size)
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
-    if not isinstance(loaded, Study):
-        raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
-    loaded = loaded.model_copy(
+    if len(loaded.trainings()) > 1:
+        raise RequestError(f"{loaded.name!r} cannot be checked: it has several parts, and a check takes one")
+    loaded = loaded.trainings()[0].model_copy(
         update={"masking_images": 0, "transfer": None, "curve": None}
     )  # a check compares outcomes only
     if before or models is not None:

@@ -22,10 +22,11 @@ def training_seconds(study: Study) -> float | None:
 
     Attacks and noise come on top, and take a part of that at ten steps of PGD, or several times it with AutoAttack.
     """
-    name = study.dataset.name
+    dataset = study.trained_on()
+    name = dataset.name
     if name not in SHAPES:
         return None
-    images = study.dataset.train_examples or EXAMPLES[name]["train"]
+    images = dataset.train_examples or EXAMPLES[name]["train"]
     recipe, specs = study.full_recipe(), study.specs()
     steps = -(-images // recipe.batch_size)
     each = sum(

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.errors import UnfinishedError
 from robustbench_zs.evaluation.rows import frame_of_rows
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.studies.engines import Assignment, Engine, OnEvent, Standing, open_engine
-from robustbench_zs.studies.load import AnyStudy, load_study
-from robustbench_zs.studies.measure import run_measurement
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.measured_report import run_measurement
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.settle import settled, stored_plans
@@ -27,7 +27,7 @@ from robustbench_zs.training.train import remove_states
 
 
 def run_study(
-    study: str | Path | AnyStudy,
+    study: str | Path | Study,
     *,
     scale: str | None = None,
     data_dir: str | Path | None = None,
@@ -72,13 +72,14 @@ def run_study(
         True
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
-    batch_size = Compute(batch_size=batch_size).batch_size  # refused before anything is trained
-    if isinstance(loaded, Measurement):
-        return _measured(loaded, device, threads)
+    compute = Compute(device, threads, workers, batch_size)  # a wrong one is refused before anything is trained
+    if loaded.measured:
+        return _measured(loaded, loaded.measured, compute)
     known = ResultsStore(store)
     with open_engine(engine, device, threads, workers, address) as doing:
         done = [
-            complete(part, data_dir, known, doing, batch_size, on_start, on_event, say, on_standing) for part in loaded.parts
+            complete(part, data_dir, known, doing, batch_size, on_start, on_event, say, on_standing)
+            for part in loaded.trainings()
         ]
     reports = [_report(part, known) for part in done if not part.given_up]
     _raise_if_any([sentence for part in done for sentence in part.given_up])
@@ -86,7 +87,7 @@ def run_study(
 
 
 def train_study(
-    study: str | Path | AnyStudy,
+    study: str | Path | Study,
     *,
     scale: str | None = None,
     data_dir: str | Path | None = None,
@@ -118,11 +119,9 @@ def train_study(
         0
     """
     loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
-    if isinstance(loaded, Measurement):
-        raise RequestError(f"the study {loaded.name!r} trains nothing: run it without --train-only")
     known, plans, given_up = ResultsStore(store), [], []
     with open_engine(engine, device, threads, workers, address) as doing:
-        for part in loaded.parts:
+        for part in loaded.trainings():
             plan = make_plan(settled(part, doing.device, data_dir, known), data_dir)
             assignment = Assignment(plan, known, DEFAULT_BATCH_SIZE, on_event, say, on_standing)
             on_start(plan.study, plan_status(plan, known))
@@ -148,11 +147,9 @@ def _remove_states(plan: Plan) -> None:
         remove_states(step.task for step in plan.evaluations if step.task.existing())
 
 
-def _measured(
-    study: Measurement, device: str | None = None, threads: int | None = None, measure: bool = True
-) -> StudyResult:
+def _measured(study: Study, asked: Measurement, compute: Compute | None) -> StudyResult:
     folder = Path("reports") / study.name
-    return StudyResult(run_measurement(study, folder, device, threads, measure), frame_of_rows([]), folder, 0, 0)
+    return StudyResult(run_measurement(study, asked, folder, compute), frame_of_rows([]), folder, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -223,7 +220,7 @@ def report(
         True
     """
     loaded = load_study(study, scale)
-    if isinstance(loaded, Measurement):
-        return _measured(loaded, measure=False)
+    if loaded.measured:
+        return _measured(loaded, loaded.measured, None)
     known, plans = stored_plans(loaded, study, data_dir, store)
     return joined(loaded, [report_study(plan, known, plan_status(plan, known)) for plan in plans])

@@ -30,6 +30,7 @@ from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.atlas import HALVES, atlas_names, quarter_of
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.schemes.trainable import TRAINABLE
+from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
@@ -282,6 +283,12 @@ PaperTable = Literal[
 
 Scale = Literal["smoke", "small"]
 
+HIDDEN = ("scaled", "request", "measured")
+"""Keys that no file sets."""
+
+MEASURED_KEYS = ("name", "title", "note", "paper_depths", "paper", "scale", "schemes", "depths")
+"""Keys of a file that trains nothing, besides those of its `Measurement`."""
+
 
 class ScaleTable(StudyTable):
     """A scaled-down form: what stands here replaces the study's own."""
@@ -295,10 +302,15 @@ class ScaleTable(StudyTable):
     schemes: list[str] | None = None
     networks: list[str] | None = None
     schemes_per_half: int | None = None
+    images: int | None = None
+    repeats: int | None = None
 
 
 class Study(StudyTable):
     """A study as its file states it; every value has been checked, down to each network and perturbation.
+
+    Either its networks are trained on `dataset` and asked what follows there, or `measured` says what is measured of them as
+    they are made. One with `parts` consists of these, and its own fields are those of the first; no file sets `measured`.
 
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there, `paper_depths` which depths of
     it the study's depths stand for, in order (the same by default). `scaled` says how a scaled-down form differs, `request`
@@ -321,7 +333,9 @@ class Study(StudyTable):
     paper: PaperTable | None = None
     checkpoints: str | None = Field(None, pattern=NAME)
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
-    dataset: DatasetTable
+    parts: list[Study] = Field(default_factory=list)
+    measured: Measurement | None = None
+    dataset: DatasetTable | None = None
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
     atlas: AtlasTable | None = None
     depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
@@ -338,6 +352,20 @@ class Study(StudyTable):
     transfer: TransferTable | None = None
     curve: CurveTable | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        """In a file `measure` and its settings stand beside the other keys."""
+        if not isinstance(data, dict) or "measure" not in data:
+            return data
+        settings = {key: value for key, value in data.items() if key in Measurement.model_fields}
+        others = {key: value for key, value in data.items() if key not in settings}
+        allowed = (*MEASURED_KEYS, *Measurement.model_fields)
+        for key in others:
+            if key not in allowed and key not in HIDDEN:
+                raise ValueError(f"unknown key {str(key)[:80]!r}; allowed there are {', '.join(allowed)}")
+        return {**others, "measured": settings}
+
     @field_validator("seeds", "depths", "networks", "schemes")
     @classmethod
     def _distinct(cls, values: list[Any]) -> list[Any]:
@@ -347,6 +375,15 @@ class Study(StudyTable):
 
     @model_validator(mode="after")
     def _check(self) -> Study:
+        for scale, form in self.scale.items():
+            for key in form.model_dump(exclude_none=True).keys() - self._scalable():
+                raise ValueError(f"unknown key 'scale.{scale}.{key}'; allowed there are {', '.join(self._scalable())}")
+        if self.measured:
+            if not self.specs():
+                raise ValueError("the key 'schemes' is missing")
+            return self
+        if self.dataset is None:
+            raise ValueError("the key 'dataset' is missing")
         if not 1 <= self.size <= MOST_NETWORKS:
             raise ValueError(f"a study trains 1 to {MOST_NETWORKS} networks, not {self.size}: see schemes")
         if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
@@ -361,10 +398,24 @@ class Study(StudyTable):
             raise ValueError("two perturbations are the same")
         return self
 
-    @property
-    def parts(self) -> list[Study]:
-        """The studies it consists of: itself alone."""
-        return [self]
+    def trainings(self) -> list[Study]:
+        """The studies that train its networks: its parts, or itself.
+
+        Raises:
+            RequestError: it trains none.
+        """
+        self.trained_on()
+        return self.parts or [self]
+
+    def trained_on(self) -> DatasetTable:
+        """The images that its networks are trained and evaluated on.
+
+        Raises:
+            RequestError: it trains none.
+        """
+        if self.dataset is None:
+            raise RequestError(f"the study {self.name!r} trains nothing: it measures networks as they are made")
+        return self.dataset
 
     def specs(self) -> list[NetworkSpec]:
         """The networks, each depth with all schemes, then those given by name, then those of the atlas."""
@@ -387,6 +438,8 @@ class Study(StudyTable):
     @property
     def size(self) -> int:
         """Number of trainings, those of `phases`, without making a list that may be long."""
+        if self.parts or self.measured:
+            return sum(part.size for part in self.parts)
         again = sum(len(names) // 4 for names in self.atlas.halves()) if self.atlas and self.atlas.second_seed else 0
         return len(self.specs()) * len(self.seeds) + again * len(self.depths)
 
@@ -400,13 +453,21 @@ class Study(StudyTable):
         """Name of each network → scheme and depth of the paper's one that it stands for."""
         return paper_networks(self.specs(), self.depths, self.paper_depths)
 
+    def _scalable(self) -> Sequence[str]:
+        """The keys that a scaled-down form may replace."""
+        measured = ("schemes", "depths", "image_size", "images", "repeats")
+        return measured if self.measured else [key for key in ScaleTable.model_fields if key not in ("images", "repeats")]
+
     def before(self) -> dict[str, Any]:
         """What a scaled-down form may replace, as text for saying so."""
+        if self.measured:
+            return {**self.measured.model_dump(), "depths": self.depths, "schemes": len(self.schemes)}
+        dataset = self.trained_on()
         return {
             "epochs": self.full_recipe().epochs,
-            "train_examples": self.dataset.train_examples or "all",
-            "test_examples": self.dataset.test_examples or "all",
-            "image_size": self.dataset.image_size or "the dataset's",
+            "train_examples": dataset.train_examples or "all",
+            "test_examples": dataset.test_examples or "all",
+            "image_size": dataset.image_size or "the dataset's",
             "depths": self.depths,
             "seeds": self.seeds,
             "schemes": len(self.schemes),
@@ -416,7 +477,7 @@ class Study(StudyTable):
 
     def full_recipe(self) -> Recipe:
         """The recipe with everything in it."""
-        base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.dataset.name)
+        base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.trained_on().name)
         return base.with_changes(**self.recipe.model_dump(exclude={"name"}))
 
     def with_precision(self, precision: Precision) -> Study:

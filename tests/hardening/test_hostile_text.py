@@ -81,7 +81,7 @@ def reported(working_folder: Path) -> Path:
         'name = "tiny"\n', f"name = \"tiny\"\ntitle = '''{HOSTILE}'''\nnote = '''{HOSTILE}\n\n# {HOSTILE}'''\n"
     )
     (working_folder / "a.toml").write_text(text + PERTURBATIONS)
-    (part,) = load_study("a.toml").parts
+    part = load_study("a.toml")
     (step,) = make_plan(part).evaluations
     task = step.task
     (made,) = train(

@@ -119,7 +119,7 @@ def test_a_driver_that_is_killed_goes_on_when_it_is_started_again(
 def test_a_job_that_always_fails_is_reported_and_the_others_are_done(
     cluster: Cluster, data: Path, wanted: dict[str, list[tuple[object, ...]]], working_folder: Path
 ) -> None:
-    [study] = load_study(STUDY, "smoke").parts
+    study = load_study(STUDY, "smoke")
     task = make_plan(study.with_precision("float32"), data).evaluations[0].task
     task.state_path.parent.mkdir(parents=True)
     task.state_path.write_bytes(b"no state of a training")
