@@ -15,8 +15,8 @@ from robustbench_zs.networks.build import build_network
 from robustbench_zs.system.memory import is_out_of_memory
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step, parameter_groups
 from robustbench_zs.training.recipe import Recipe
+from robustbench_zs.training.step import Step, parameter_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def measure_runtime(
     """Seconds an image, for each network, phase and batch size, `repeats` times; the networks take turns.
 
     A pass is as many whole batches as `images` hold, at least one, of random images that lie on the device, in float32.
-    Training is the step of `training.loop` without loading or augmenting images; test is inference in evaluation mode.
+    Training is the step of `training.step` without loading or augmenting images; test is inference in evaluation mode.
 
     Returns:
         One row a pass: `network`, `phase`, `batch_size`, `repeat`, `seconds_per_image`.

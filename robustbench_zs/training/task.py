@@ -46,14 +46,14 @@ class TrainingTask:
         return self.images.load()
 
     def network_to_train(self, execution: Execution) -> Network:
-        """The network with the weights that the seed draws, on the CPU, in the layout of `execution`."""
+        """The network with the weights that the seed draws, on the device and in the layout of `execution`."""
         dataset = self.load_dataset()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.set_state(stream(self.seed, "weights").get_state())
             network = build_network(
                 self.network, dataset.train.shape[0], dataset.classes, *dataset.train.channel_statistics()
             )
-        return network.to(memory_format=getattr(torch, execution.layout))
+        return network.to(execution.device, memory_format=getattr(torch, execution.layout))
 
     @property
     def key(self) -> str:

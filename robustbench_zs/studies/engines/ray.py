@@ -200,7 +200,7 @@ class RayEngine:
             for place, how in zip(places, executions, strict=True):
                 chosen[place] = how
             for words in said:
-                assignment.say(words)
+                assignment.events.say(words)
             if file is not None:
                 merge_choices(path, file.content)
         return chosen
@@ -230,14 +230,16 @@ class RayEngine:
                         job.failures += 1
                         job.attempt += 1
                         if job.failures < MOST_FAILURES:
-                            assignment.say(f"{job.name}: {_reason(error)}; it goes on elsewhere from what was saved")
+                            assignment.events.say(f"{job.name}: {_reason(error)}; it goes on elsewhere from what was saved")
                             waiting.appendleft(job)
                         else:
-                            assignment.say(f"{job.name} failed {MOST_FAILURES} times and is given up: {_reason(error)}")
+                            assignment.events.say(
+                                f"{job.name} failed {MOST_FAILURES} times and is given up: {_reason(error)}"
+                            )
                             given_up.append(f"{job.name}: {_reason(error)}")
                             count.failed += 1
                 count.running = sum(job.running for job in running.values())
-                assignment.on_standing(count.standing())
+                assignment.events.standing(count.standing())
         finally:
             for reference in running:
                 self.ray.cancel(reference, force=True)
@@ -334,7 +336,7 @@ class _Delivery:
     def _tell(self, task: TrainingTask, event: Epoch | str) -> None:
         if isinstance(event, Epoch):
             self.count.images(len(task.load_dataset().train))
-        self.assignment.on_event(task, event)
+        self.assignment.events.tell(task, event)
 
 
 def _known(tasks: Sequence[TrainingTask], store: ResultsStore) -> Parcel | None:
