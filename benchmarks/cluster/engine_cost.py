@@ -19,7 +19,8 @@ from typing import Any
 from robustbench_zs import ResultsStore, load_study, make_plan
 from robustbench_zs.studies.engines import Assignment, Standing, StudyEvents
 from robustbench_zs.studies.engines.claims import Claim
-from robustbench_zs.studies.engines.ray import RayEngine, _Job
+from robustbench_zs.studies.engines.ray import RayEngine
+from robustbench_zs.studies.engines.ray_jobs import RayJob
 from robustbench_zs.system.environment import environment
 from robustbench_zs.training.execution import Execution
 
@@ -49,7 +50,7 @@ def main(jobs: int, seconds: float) -> None:
     engine = RayEngine(device="cpu", threads=1)
     study = load_study("digits")
     measured: dict[str, Any] = {"jobs": jobs, "memory_before_MiB": memory()}
-    waiting = [_Job(number, (), Execution("cpu", 1), Claim(1), 1.0) for number in range(jobs)]
+    waiting = [RayJob(number, (), Execution("cpu", 1), Claim(1), 1.0) for number in range(jobs)]
     measured["memory_with_all_waiting_MiB"] = memory()
     begun, cpu = time.monotonic(), time.process_time()
     seen: list[tuple[float, float, int]] = []

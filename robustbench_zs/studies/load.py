@@ -8,22 +8,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.studies.study import (
     HIDDEN,
-    AtlasTable,
     CurveTable,
     DatasetTable,
     PerturbationTable,
     RecipeTable,
-    ScaleTable,
-    SchemeTable,
     Study,
-    StudyTable,
     TransferTable,
 )
+from robustbench_zs.studies.study_networks import AtlasTable, ScaleTable, SchemeTable
 from robustbench_zs.studies.toml import read_toml
 
 MOST_PARTS = 100
@@ -168,7 +165,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, type[StudyTable]] = {
+    tables: dict[str, type[BaseModel]] = {
         "dataset": DatasetTable,
         "atlas": AtlasTable,
         "recipe": RecipeTable,
@@ -180,7 +177,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
     }
     for table in get_args(get_args(PerturbationTable)[0]):
         tables |= dict.fromkeys(get_args(table.model_fields["kind"].annotation), table)
-    owner: type[StudyTable] = Study
+    owner: type[BaseModel] = Study
     for part in location[:-1]:
         owner = tables.get(str(part), owner)
     return list(owner.model_fields)

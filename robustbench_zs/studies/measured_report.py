@@ -13,11 +13,11 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.runtime import measure_runtime
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
-from robustbench_zs.reporting import tables
+from robustbench_zs.reporting import cells
+from robustbench_zs.reporting.cells import flat_cell
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
-from robustbench_zs.reporting.tables import flat_cell
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.table import roots_table
 from robustbench_zs.studies.measurement import Measurement
@@ -102,8 +102,8 @@ def _roots(study: Study) -> Made:
             "Scheme": frame["scheme"],
             "α": [", ".join(a) for a in frame["alphas"]],
             "β": frame["beta"],
-            "Moduli of roots": [tables.moduli_text(m) for m in frame["moduli"]],
-            "Z. stab.": [tables.verdict(v) for v in frame["zero_stable"]],
+            "Moduli of roots": [cells.moduli_text(m) for m in frame["moduli"]],
+            "Z. stab.": [cells.verdict(v) for v in frame["zero_stable"]],
         }
     )
     rows = []
@@ -174,7 +174,7 @@ def _runtime(study: Study, asked: Measurement, passes: pd.DataFrame) -> tuple[pd
                 "Network": row["network"],
                 "Phase": row["phase"],
                 "Batch": row["batch_size"],
-                "Seconds": tables.spread(row["seconds"], row["seconds_std"]),
+                "Seconds": cells.spread(row["seconds"], row["seconds_std"]),
                 "Ratio": f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
                 "Paper's ratio": f"{paper[row['network'], outcome]:.3f}" if (row["network"], outcome) in paper else "–",
             }

@@ -20,8 +20,8 @@ from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.network_sections import examples_of
 from robustbench_zs.reporting.report import write_examples, write_report
-from robustbench_zs.reporting.sections import examples_of
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.plan import Plan

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
 from robustbench_zs.schemes import TrainableScheme
-from robustbench_zs.training.checkpoint import EpochHeader, finite
 from robustbench_zs.training.distributed import ALONE, Processes
 from robustbench_zs.training.feed import make_feed
+from robustbench_zs.training.header import EpochHeader, finite
 from robustbench_zs.training.recipe import Recipe
 from robustbench_zs.training.state import StateFile, TrainingState, restore
 from robustbench_zs.training.step import Step, set_rate, sgd

@@ -14,8 +14,9 @@ from robustbench_zs.datasets.load import Images
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import Network, build_network
 from robustbench_zs.system.files import canonical_json
-from robustbench_zs.training.checkpoint import Checkpoint, description, network_header, read_checkpoint
+from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.execution import Execution
+from robustbench_zs.training.header import description, network_header
 from robustbench_zs.training.recipe import Recipe
 from robustbench_zs.training.streams import stream
 

@@ -19,18 +19,11 @@ from robustbench_zs.system.locks import alone_in
 from robustbench_zs.system.memory import enough_memory_or, is_out_of_memory
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.system.workers import Job, run_jobs
-from robustbench_zs.training.checkpoint import (
-    FORMAT,
-    Checkpoint,
-    DatasetHeader,
-    Header,
-    network_header,
-    read_checkpoint,
-    save_checkpoint,
-)
+from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
 from robustbench_zs.training.events import Events
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
+from robustbench_zs.training.header import FORMAT, DatasetHeader, Header, network_header
 from robustbench_zs.training.loop import Epoch, Training, fit
 from robustbench_zs.training.recipe import Recipe, recipe_for
 from robustbench_zs.training.state import StateFile

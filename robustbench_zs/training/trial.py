@@ -17,9 +17,9 @@ from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.system.files import canonical_json, write_atomically
 from robustbench_zs.system.memory import is_out_of_memory
 from robustbench_zs.system.threads import torch_threads
-from robustbench_zs.training.checkpoint import Part
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
+from robustbench_zs.training.header import Part
 from robustbench_zs.training.loop import Training
 from robustbench_zs.training.step import Step, can_compile
 from robustbench_zs.training.task import TrainingTask

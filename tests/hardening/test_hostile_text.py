@@ -24,7 +24,8 @@ from robustbench_zs.reporting import figures
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.studies import load_study, make_plan, run_study
 from robustbench_zs.training import read_checkpoint, train
-from robustbench_zs.training.checkpoint import METADATA_KEY, Header
+from robustbench_zs.training.checkpoint import METADATA_KEY
+from robustbench_zs.training.header import Header
 
 HOSTILE = (
     r"""<script>alert(1)</script><img src=x onerror=alert(1)>"'`{{ 7*7 }}{% raw %}](javascript:alert(1))"""

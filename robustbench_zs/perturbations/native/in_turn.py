@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.search import Found, Images, Method, search
+from robustbench_zs.perturbations.native.method import Found, Images, Method
+from robustbench_zs.perturbations.native.search import search
 
 
 def search_in_turn(

@@ -21,10 +21,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from robustbench_zs.perturbations.native.method import Images
 from robustbench_zs.perturbations.native.norms import Norm, wide
 from robustbench_zs.perturbations.native.passes import CLEAR, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import Rows
-from robustbench_zs.perturbations.native.search import Images
 
 MOST_RANKED = 9
 """Classes whose boundaries are compared at the image, at most: those of the largest logits besides the label."""
