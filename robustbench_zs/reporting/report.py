@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.transfer import transfer_by_verdict
-from robustbench_zs.reporting import answer, cells, drawing, figures, sections
+from robustbench_zs.reporting import accuracy_sections, answer, cells, drawing, figures, sections
 from robustbench_zs.reporting.atlas.report import atlas_page
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
@@ -48,7 +48,7 @@ def tidy_tables(study: Findings) -> dict[str, pd.DataFrame]:
     if len(study.transfers):
         optional["transfer_by_verdict"] = transfer_by_verdict(study.transfers)
     if study.facts.paper:
-        optional["against_paper"] = sections.paper_cells(study)
+        optional["against_paper"] = accuracy_sections.paper_cells(study)
     return {
         "results": csv_ready(study.results),
         "gaps": csv_ready(study.gaps),

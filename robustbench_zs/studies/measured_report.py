@@ -13,8 +13,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.runtime import measure_runtime
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
-from robustbench_zs.reporting import cells
-from robustbench_zs.reporting.cells import flat_cell
+from robustbench_zs.reporting.cells import flat_cell, moduli_text, spread, verdict
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
@@ -55,15 +54,15 @@ def run_measurement(
         passes, made = _passes(study, asked, folder, compute)
         frame, numbers, sections = _runtime(study, asked, passes)
     csv: dict[str, pd.DataFrame] = {asked.measure: frame}
-    verdict = f"{len(frame)} rows, shown below."
+    answer = f"{len(frame)} rows, shown below."
     if study.paper:
         beside = against_paper(study.paper, numbers, study.paper_networks(), TOLERANCES[asked.measure])
-        verdict, section = beside_paper(beside, study.paper, study.scaled, "")
+        answer, section = beside_paper(beside, study.paper, study.scaled, "")
         sections.append(section)
         csv["against_paper"] = beside
     write_page(
         folder,
-        plain_page(study, verdict, sections, made),
+        plain_page(study, answer, sections, made),
         {
             name: table.assign(**{c: [flat_cell(c, v) for v in table[c]] for c in table.columns})
             for name, table in csv.items()
@@ -102,8 +101,8 @@ def _roots(study: Study) -> Made:
             "Scheme": frame["scheme"],
             "α": [", ".join(a) for a in frame["alphas"]],
             "β": frame["beta"],
-            "Moduli of roots": [cells.moduli_text(m) for m in frame["moduli"]],
-            "Z. stab.": [cells.verdict(v) for v in frame["zero_stable"]],
+            "Moduli of roots": [moduli_text(m) for m in frame["moduli"]],
+            "Z. stab.": [verdict(v) for v in frame["zero_stable"]],
         }
     )
     rows = []
@@ -174,7 +173,7 @@ def _runtime(study: Study, asked: Measurement, passes: pd.DataFrame) -> tuple[pd
                 "Network": row["network"],
                 "Phase": row["phase"],
                 "Batch": row["batch_size"],
-                "Seconds": cells.spread(row["seconds"], row["seconds_std"]),
+                "Seconds": spread(row["seconds"], row["seconds_std"]),
                 "Ratio": f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
                 "Paper's ratio": f"{paper[row['network'], outcome]:.3f}" if (row["network"], outcome) in paper else "–",
             }

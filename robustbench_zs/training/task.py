@@ -54,7 +54,7 @@ class TrainingTask:
             network = build_network(
                 self.network, dataset.train.shape[0], dataset.classes, *dataset.train.channel_statistics()
             )
-        return network.to(execution.device, memory_format=getattr(torch, execution.layout))
+        return network.to(memory_format=getattr(torch, execution.layout)).to(execution.device)
 
     @property
     def key(self) -> str:

@@ -20,7 +20,7 @@ from robustbench_zs.cli.main import main
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate import Rule, compare
 from robustbench_zs.gate.rendering import junit_xml, markdown_summary
-from robustbench_zs.reporting import figures
+from robustbench_zs.reporting import drawing, root_figures
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.studies import load_study, make_plan, run_study
 from robustbench_zs.training import read_checkpoint, train
@@ -136,9 +136,9 @@ def check_picture(svg: bytes) -> None:
 @pytest.mark.parametrize("name", ["$", r"$\bad{$", "$x$ and $", "\\", "%s {} <b>", "𝟙 ± \u202e"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     scheme = MultistepScheme(["1"], 1, name)
-    drawn = figures.roots_in_the_plane({name: scheme})
-    assert figures.png(drawn).startswith(b"\x89PNG")
-    check_picture(figures.svg(drawn))
+    drawn = root_figures.roots_in_the_plane({name: scheme})
+    assert drawing.png(drawn).startswith(b"\x89PNG")
+    check_picture(drawing.svg(drawn))
 
 
 @pytest.mark.parametrize("name", ["line\nbreak", "\x1b[2Jclear", "\x9b2J", "bell\a", "\u2028", "\0"])
