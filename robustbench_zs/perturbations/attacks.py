@@ -23,6 +23,7 @@ from robustbench_zs.perturbations.native import (
     TARGETED_LOSSES,
     WIDEST_RUNG,
     APGDRule,
+    Chosen,
     Directions,
     Found,
     Images,
@@ -154,11 +155,9 @@ class GradientAttack(Attack):
         """
         return search_in_turn(
             network,
-            data,
-            chosen,
+            Chosen(data, chosen, numbers),
             self.methods,
             Ladder(tuple(rung.eps for rung in self.rungs), self.steps_on),
-            numbers=numbers,
             device=device,
             batch_size=batch_size,
             examples=examples,

@@ -19,7 +19,7 @@ from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.attacks import LARGEST_EPS, check_whole
-from robustbench_zs.perturbations.native import NORMS, minimum_norm
+from robustbench_zs.perturbations.native import NORMS, Chosen, minimum_norm
 
 SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""
@@ -101,8 +101,7 @@ def smallest_eps(
         with memory_at(batch_size), evaluation_mode(network):
             distances[chosen] = minimum_norm(
                 network,
-                data,
-                chosen.tolist(),
+                Chosen(data, chosen.tolist()),
                 NORMS[how.norm],
                 how.eps,
                 how.steps,

@@ -1,12 +1,14 @@
-"""What a search is asked, and what it finds."""
+"""What a search is asked, what it goes through, and what it finds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from robustbench_zs.perturbations.native.losses import Loss
@@ -23,6 +25,26 @@ class Images(Protocol):
     def labels(self) -> Tensor: ...
 
     def images(self, indices: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """N images that are attacked.
+
+    Args:
+        data: what they are among.
+        places: N, where each is in `data`; it should be right when clean.
+        numbers: N, the number of each, to which its random starts belong; its place by default.
+    """
+
+    data: Images
+    places: Sequence[int]
+    numbers: Sequence[int] | None = None
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Places and numbers, int64."""
+        numbers = self.places if self.numbers is None else self.numbers
+        return torch.as_tensor(np.asarray(self.places, np.int64)), torch.as_tensor(np.asarray(numbers, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +84,19 @@ class Method:
     only_last: bool = False
     targets: Targets | None = None
     directions: Directions = "float32"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An image that is to be attacked at an ε.
+
+    Args:
+        change: C×H×W, of the image, where it goes on from an iterate; None begins as `Method.seed` says.
+        step: the number of the iterate that it begins with.
+    """
+
+    place: int
+    eps: float
+    restart: int = 0
+    change: Tensor | None = None
+    step: int = 0

@@ -10,15 +10,14 @@ so what is found does not depend on who shares the batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.method import Found, Images, Method
+from robustbench_zs.perturbations.native.method import Attempt, Chosen, Found, Method
 from robustbench_zs.perturbations.native.passes import PASSES, Slopes
 from robustbench_zs.perturbations.native.rows import count_of, joined, select, split
 from robustbench_zs.perturbations.native.rules import Rows, Turning
@@ -35,76 +34,53 @@ FULL = 64
 beyond, what an image that falls has spent on its other targets costs more than larger batches spare."""
 
 
-@dataclass(frozen=True)
-class _Try:
-    """An image that is to be attacked at an ε.
-
-    Args:
-        change: C×H×W, of the image, where it goes on from an iterate; None begins as `Method.seed` says.
-        step: the number of the iterate that it begins with.
-    """
-
-    place: int
-    eps: float
-    restart: int = 0
-    change: Tensor | None = None
-    step: int = 0
-
-
 def search(
     network: nn.Module,
-    data: Images,
-    chosen: Sequence[int],
+    chosen: Chosen,
     method: Method,
     budgets: Budgets,
     *,
     device: torch.device,
     batch_size: int,
-    numbers: Sequence[int] | None = None,
     examples: bool = False,
 ) -> Found:
     """Attack images: each for itself as far as results go, `batch_size` at a time as far as the network sees.
 
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
-        chosen: places in `data` of the N images; they should be right when clean.
-        numbers: N, the number of each image, to which its random starts belong; `chosen` by default.
         examples: whether the images found are wanted.
     """
-    return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
+    return _Search(network, chosen, method, budgets, device, batch_size, examples).run()
 
 
 class _Search:
     def __init__(
         self,
         network: nn.Module,
-        data: Images,
-        chosen: Sequence[int],
+        chosen: Chosen,
         method: Method,
         budgets: Budgets,
         device: torch.device,
         batch_size: int,
-        numbers: Sequence[int] | None,
         examples: bool,
     ) -> None:
-        self.data, self.method, self.budgets = data, method, budgets
+        self.data, self.method, self.budgets = chosen.data, method, budgets
         self.passes = PASSES[method.directions](network)
-        self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
-        self.numbers = self.chosen if numbers is None else torch.as_tensor(np.asarray(numbers, dtype=np.int64))
+        self.chosen, self.numbers = chosen.tensors()
         self.device, self.batch_size = device, batch_size
         n = len(self.chosen)
         self.fooled_at, self.close_at = np.full(n, np.inf), np.full(n, np.inf)
         self.keep_examples = examples
         self.examples: Tensor | None = None
         self.aims = self._aims() if method.targets else None
-        self.queue: deque[_Try] = deque()
+        self.queue: deque[Attempt] = deque()
         self.next_try = np.zeros(n, np.int64)  # of each image at its ε, the first attempt that is not in the queue yet
         self.open = np.zeros(n, np.int64)  # and how many attempts are in the queue or under way
         # Which of the targets fools first depends on who shares the batch: an example that is wanted is found in turn.
         several = self.aims is not None and self.aims.shape[1] > 1
         self.full = min(FULL, batch_size) if several and not examples else 0
         for place in range(n):
-            self._queue(_Try(place, budgets.first()))
+            self._queue(Attempt(place, budgets.first()))
         self.steps = method.rule.steps
         self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them spared a gradient
         self.fell = np.zeros(self.steps + 1)
@@ -152,7 +128,7 @@ class _Search:
             aims.append(self.method.targets.choice(logits, labels, self.numbers[rows]))
         return torch.cat(aims).cpu() if aims else torch.empty((0, 1), dtype=torch.int64)
 
-    def _queue(self, attempt: _Try) -> bool:
+    def _queue(self, attempt: Attempt) -> bool:
         """Put in an attempt, or the next one that there is; whether there is one."""
         last = self.method.restarts * (1 if self.aims is None else self.aims.shape[1])
         for restart in range(attempt.restart, last):
@@ -161,7 +137,7 @@ class _Search:
                 return True
         return False
 
-    def _put(self, attempt: _Try, first: bool = False) -> None:
+    def _put(self, attempt: Attempt, first: bool = False) -> None:
         self.next_try[attempt.place] = attempt.restart + 1
         self.open[attempt.place] += 1
         (self.queue.appendleft if first else self.queue.append)(attempt)
@@ -181,7 +157,7 @@ class _Search:
         images = deque(at.items())
         while room > 0 and images:
             place, eps = images.popleft()
-            if self._queue(_Try(place, eps, int(self.next_try[place]))):
+            if self._queue(Attempt(place, eps, int(self.next_try[place]))):
                 room -= 1
                 images.append((place, eps))
 
@@ -309,15 +285,15 @@ class _Search:
             return
         for row, (place, eps) in enumerate(zip(rows["place"].tolist(), rows["budget"].tolist(), strict=True)):
             self.open[place] -= 1
-            if self._queue(_Try(place, eps, int(self.next_try[place]))) or self.open[place]:
+            if self._queue(Attempt(place, eps, int(self.next_try[place]))) or self.open[place]:
                 continue
             following = self.budgets.after(eps)
             if following is None:
                 continue
             if (steps_on := self.budgets.steps_on(eps, following)) is None:
-                self._queue(_Try(place, following))
+                self._queue(Attempt(place, following))
             else:
                 # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
                 # iterates wait there.
                 change = (rows["x"][row] - rows["x0"][row]) * (following / eps)
-                self._put(_Try(place, following, 0, change, self.steps - steps_on), first=True)
+                self._put(Attempt(place, following, 0, change, self.steps - steps_on), first=True)
