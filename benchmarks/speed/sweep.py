@@ -21,6 +21,7 @@ import torch
 from robustbench_zs import ConstantNoise, GaussianNoise, UniformNoise, evaluate
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.perturbations.make import make_attacks
+from robustbench_zs.reporting.commands import command_of
 
 NOISES: list[Perturbation] = [
     UniformNoise(-0.08, 0),
@@ -76,7 +77,7 @@ def main() -> None:
                 sweep_here = ["--only-together", f"--attacks={attack}", f"--eps={','.join(given.eps)}"]
                 more = [f"--norm={given.norm}", f"--attack-seed={given.attack_seed}"]
                 together.append(seconds_as_command(str(Path(__file__).resolve()), *sweep_here, *more))
-                requests = [str(perturbation.request).split() for perturbation in alone]
+                requests = [str(command_of(perturbation)).split() for perturbation in alone]
                 apart.append(sum(seconds_as_command("-m", "robustbench_zs.cli", *request) for request in requests))
             else:
                 together.append(seconds(sweep))

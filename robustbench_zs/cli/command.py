@@ -134,7 +134,7 @@ output_options = stacked(
 )
 
 data_options = stacked(
-    click.option("--dataset", metavar="NAME", help="digits, mnist, fashion-mnist, cifar10, cifar100, imagenet or a folder."),
+    click.option("--dataset", metavar="NAME", help="digits, mnist, cifar10, … (see `zsbench list datasets`) or a folder."),
     click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"),
 )
 

@@ -52,16 +52,14 @@ def compare(
         raise RequestError("--eps goes with --fgsm or --pgd")
     from robustbench_zs.evaluation.sources import dataset_of, default_eps, resolve_checkpoints
     from robustbench_zs.gate import compare_networks
-    from robustbench_zs.perturbations import GaussianNoise, Perturbation, parse_number
+    from robustbench_zs.perturbations import GaussianNoise, Perturbation
     from robustbench_zs.perturbations.make import make_attacks
     from robustbench_zs.system.workers import available_cores
 
     networks = [_network(name) for name in (first, second)]
     data = dataset_of(resolve_checkpoints(networks[:1])[0], options["dataset"])
     budgets = eps or [default_eps(str(data))]
-    perturbations: list[Perturbation] = [
-        GaussianNoise(parse_number(d, "delta of Gaussian noise", 0, 100)) for d in delta or ()
-    ]
+    perturbations: list[Perturbation] = [*GaussianNoise.of(delta=delta or ())]
     for kind in [*(["fgsm"] if fgsm else []), *(["pgd"] if pgd else [])]:
         perturbations += make_attacks(kind, budgets)
     frame = compare_networks(networks[0], networks[1], perturbations, workers=available_cores(), **options)

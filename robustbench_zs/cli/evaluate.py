@@ -10,14 +10,13 @@ import click
 
 from robustbench_zs.cli.answers import Answer, answer
 from robustbench_zs.cli.command import (
-    NUMBERS,
     PICTURE_FILE,
     Chosen,
-    Command,
     checkpoint_arguments,
     eot_option,
     output_options,
 )
+from robustbench_zs.cli.declared import Declared, DeclaringCommand
 from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
@@ -29,29 +28,20 @@ if TYPE_CHECKING:
     from robustbench_zs.perturbations import Perturbation
 
 
-@click.command(cls=Command)
+@click.command(cls=DeclaringCommand)
 @checkpoint_arguments
-@click.option("--noise", type=click.Choice(["gaussian", "uniform", "constant"]), help="Without it: clean images.")
-@click.option("--delta", type=NUMBERS, metavar="δ[,δ…]", help="Standard deviation of Gaussian noise, as a fraction of 1.")
-@click.option("--low", metavar="L", help="Lower end of uniform noise.")
-@click.option("--high", metavar="H", help="Upper end of uniform noise.")
-@click.option("--mu", type=NUMBERS, metavar="μ[,μ…]", help="Value of constant noise.")
-@click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S")
+@click.option("--noise", cls=Declared, registry="NOISES", help="Without it: clean images.")
 @eot_option
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def evaluate(
     chosen: Chosen,
     noise: str | None,
-    delta: tuple[str, ...] | None,
-    low: str | None,
-    high: str | None,
-    mu: tuple[str, ...] | None,
-    noise_seed: int,
     eot: int | None,
     plot: Path | None,
     format_: str | None,
     output: Path | None,
+    **parameters: Any,
 ) -> None:
     """Accuracy of checkpoints on test images, clean or under noise.
 
@@ -65,9 +55,10 @@ def evaluate(
     """
 
     def compute() -> pd.DataFrame:
-        perturbations = _noise(noise, {"delta": delta, "low": low, "high": high, "mu": mu}, noise_seed)
+        said = {name: value for name, value in parameters.items() if value is not None}
+        perturbations = _noise(noise, said)
         if eot is not None:
-            return over_draws(chosen, perturbations, eot, noise_seed)
+            return over_draws(chosen, perturbations, eot, said.get("seed", 1))
         from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
 
         return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
@@ -75,24 +66,17 @@ def evaluate(
     emit_results(answer(compute, compare_with_care), format_, output, plot)
 
 
-def _noise(noise: str | None, given: dict[str, Any], seed: int) -> list[Perturbation]:
-    wanted = {"gaussian": ("delta",), "uniform": ("low", "high"), "constant": ("mu",), None: ()}[noise]
-    if missing := [name for name in wanted if given[name] is None]:
+def _noise(noise: str | None, said: dict[str, Any]) -> Sequence[Perturbation]:
+    from robustbench_zs.perturbations.make import NOISES
+
+    parameters = {p.name: p for p in NOISES[noise].parameters()} if noise else {}
+    if missing := [p.option for p in parameters.values() if p.required and p.name not in said]:
         raise RequestError(f"--noise {noise} needs --{missing[0]}, for example --{missing[0]} 0.02")
-    if extra := [name for name, value in given.items() if value is not None and name not in wanted]:
+    if extra := [name for name in said if name not in parameters and name != "seed"]:
         raise RequestError(
             f"--{extra[0]} does not go with " + (f"--noise {noise}" if noise else "clean images: say --noise")
         )
-    from robustbench_zs.perturbations import ConstantNoise, GaussianNoise, UniformNoise, parse_number
-
-    if noise == "gaussian":
-        return [GaussianNoise(parse_number(d, "delta of Gaussian noise", 0, 100), seed) for d in given["delta"]]
-    if noise == "constant":
-        return [ConstantNoise(parse_number(m, "mu of constant noise", -1, 1)) for m in given["mu"]]
-    if noise == "uniform":
-        ends = [parse_number(given[e], f"{e} of uniform noise", -1, 1) for e in ("low", "high")]
-        return [UniformNoise(ends[0], ends[1], seed)]
-    return []
+    return NOISES[noise].of(**{name: said[name] for name in parameters if name in said}) if noise else []
 
 
 def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int) -> pd.DataFrame:

@@ -87,9 +87,10 @@ def _schemes() -> Entries:
 
 def _attacks() -> Entries:
     from robustbench_zs.perturbations.make import ATTACKS
+    from robustbench_zs.reporting.commands import attack_option
 
     for name in ATTACKS:
-        yield name, f"zsbench attack {'--' + name if name in ('fgsm', 'pgd') else '--attack ' + name}"
+        yield name, f"zsbench attack {attack_option(name)}"
 
 
 def _recipes() -> Entries:
@@ -108,13 +109,14 @@ def _checkpoints() -> Entries:
 
 
 def _datasets(data_dir: Path | None) -> Entries:
-    from robustbench_zs.datasets.load import DATASETS, default_data_dir
+    from robustbench_zs.datasets.known import EMBEDDED, KNOWN
+    from robustbench_zs.datasets.load import default_data_dir
 
     folder = data_dir or default_data_dir()
     inside = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
-    for name in DATASETS:
-        here = "inside scikit-learn" if name == "digits" else f"in {folder / name}" if name in inside else "not here"
+    for name in KNOWN:
+        here = "inside scikit-learn" if name == EMBEDDED else f"in {folder / name}" if name in inside else "not here"
         yield name, here
     for name in inside:
-        if name not in DATASETS and any(os.path.exists(folder / name / split) for split in ("train", "data")):
+        if name not in KNOWN and any(os.path.exists(folder / name / split) for split in ("train", "data")):
             yield name, f"in {folder / name}"

@@ -2,6 +2,7 @@
 
 from robustbench_zs.datasets.arrays import dataset_of_arrays
 from robustbench_zs.datasets.images import Dataset, LabelledImages, Split
-from robustbench_zs.datasets.load import DATASETS, load_dataset
+from robustbench_zs.datasets.known import KNOWN
+from robustbench_zs.datasets.load import load_dataset
 
-__all__ = ["DATASETS", "Dataset", "LabelledImages", "Split", "dataset_of_arrays", "load_dataset"]
+__all__ = ["KNOWN", "Dataset", "LabelledImages", "Split", "dataset_of_arrays", "load_dataset"]

@@ -7,32 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from robustbench_zs.datasets.digits import TEST_IMAGES, load_digits
 from robustbench_zs.datasets.folders import class_folders, read_class_folders
 from robustbench_zs.datasets.images import Dataset, Split
+from robustbench_zs.datasets.known import EMBEDDED, KNOWN, OTHER
 from robustbench_zs.datasets.parquet import parquet_shards, read_classes, read_parquet
 from robustbench_zs.datasets.streamed import IMAGENET_SIZE, IMAGENET_STATISTICS, list_image_files
 from robustbench_zs.errors import RequestError
-
-DATASETS = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "imagenet")
-
-SHAPES = {
-    "digits": (1, 8, 8, 10),
-    "mnist": (1, 28, 28, 10),
-    "fashion-mnist": (1, 28, 28, 10),
-    "cifar10": (3, 32, 32, 10),
-    "cifar100": (3, 32, 32, 100),
-}
-"""Channels, height and width of an image, and the number of classes."""
-
-EXAMPLES = {
-    "digits": {"train": 1437, "test": TEST_IMAGES},
-    "mnist": {"train": 60_000, "test": 10_000},
-    "fashion-mnist": {"train": 60_000, "test": 10_000},
-    "cifar10": {"train": 50_000, "test": 10_000},
-    "cifar100": {"train": 50_000, "test": 10_000},
-}
-"""Number of images in each split, so that what asks for more is refused before anything is loaded."""
 
 SMALLEST_SIDE = 8
 """Three stages halve the image twice; below 8×8 the last one would see less than 2×2."""
@@ -111,28 +91,26 @@ def _load(
             raise RequestError(f"the number of examples must be at least 1, not {examples}")
     limits = {"train": train_examples, "test": test_examples}
     folder = directory / name
-    if image_size is not None and name in DATASETS and name != "imagenet":
+    known = KNOWN.get(name)
+    loader = known.load if known else None
+    if image_size is not None and loader:
         raise RequestError(f"an image size goes with class folders and imagenet, not with {name}")
-    if name == "digits":
-        dataset = load_digits()
-    elif name == "imagenet":
+    if name == "imagenet":
         if not (folder / "train").is_dir():
             raise RequestError(
                 f"ImageNet is not in {folder}: put its class folders into DIR/imagenet/train and DIR/imagenet/val (it "
                 "cannot be downloaded without an account at image-net.org) and give --data-dir DIR"
             )
         dataset = _load_folder(name, folder, limits, image_size or IMAGENET_SIZE)
-    elif os.path.isdir(folder) and (name not in DATASETS or parquet_shards(folder, "train")):
+    elif os.path.isdir(folder) and (not loader or parquet_shards(folder, "train")) and name != EMBEDDED:
         dataset = _load_folder(name, folder, limits, image_size)
-    elif name not in DATASETS and os.path.isdir(name):  # False too for a name too long for a path
+    elif not loader and os.path.isdir(name):  # False too for a name too long for a path
         dataset = _load_folder(name, Path(name), limits, image_size)
-    elif name in DATASETS:
-        from robustbench_zs.datasets.download import load_with_torchvision
-
-        dataset = load_with_torchvision(name, folder)
+    elif loader:
+        dataset = loader(folder)
     else:
         raise RequestError(
-            f"there is no dataset {name[:200]!r}: give one of {', '.join(DATASETS)}, or a folder that holds train and test "
+            f"there is no dataset {name[:200]!r}: give one of {', '.join(KNOWN)}, or a folder that holds train and test "
             "as Parquet files or class folders"
         )
     return dataset.limited(train_examples, test_examples)
@@ -140,7 +118,7 @@ def _load(
 
 def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_size: int | None) -> Dataset:
     """A dataset from the Parquet files or class folders in `folder`."""
-    label = name if name in DATASETS else folder.resolve().name
+    label = name if name in KNOWN else folder.resolve().name
     if not label.isprintable():  # it stands in checkpoints, tables and reports
         raise RequestError(f"the folder {label[:80]!r} has characters in its name that cannot be printed: rename it")
     parquet = {"train": parquet_shards(folder, "train")}
@@ -153,7 +131,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
             "as Parquet files (train-*.parquet) or as class folders (train/CLASS/*.png)"
         )
     parquet["test"] = parquet_shards(folder, test_name)
-    expected = SHAPES.get(name)
+    known = KNOWN.get(name, OTHER)
     class_names: tuple[str, ...] | None
     if parquet["train"]:
         classes, class_names = read_classes(parquet["train"] + parquet["test"])
@@ -162,7 +140,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
         classes = len(class_names)
         if class_folders(folder / test_name) != class_names:
             raise RequestError(f"the class folders of train and {test_name} in {folder} differ")
-    classes = expected[3] if expected else classes
+    classes = known.classes if known.shape else classes
 
     def load_split(split: str) -> Split:
         place = folder / (split if split == "train" else test_name)
@@ -172,12 +150,12 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
         elif parquet[split]:
             raise RequestError(f"an image size goes with class folders, but {folder} holds Parquet files")
         elif image_size is not None:
-            known = IMAGENET_STATISTICS if name == "imagenet" else None
-            images = list_image_files(place, class_names or (), image_size, known)
+            statistics = IMAGENET_STATISTICS if name == "imagenet" else None
+            images = list_image_files(place, class_names or (), image_size, statistics)
         else:
             images = read_class_folders(place, class_names or ())
-        if images.shape != (expected[:3] if expected else images.shape) or min(images.shape[1:]) < SMALLEST_SIDE:
-            wanted = "×".join(map(str, expected[:3])) if expected else f"any, at least {SMALLEST_SIDE}×{SMALLEST_SIDE}"
+        if images.shape != (known.shape or images.shape) or min(images.shape[1:]) < SMALLEST_SIDE:
+            wanted = "×".join(map(str, known.shape)) if known.shape else f"any, at least {SMALLEST_SIDE}×{SMALLEST_SIDE}"
             raise RequestError(
                 f"the {split} images in {folder} are {'×'.join(map(str, images.shape))} (channels×height×width); "
                 f"allowed is {wanted}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from robustbench_zs.datasets.digits import TEST_IMAGES
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.datasets.load import Images
 from robustbench_zs.evaluation.evaluator import Evaluated, EvaluationTask, evaluate_one, stored
 from robustbench_zs.evaluation.questions.question import Question
@@ -69,6 +69,6 @@ def _work(task: EvaluationTask) -> float:
     height, width = task.source.header.dataset.image_size
     weights = sum(tensor.numel() for tensor in task.source.tensors.values())
     passes = sum(question.passes for question in task.questions)
-    all_of_them = TEST_IMAGES if task.images.dataset == "digits" else USUAL_IMAGES
+    all_of_them = KNOWN.get(str(task.images.dataset), OTHER).examples.get("test", USUAL_IMAGES)
     images = max(task.images.test_examples or all_of_them, task.images.train_examples or 0)
     return float(weights * height * width * images * passes)

@@ -23,7 +23,7 @@ from robustbench_zs.evaluation.sources import (
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Source, Subject, trained_on
 from robustbench_zs.perturbations import Perturbation
-from robustbench_zs.perturbations.make import make_attacks
+from robustbench_zs.perturbations.make import attack_parameters, make_attacks
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
@@ -97,43 +97,24 @@ def attack(
     kind: str = "pgd",
     *,
     eps: CoefficientLike | Sequence[CoefficientLike] | None = None,
-    steps: int | None = None,
-    step_size: CoefficientLike | None = None,
-    restarts: int = 1,
-    queries: int = 1000,
-    seed: int = 1,
-    engine: str | None = None,
-    norm: str = "linf",
-    loss: str = "ce",
-    last: bool | None = None,
-    ladder: bool = True,
-    target: str | int | None = None,
-    directions: str = "auto",
     images: Any = None,
     labels: Any = None,
     dataset: DatasetLike | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Robust accuracy of each checkpoint under an attack; rows and further options as for `evaluate`.
+    """Robust accuracy of each checkpoint under an attack by name, in rows as those of `evaluate`.
+
+    It is short for `evaluate` with attacks as values, such as `evaluate(checkpoints, PGD.ladder("2/255", "8/255"))`.
 
     Args:
         kind: `"fgsm"`, `"pgd"`, `"apgd"`, `"autoattack"`, or of its parts `"apgd-t"`, `"fab"` or `"square"`.
         eps: budget or budgets as fractions of the pixel range (`"8/255"` is accepted); by default 8/255, for MNIST 0.3, for
-            digits 0.1, and for L2 0.5.
-        steps: of PGD, also of the one before AutoAttack (10 by default), and of APGD, APGD-T and FAB (100).
-        step_size (ε/4 by default): of PGD.
-        restarts, norm (`"linf"`, `"l2"`), loss (`"ce"`, `"dlr"`, `"margin"`), ladder: of PGD and APGD, see `make_attacks`.
-        target: of PGD and APGD, `"next"`, `"random"`, `"least-likely"` or the number of a class; only an image that is taken
-            for it counts as fooled, see `PGD`.
-        last: whether only PGD's last iterate counts; any one does by default.
-        queries: of Square.
-        seed: of all but FGSM.
-        directions: what PGD's gradients are computed in, `"float32"` or `"bfloat16"`, see `PGD`; `"auto"`, the default, is
-            bfloat16 where processor and image size make it faster, unless the store has all results in float32.
-        engine: `"native"` (the default), `"foolbox"` (FGSM, PGD) or `"torchattacks"` (these, AutoAttack, Square).
+            digits 0.1, and for L2 0.5. Several budgets of an iterative attack form a ladder unless `ladder` is False.
+        options: parameters of the attack by name, such as `steps` or `norm`, see its class (`zs.PGD`, …), and options of
+            `evaluate`.
 
     Raises:
-        RequestError: as `evaluate`, and for an unknown attack or engine or a value out of range.
+        RequestError: as `evaluate`, and for an unknown attack, a parameter that it does not have or a value out of range.
 
     Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -151,24 +132,10 @@ def attack(
     budgets: Sequence[Any] | None = (
         None if eps is None else list(eps) if isinstance(eps, Iterable) and not isinstance(eps, str) else [eps]
     )
+    said = {name: options.pop(name) for name in attack_parameters() if name in options}
     frames = []
     for name, group in groups.items():
-        attacks = make_attacks(
-            kind,
-            budgets or [default_eps(name, norm)],
-            steps=steps,
-            step_size=step_size,
-            restarts=restarts,
-            queries=queries,
-            seed=seed,
-            engine=engine,
-            norm=norm,
-            loss=loss,
-            last=last,
-            ladder=ladder,
-            target=target,
-            directions=directions,
-        )
+        attacks = make_attacks(kind, budgets or [default_eps(name, said.get("norm"))], **said)
         frames.append(evaluate(group, attacks, dataset=dataset, **options))
     return pd.concat(frames, ignore_index=True)
 

@@ -130,7 +130,7 @@ def _over_draws(perturbation: Perturbation, passes: int) -> Perturbation:
     if not perturbation.attacks:
         return perturbation
     if isinstance(perturbation, PGD):
-        perturbation = replace(perturbation, last=True, ladder=(), directions="float32")
+        perturbation = replace(perturbation, last=True, below=(), directions="float32")
     return expectation(perturbation, passes)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.evaluation.answer import OnResult, answer
 from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, EpsSearch
@@ -14,15 +15,13 @@ from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, datas
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations import parse_number
-from robustbench_zs.perturbations.attacks import LARGEST_EPS
+from robustbench_zs.perturbations.attacks import MAX_EPS
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_BY_DATASET = {"digits": "0.3", "mnist": "0.5", "fashion-mnist": "0.5"}
-"""Largest L∞ ε that is tried, by dataset; 16/255 for all others."""
 LARGEST_L2 = "2"
 
 
@@ -63,8 +62,8 @@ def robustness_curve(
     """
 
     def search(name: str) -> EpsSearch:
-        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else LARGEST_BY_DATASET.get(name, "16/255")
-        return EpsSearch(parse_number(largest, "eps", 0, LARGEST_EPS.get(norm, 1.0), open_low=True), norm, steps)
+        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else KNOWN.get(name, OTHER).max_eps
+        return EpsSearch(parse_number(largest, "eps", 0, MAX_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
     asked = []
     for source in resolve_checkpoints(checkpoints, dataset):

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from robustbench_zs.datasets import Dataset, dataset_of_arrays
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.datasets.load import Images
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.model import Model
@@ -18,15 +19,13 @@ from robustbench_zs.evaluation.subject import Source, trained_on
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.zoo import own_checkpoints, zoo_checkpoints
 
-_LINF_EPS = {"digits": "0.1", "mnist": "0.3", "fashion-mnist": "0.3"}
-
 CheckpointLike = str | Path | Source
 DatasetLike = str | Dataset
 
 
-def default_eps(dataset: str, norm: str = "linf") -> str:
-    """The budget of an attack where none is given: by dataset, 8/255 for those without their own, and 0.5 for L2."""
-    return "0.5" if norm == "l2" else _LINF_EPS.get(dataset, "8/255")
+def default_eps(dataset: str, norm: str | None = None) -> str:
+    """The budget of an attack where none is given: that of the dataset, and 0.5 for L2."""
+    return "0.5" if norm == "l2" else KNOWN.get(dataset, OTHER).eps
 
 
 def images_at_hand(images: Any, labels: Any, dataset: DatasetLike | None) -> DatasetLike | None:

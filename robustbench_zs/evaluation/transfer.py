@@ -30,8 +30,6 @@ from robustbench_zs.evaluation.sources import (
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
 from robustbench_zs.perturbations import FGSM, PGD
-from robustbench_zs.perturbations.attacks import DEFAULT_SEED
-from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.transfer import Transfer, transferable
 from robustbench_zs.schemes import CoefficientLike
 from robustbench_zs.system.threads import torch_threads
@@ -119,9 +117,6 @@ def transfer_attack(
     kind: str = "pgd",
     *,
     eps: CoefficientLike | None = None,
-    steps: int | None = None,
-    norm: str = "linf",
-    seed: int = DEFAULT_SEED,
     dataset: DatasetLike | None = None,
     data_dir: str | Path | None = None,
     examples: int | None = None,
@@ -130,6 +125,7 @@ def transfer_attack(
     threads: int | None = None,
     workers: int = 1,
     store: str | Path | None = DEFAULT_STORE,
+    **parameters: Any,
 ) -> pd.DataFrame:
     """Attack each source and show the examples to every checkpoint; the function behind `zsbench attack --from`.
 
@@ -137,7 +133,8 @@ def transfer_attack(
         sources: networks that are attacked, on all test images, with all steps.
         checkpoints: networks that see the examples; by default all below `checkpoints/`. A source may be among them.
         kind: `"pgd"` or `"fgsm"`.
-        eps, steps, norm, seed: see `attack`; one ε.
+        eps: see `attack`; one ε.
+        parameters: of the attack, such as `steps`, `norm` and `seed`.
         the others: as for `evaluate`.
 
     Returns:
@@ -153,10 +150,8 @@ def transfer_attack(
     """
     givers, takers = resolve_checkpoints(sources), resolve_checkpoints(checkpoints, dataset)
     name = dataset_of(givers[0], dataset)
-    default = default_eps(dataset_label(name), norm)
-    last = True if kind == "pgd" else None
-    (made,) = make_attacks(kind, [default if eps is None else eps], steps=steps, norm=norm, seed=seed, last=last)
-    attack = transferable(made)  # type: ignore[arg-type]
+    budget = default_eps(dataset_label(name), parameters.get("norm")) if eps is None else eps
+    attack = transferable(kind, budget, **parameters)
     compute = Compute(device, threads, workers, batch_size)
     execution = compute.execution(len(givers))
     ours = [source for source in (*givers, *takers) if isinstance(source, Checkpoint)]

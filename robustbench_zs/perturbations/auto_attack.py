@@ -14,26 +14,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import torch
-from torch import Tensor, nn
-
-from robustbench_zs.errors import AttackWarning, RequestError
+from robustbench_zs.errors import AttackWarning
+from robustbench_zs.perturbations.apgd import APGD, FAB, TargetedAPGD
 from robustbench_zs.perturbations.attacks import (
-    APGD,
     DEFAULT_ENGINE,
     DEFAULT_SEED,
-    DEFAULT_STEPS,
-    PGD,
     Attack,
+    AttackSeed,
+    Ball,
     GradientAttack,
+    carried_out_by,
 )
 from robustbench_zs.perturbations.black_box import Square
-from robustbench_zs.perturbations.native import Found, Images, Method
-from robustbench_zs.perturbations.native.passes import CLEAR
-from robustbench_zs.perturbations.numbers import format_number
-from robustbench_zs.perturbations.targeted import FAB, TargetedAPGD
+from robustbench_zs.perturbations.iterative import MAX_STEPS, Laddered, Restarts
+from robustbench_zs.perturbations.parameters import Meaning
+from robustbench_zs.perturbations.pgd import PGD
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from robustbench_zs.perturbations.native import Found, Images, Method
 
 AUTO_STEPS, AUTO_QUERIES = 100, 5000
 """The published numbers."""
@@ -43,50 +46,43 @@ MOST_BY_SQUARE = 0.002
 
 
 @dataclass(frozen=True)
-class AutoAttack(GradientAttack):
+class AutoAttack(Laddered):
     """The standard ensemble of Croce and Hein (2020, §4): APGD on cross-entropy, targeted APGD on the difference of logits
     ratio, targeted FAB (both with up to nine targets; 100 steps each), and Square with 5,000 queries.
 
     With the engine `torchattacks` the draws are seeded by the seed and the first image of the batch, so there they depend on
     the batch size, and no flag is raised.
 
+    Our own PGD of the same norm and seed goes first: what it fools counts as fooled.
+
     Args:
-        pgd: our own PGD, which goes first: what it fools counts as fooled. One of the same norm and seed by default.
+        steps, restarts: of PGD.
 
     Examples:
         >>> zs.AutoAttack("8/255").eps == 8 / 255
         True
     """
 
-    norm: str = "linf"
-    seed: int = DEFAULT_SEED
-    pgd: PGD | None = None
+    engine: Annotated[str, carried_out_by("native", "torchattacks")] = DEFAULT_ENGINE
+    norm: Ball = "linf"
+    seed: AttackSeed = DEFAULT_SEED
+    steps: Annotated[int, Meaning("Steps of our own PGD, which goes first.", 1, MAX_STEPS)] = PGD.steps
+    restarts: Restarts = 1
     kind: ClassVar[str] = "autoattack"
-    engines: ClassVar[tuple[str, ...]] = ("native", "torchattacks")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pgd is None:
-            object.__setattr__(self, "pgd", PGD(self.eps, norm=self.norm, seed=self.seed))
-        if (self._first.engine, self._first.eps, self._first.norm) != ("native", self.eps, self.norm):
-            raise RequestError("the PGD before AutoAttack is our own, at the same ε in the same norm")
 
     @property
-    def _first(self) -> PGD:
-        assert self.pgd is not None
-        return self.pgd
-
-    @property
-    def ball(self) -> str:
-        return self.norm
+    def pgd(self) -> PGD:
+        """The attack that goes first."""
+        options: dict[str, Any] = {"seed": self.seed, "norm": self.norm, "below": self.below}
+        return PGD(self.eps, steps=self.steps, restarts=self.restarts, **options)
 
     @property
     def prior(self) -> tuple[Attack, ...]:
-        below = [replace(self, eps=rung.eps, pgd=rung) for rung in self._first.rungs[:-1]]
-        return (self._first, *below[-1:])
+        return (self.pgd, *(replace(self, eps=eps, below=self.below[:-1]) for eps in self.below[-1:]))
 
     def key(self) -> dict[str, Any]:
-        return {**super().key(), "pgd": self._first.key()}
+        shared = {"eps": self.eps, "engine": self.engine, "norm": self.norm, "seed": self.seed}
+        return {"kind": self.kind, **shared, "pgd": self.pgd.key()}
 
     @property
     def components(self) -> tuple[GradientAttack, ...]:
@@ -111,7 +107,11 @@ class AutoAttack(GradientAttack):
         batch_size: int,
         **options: Any,
     ) -> Found:
-        if len(chosen) and _is_randomized(network, data.images(torch.as_tensor(chosen[:batch_size])).to(device)):
+        import torch
+
+        from robustbench_zs.perturbations.native.passes import is_randomized
+
+        if len(chosen) and is_randomized(network, data.images(torch.as_tensor(chosen[:batch_size])).to(device)):
             warnings.warn(RANDOMIZED, AttackWarning, stacklevel=2)
         found = super().search(network, data, chosen, device=device, batch_size=batch_size, **options)
         assert found.by is not None
@@ -125,35 +125,7 @@ class AutoAttack(GradientAttack):
 
         start = images.clamp(0, 1)  # the library refuses an image at -3e-8
         found = torchattacks_engine.auto_attack(network, start, labels, indices, self.eps, self.norm, self.seed)
-        return self._verified(images, found)
-
-    @property
-    def label(self) -> str:
-        said = [f"norm={self.norm}"] if self.norm != "linf" else []
-        said += [f"steps={self._first.steps}"] if self._first.steps != DEFAULT_STEPS else []
-        said += [f"restarts={self._first.restarts}"] if self._first.restarts != 1 else []
-        said += ["ladder"] if self._first.ladder else []
-        return f"autoattack({', '.join([f'eps={format_number(self.eps)}', *said])})"
-
-    @property
-    def request(self) -> str | None:
-        if self._first != PGD(
-            self.eps,
-            steps=self._first.steps,
-            restarts=self._first.restarts,
-            seed=self.seed,
-            norm=self.norm,
-            ladder=self._first.ladder,
-        ):
-            return None  # made in Python
-        options = [
-            ("steps", self._first.steps, DEFAULT_STEPS),
-            ("restarts", self._first.restarts, 1),
-            ("norm", self.norm, "linf"),
-            ("attack-seed", self.seed, DEFAULT_SEED),
-            ("engine", self.engine, DEFAULT_ENGINE),
-        ]
-        return self._request(*options, below=self._first.ladder)
+        return self.verified(images, found)
 
 
 RANDOMIZED = (
@@ -164,12 +136,3 @@ BLACK_BOX_WINS = (
     "{label}: Square, which asks for no gradient, fools {n} of {of} images after the attacks that follow gradients: "
     "gradients may be masked, see `zsbench masking`"
 )
-
-
-def _is_randomized(network: nn.Module, images: Tensor) -> bool:
-    """Whether the logits of two passes differ by more than rounding."""
-    with torch.no_grad():
-        first, second = network(images), network(images)
-    finite = torch.isfinite(first).all(1) & torch.isfinite(second).all(1)
-    apart = (first - second).abs().amax(1) > CLEAR * first.abs().amax(1)
-    return bool((finite & apart).any())

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from torch import Tensor, nn
+from robustbench_zs.perturbations.numbers import format_number
+from robustbench_zs.perturbations.parameters import Parameter, parameters_of, take_parameters
 
-from robustbench_zs.perturbations.native import Directions
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Directions = Literal["float32", "bfloat16"]
+
+LARGEST_SEED = 2**63 - 1
 
 
 class Perturbation(ABC):
-    """A frozen value with its parameters as fields; subclasses are dataclasses.
+    """A frozen value with its parameters as fields; subclasses are dataclasses whose annotations say what the fields mean.
 
     `kind` names it in results, `attacks` says whether it attacks the network it is measured on.
 
@@ -23,6 +29,24 @@ class Perturbation(ABC):
 
     kind: ClassVar[str]
     attacks: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        take_parameters(self, self.kind)
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """What can be asked for, in study files and on the command line."""
+        return tuple(parameter for parameter in parameters_of(cls) if parameter.asked)
+
+    @classmethod
+    def of(cls, **said: Any) -> list[Self]:
+        """The perturbations that parameters ask for: one for each level, where a parameter takes several.
+
+        Raises:
+            RequestError: a value is not allowed.
+        """
+        name = next((parameter.name for parameter in cls.parameters() if parameter.meaning.several), None)
+        return [cls(**said | {name: level}) for level in said[name]] if name else [cls(**said)]
 
     @abstractmethod
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
@@ -43,14 +67,14 @@ class Perturbation(ABC):
         return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
 
     @property
-    @abstractmethod
     def label(self) -> str:
         """Short text for tables, such as `gaussian(delta=0.02)`."""
+        return f"{self.kind}({', '.join(self._told())})"
 
-    @property
-    def request(self) -> str | None:
-        """What `zsbench` takes to make it, such as `evaluate --noise gaussian --delta 0.02`; None where it takes nothing."""
-        return None
+    def _told(self) -> list[str]:
+        """What the label says of the parameters."""
+        shown = {p.name: getattr(self, p.name) for p in parameters_of(type(self)) if p.is_shown(getattr(self, p.name))}
+        return [f"{name}={format_number(v) if isinstance(v, float) else v}" for name, v in shown.items()]
 
     def with_directions(self, directions: Directions) -> Self:
         """The perturbation with gradients computed in `directions`, where it leaves that open."""

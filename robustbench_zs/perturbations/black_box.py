@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from torch import Tensor, nn
+from robustbench_zs.perturbations.attacks import (
+    DEFAULT_ENGINE,
+    DEFAULT_SEED,
+    AttackSeed,
+    Ball,
+    GradientAttack,
+    carried_out_by,
+)
+from robustbench_zs.perturbations.parameters import Meaning
 
-from robustbench_zs.perturbations import draws
-from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, GradientAttack, check_whole
-from robustbench_zs.perturbations.native import LOSSES, NORMS, Method, SquareL2, SquareLinf
-from robustbench_zs.perturbations.numbers import format_number
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-DEFAULT_QUERIES = 1000
+    from robustbench_zs.perturbations.native import Method
 
 
 @dataclass(frozen=True)
@@ -30,23 +36,16 @@ class Square(GradientAttack):
         5000
     """
 
-    queries: int = DEFAULT_QUERIES
-    seed: int = DEFAULT_SEED
-    norm: str = "linf"
+    engine: Annotated[str, carried_out_by("native", "torchattacks")] = DEFAULT_ENGINE
+    queries: Annotated[int, Meaning("Evaluations of the network per image.", 1, 1_000_000, shown=True)] = 1000
+    seed: AttackSeed = DEFAULT_SEED
+    norm: Ball = "linf"
     kind: ClassVar[str] = "square"
-    engines: ClassVar[tuple[str, ...]] = ("native", "torchattacks")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole("queries of Square", self.queries, 1_000_000)
-        draws.checked_seed(self.seed)
-
-    @property
-    def ball(self) -> str:
-        return self.norm
 
     @property
     def methods(self) -> tuple[Method, ...]:
+        from robustbench_zs.perturbations.native import LOSSES, NORMS, Method, SquareL2, SquareLinf
+
         rule = {"linf": SquareLinf, "l2": SquareL2}[self.norm]
         return (Method(rule(self.queries, self.seed), NORMS[self.norm], LOSSES["margin"]),)
 
@@ -58,18 +57,4 @@ class Square(GradientAttack):
 
         start = images.clamp(0, 1)  # the library refuses an image at -3e-8
         found = torchattacks_engine.square(network, start, labels, indices, self.eps, self.norm, self.queries, self.seed)
-        return self._verified(images, found)
-
-    @property
-    def label(self) -> str:
-        norm = f", norm={self.norm}" if self.norm != "linf" else ""
-        return f"square(eps={format_number(self.eps)}, queries={self.queries}{norm})"
-
-    @property
-    def request(self) -> str:
-        return self._request(
-            ("queries", self.queries, None),
-            ("norm", self.norm, "linf"),
-            ("attack-seed", self.seed, DEFAULT_SEED),
-            ("engine", self.engine, DEFAULT_ENGINE),
-        )
+        return self.verified(images, found)

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from torch import Tensor, nn
-
-from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.base import Perturbation
-from robustbench_zs.system.python_numbers import take_python_numbers
+from robustbench_zs.perturbations.parameters import Meaning
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class CleanTop(Perturbation):
-    """The images as they are; an answer is right if the label is among the `top` largest logits, as in ImageNet's top-5.
+    """Clean images with several answers, such as ImageNet's top-5 accuracy.
+
+    An answer is right if the label is among the `top` largest logits.
 
     Raises:
         RequestError: `top` is not a whole number from 2 to 100.
     """
 
-    top: int = 5
-
-    kind = "clean"
-
-    def __post_init__(self) -> None:
-        take_python_numbers(self)
-        if isinstance(self.top, bool) or not isinstance(self.top, int) or not 2 <= self.top <= 100:
-            raise RequestError(f"top is a whole number from 2 to 100, not {self.top!r}")
+    top: Annotated[int, Meaning("A label counts as right if it is among so many best answers.", 2, 100, shown=True)] = 5
+    kind: ClassVar[str] = "clean"
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         return images
-
-    @property
-    def label(self) -> str:
-        return f"clean(top={self.top})"
 
     @property
     def answers(self) -> int:

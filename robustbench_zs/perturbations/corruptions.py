@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.perturbations import draws
 from robustbench_zs.perturbations.base import Perturbation
-from robustbench_zs.perturbations.noise import DEFAULT_SEED
-from robustbench_zs.system.python_numbers import take_python_numbers
+from robustbench_zs.perturbations.noise import DEFAULT_SEED, NoiseSeed
+from robustbench_zs.perturbations.parameters import Meaning
 
 CORRUPTIONS = (
     "gaussian_noise",
@@ -47,11 +46,8 @@ SMALLEST_SIDE = 32
 Pixels = npt.NDArray[np.uint8]
 
 
-def _checked(corruption: str, severity: object) -> None:
-    if corruption not in CORRUPTIONS:
-        raise RequestError(f"there is no corruption {corruption[:40]!r}; allowed are {', '.join(CORRUPTIONS)}")
-    if isinstance(severity, bool) or severity not in SEVERITIES:
-        raise RequestError(f"the severity is a whole number from 1 to 5, not {str(severity)[:40]}")
+Corruption = Annotated[str, Meaning("Kind of corruption.", choices=CORRUPTIONS)]
+Severity = Annotated[int, Meaning("How strong it is.", SEVERITIES[0], SEVERITIES[-1])]
 
 
 @dataclass(frozen=True)
@@ -64,14 +60,10 @@ class PublishedCorruption(Perturbation):
         RequestError: no such corruption, severity or array.
     """
 
-    corruption: str
-    severity: int
+    corruption: Corruption
+    severity: Severity
     folder: str
     kind: ClassVar[str] = "published-corruption"
-
-    def __post_init__(self) -> None:
-        take_python_numbers(self)
-        _checked(self.corruption, self.severity)
 
     @property
     def _path(self) -> Path:
@@ -89,10 +81,6 @@ class PublishedCorruption(Perturbation):
     def label(self) -> str:
         return f"{self.corruption}(severity={self.severity})"
 
-    @property
-    def request(self) -> str:
-        return f"corruptions --types {self.corruption} --severities {self.severity}"
-
 
 @dataclass(frozen=True)
 class GeneratedCorruption(Perturbation):
@@ -105,15 +93,10 @@ class GeneratedCorruption(Perturbation):
         RequestError: no such corruption or severity, images below 32×32, or the library is not installed.
     """
 
-    corruption: str
-    severity: int
-    seed: int = DEFAULT_SEED
+    corruption: Corruption
+    severity: Severity
+    seed: NoiseSeed = DEFAULT_SEED
     kind: ClassVar[str] = "generated-corruption"
-
-    def __post_init__(self) -> None:
-        take_python_numbers(self)
-        _checked(self.corruption, self.severity)
-        draws.checked_seed(self.seed)
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         corrupt = _library()
@@ -138,10 +121,6 @@ class GeneratedCorruption(Perturbation):
     @property
     def label(self) -> str:
         return f"generated_{self.corruption}(severity={self.severity})"
-
-    @property
-    def request(self) -> str:
-        return f"corruptions --generated --types {self.corruption} --severities {self.severity}"
 
 
 def published_images(path: Path, severity: int) -> Pixels:

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import repeat
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from numpy.random import Generator, Philox
-from torch import Tensor
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.random import Generator
+    from torch import Tensor
 
-from robustbench_zs.errors import RequestError
-
-LARGEST_SEED = 2**63 - 1
 UNIFORM, GAUSSIAN, RANDOM_START, RANDOM_RADIUS, SQUARES, TARGET = 1, 2, 3, 4, 5, 6
 """Uses of randomness. Levels of one kind of noise share their draws, which makes comparing levels more precise."""
-
-
-def checked_seed(seed: int, what: str = "the seed of a perturbation") -> int:
-    """Raises: RequestError: not a whole number between 0 and 2^63 − 1."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-        raise RequestError(f"{what} is a whole number from 0 to {LARGEST_SEED}, not {seed!r}")
-    return seed
 
 
 def _per_image(
@@ -36,8 +27,12 @@ def _per_image(
     shape: tuple[int, ...],
     draw: Callable[[Generator], np.ndarray],
 ) -> Tensor:
+    import numpy as np
+    import torch
+    from numpy.random import Generator, Philox
+
     values = np.empty((len(indices), *shape), np.float32)
-    parts = part.tolist() if isinstance(part, Tensor) else repeat(part)
+    parts = repeat(part) if isinstance(part, int) else part.tolist()
     for row, (index, place) in enumerate(zip(indices.tolist(), parts, strict=False)):
         philox = Philox(key=np.array([seed, index], np.uint64), counter=np.array([0, 0, place, use], np.uint64))
         values[row] = draw(Generator(philox))
@@ -46,9 +41,9 @@ def _per_image(
 
 def uniform(seed: int, use: int, indices: Tensor, shape: tuple[int, ...], part: int | Tensor = 0) -> Tensor:
     """Uniform on [0, 1), float32, len(indices)×shape, on the CPU; `part` (one for all, or N) separates draws of one use."""
-    return _per_image(seed, use, part, indices, shape, lambda g: g.random(shape, np.float32))
+    return _per_image(seed, use, part, indices, shape, lambda g: g.random(shape, "float32"))
 
 
 def standard_normal(seed: int, use: int, indices: Tensor, shape: tuple[int, ...], part: int = 0) -> Tensor:
     """Standard normal, float32, len(indices)×shape, on the CPU."""
-    return _per_image(seed, use, part, indices, shape, lambda g: g.standard_normal(shape, np.float32))
+    return _per_image(seed, use, part, indices, shape, lambda g: g.standard_normal(shape, "float32"))

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.perturbations.attacks import FGSM, PGD, check_whole
 from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.fgsm import FGSM
 from robustbench_zs.perturbations.last_iterate import LastIterate
 from robustbench_zs.perturbations.native import gradient_at
+from robustbench_zs.perturbations.numbers import check_whole
+from robustbench_zs.perturbations.pgd import PGD
 
 MOST_PASSES = 10_000
 
@@ -36,7 +38,7 @@ class Expectation(LastIterate):
 
     def __post_init__(self) -> None:
         check_whole("the number of draws", self.passes, MOST_PASSES)
-        if not self.runs_to_the_end or (isinstance(self.attack, PGD) and self.attack.target is not None):
+        if not self.runs_to_the_end:
             raise RequestError(
                 "expectation over transformation is of FGSM or PGD by our own engine, untargeted, from one start"
             )

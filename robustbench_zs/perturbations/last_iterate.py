@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robustbench_zs.perturbations.attacks import FGSM, PGD
 from robustbench_zs.perturbations.base import Perturbation
+from robustbench_zs.perturbations.fgsm import FGSM
+from robustbench_zs.perturbations.pgd import PGD
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,10 @@ class LastIterate(Perturbation):
 
     @property
     def runs_to_the_end(self) -> bool:
-        """Whether the attack is our own and takes all its steps from one start."""
-        if isinstance(self.attack, PGD) and (not self.attack.last or self.attack.ladder or self.attack.restarts > 1):
-            return False
-        return self.attack.engine == "native"
+        """Whether the attack is our own, untargeted, and takes all its steps from one start."""
+        pgd = self.attack if isinstance(self.attack, PGD) else None
+        goes_on = pgd is None or (pgd.last and not pgd.below and pgd.restarts == 1 and pgd.target is None)
+        return bool(goes_on) and self.attack.engine == "native"
 
     @property
     def seed_or_none(self) -> int | None:

@@ -1,91 +1,76 @@
-"""Attacks as users ask for them: by name, with one budget or several."""
+"""Noise and attacks by name, as study files, the command line and `zs.attack` ask for them.
+
+A new one needs a line here, and nothing else: its parameters are read from its class.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.perturbations.attacks import (
-    APGD,
-    DEFAULT_APGD_STEPS,
-    DEFAULT_ENGINE,
-    DEFAULT_SEED,
-    DEFAULT_STEPS,
-    FGSM,
-    LARGEST_EPS,
-    PGD,
-)
+from robustbench_zs.perturbations.apgd import APGD, FAB, TargetedAPGD
+from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.auto_attack import AutoAttack
 from robustbench_zs.perturbations.base import Perturbation
-from robustbench_zs.perturbations.black_box import DEFAULT_QUERIES, Square
-from robustbench_zs.perturbations.numbers import parse_number
-from robustbench_zs.perturbations.targeted import FAB, TargetedAPGD
-from robustbench_zs.schemes import CoefficientLike
+from robustbench_zs.perturbations.black_box import Square
+from robustbench_zs.perturbations.clean import CleanTop
+from robustbench_zs.perturbations.fgsm import FGSM
+from robustbench_zs.perturbations.noise import ConstantNoise, GaussianNoise, UniformNoise
+from robustbench_zs.perturbations.parameters import Parameter
+from robustbench_zs.perturbations.pgd import PGD
 
-ATTACKS = ("fgsm", "pgd", "apgd", "autoattack", "apgd-t", "fab", "square")
+if TYPE_CHECKING:
+    from robustbench_zs.schemes import CoefficientLike
 
-_ITERATIVE: dict[str, Callable[..., Perturbation]] = {"pgd": PGD, "apgd": APGD, "apgd-t": TargetedAPGD, "fab": FAB}
+NOISES: dict[str, type[Perturbation]] = {kind.kind: kind for kind in (GaussianNoise, UniformNoise, ConstantNoise)}
+ATTACKS: dict[str, type[Attack]] = {kind.kind: kind for kind in (FGSM, PGD, APGD, AutoAttack, TargetedAPGD, FAB, Square)}
+
+EFFORT = ("steps", "restarts", "queries", "seed", "ladder")
+"""How much is tried: given to attacks of all kinds, it means those that have it."""
 
 
-def make_attacks(
-    kind: str,
-    budgets: Sequence[CoefficientLike],
-    *,
-    steps: int | None = None,
-    step_size: CoefficientLike | None = None,
-    restarts: int = 1,
-    queries: int = DEFAULT_QUERIES,
-    seed: int = DEFAULT_SEED,
-    engine: str | None = None,
-    norm: str = "linf",
-    loss: str = "ce",
-    last: bool | None = None,
-    ladder: bool = True,
-    directions: str = "auto",
-    target: str | int | None = None,
-) -> list[Perturbation]:
-    """One attack a budget, in the order of `budgets`; see the attacks' classes.
+def perturbation_kinds() -> dict[str, type[Perturbation]]:
+    """Every perturbation that a study can name."""
+    return {**NOISES, CleanTop.kind: CleanTop, **ATTACKS}
+
+
+def make_attacks(kind: str, budgets: Iterable[CoefficientLike], **said: Any) -> list[Attack]:
+    """One attack per budget, in the order of `budgets`.
 
     Args:
-        ladder: several budgets of an iterative attack by our own engine, with the default step size, form a ladder: an image
-            that falls to a smaller one counts as fooled at the larger ones. So they do under AutoAttack.
-        directions: `"float32"`, `"bfloat16"` or, by default, what is faster; of PGD by our own engine.
+        kind: one of `ATTACKS`.
+        said: parameters of that attack, see its class; None leaves one out. Several budgets of an iterative attack by our
+            own engine, with the default step size, form a ladder unless `ladder` is False.
 
     Raises:
-        RequestError: an unknown attack or engine, or a value out of range.
+        RequestError: an unknown attack, a parameter that it does not have, or a value out of range.
+
+    Examples:
+        >>> from robustbench_zs.perturbations.make import make_attacks
+        >>> make_attacks("pgd", ["2/255", "8/255"]) == zs.PGD.ladder("2/255", "8/255")
+        True
     """
     if kind not in ATTACKS:
         raise RequestError(f"there is no attack {kind[:40]!r}; allowed are {', '.join(ATTACKS)}")
-    if norm not in LARGEST_EPS:
-        raise RequestError(f"the norm is one of {', '.join(LARGEST_EPS)}, not {norm[:40]!r}")
-    levels = [parse_number(eps, "eps", 0, LARGEST_EPS[norm], open_low=True) for eps in budgets]
-    if kind != "pgd" and directions == "bfloat16":
-        raise RequestError(
-            f"{kind} has no directions in bfloat16: of our own attacks only pgd needs no more than directions"
-        )
-    if kind == "fgsm" and norm != "linf":
-        raise RequestError("fgsm has no other norm")
-    if loss != "ce" and kind not in ("pgd", "apgd", "autoattack"):
-        raise RequestError(f"{kind} has no other loss")
-    if target is not None and kind not in ("pgd", "apgd"):
-        raise RequestError(f"a target goes with pgd or apgd, not with {kind}")
-    if kind == "square":
-        return [Square(eps, engine or DEFAULT_ENGINE, queries, seed, norm) for eps in levels]
-    if kind == "autoattack":
-        if loss != "ce" or step_size is not None or last is not None:
-            raise RequestError("autoattack has its own losses and steps; of the PGD before it choose steps and restarts")
-        first = make_attacks("pgd", budgets, steps=steps, restarts=restarts, seed=seed, norm=norm, ladder=ladder)
-        return [AutoAttack(p.eps, engine or DEFAULT_ENGINE, norm, seed, p) for p in first if isinstance(p, PGD)]
-    engine = engine or DEFAULT_ENGINE
-    if kind == "fgsm":
-        return [FGSM(eps, engine) for eps in levels]
-    climbs = ladder and engine == "native" and step_size is None
-    usual = DEFAULT_STEPS if kind == "pgd" else DEFAULT_APGD_STEPS
-    options: dict[str, Any] = {"steps": usual if steps is None else steps, "restarts": restarts, "seed": seed, "norm": norm}
-    if kind in ("pgd", "apgd"):
-        options |= {"loss": loss, "target": target}
-    if kind == "pgd":
-        options |= {"step_size": step_size, "last": last, "directions": directions}
-    ladders = [tuple(sorted({e for e in levels if e < eps})) if climbs else () for eps in levels]
-    return [_ITERATIVE[kind](eps, engine, ladder=rungs, **options) for eps, rungs in zip(levels, ladders, strict=True)]
+    own = {parameter.name for parameter in ATTACKS[kind].parameters()}
+    said = {name: value for name, value in said.items() if value is not None}
+    for name, value in said.items():
+        if name not in own and not _changes_nothing(name, value):
+            raise RequestError(f"{kind} has no {name.replace('_', ' ')}: that goes with {', '.join(attacks_with(name))}")
+    return ATTACKS[kind].of(eps=tuple(budgets), **{name: value for name, value in said.items() if name in own})
+
+
+def attacks_with(name: str) -> dict[str, Parameter]:
+    """Kinds of attacks that have a parameter of that name, with it."""
+    return {kind: p for kind, attack in ATTACKS.items() for p in attack.parameters() if p.name == name}
+
+
+def attack_parameters() -> tuple[str, ...]:
+    """Names of the parameters of all attacks."""
+    return tuple(dict.fromkeys(p.name for attack in ATTACKS.values() for p in attack.parameters()))
+
+
+def _changes_nothing(name: str, value: object) -> bool:
+    """Whether an attack without the parameter does as asked all the same."""
+    return name in EFFORT or value in ("float32", *(parameter.default for parameter in attacks_with(name).values()))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from robustbench_zs.errors import RequestError
-from robustbench_zs.schemes import CoefficientLike, parse_coefficient
+
+if TYPE_CHECKING:
+    from robustbench_zs.schemes import CoefficientLike
 
 
 def parse_number(value: CoefficientLike, what: str, low: float, high: float, open_low: bool = False) -> float:
@@ -12,6 +16,8 @@ def parse_number(value: CoefficientLike, what: str, low: float, high: float, ope
     Raises:
         RequestError: not a number, not finite, or out of range.
     """
+    from robustbench_zs.schemes import parse_coefficient
+
     try:
         number = float(parse_coefficient(value))
     except RequestError as error:
@@ -28,3 +34,9 @@ def format_number(value: float) -> str:
         if abs(number - value) <= 1e-15 * abs(value):
             return text
     return repr(value)
+
+
+def check_whole(name: str, value: object, high: int, low: int = 1) -> None:
+    """Raises: RequestError: not a whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RequestError(f"{name} must be a whole number from {low} to {high}, not {value!r}")

@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.perturbations.attacks import FGSM, PGD, Attack
+from robustbench_zs.perturbations.fgsm import FGSM
 from robustbench_zs.perturbations.last_iterate import LastIterate
+from robustbench_zs.perturbations.make import make_attacks
+from robustbench_zs.perturbations.pgd import PGD
+from robustbench_zs.schemes import CoefficientLike
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class Transfer(LastIterate):
 
     def __post_init__(self) -> None:
         if not self.runs_to_the_end:
-            raise RequestError("a transfer attack is FGSM or PGD by our own engine: one ε, one start, its last iterate")
+            raise RequestError(
+                "a transfer attack is FGSM or PGD by our own engine: untargeted, one ε, one start, its last iterate"
+            )
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         return self.attack(network, images, labels, indices)
@@ -43,12 +48,13 @@ class Transfer(LastIterate):
         return f"{self.attack.label.replace(', last', '')} from {self.source_name}"
 
 
-def transferable(attack: Attack) -> FGSM | PGD:
-    """The attack, if its examples can be transferred.
+def transferable(kind: str, eps: CoefficientLike, **parameters: Any) -> FGSM | PGD:
+    """The attack that goes to its end, so that its examples can be transferred.
 
     Raises:
-        RequestError: it is neither FGSM nor PGD.
+        RequestError: it is neither FGSM nor PGD, or a parameter is not allowed.
     """
+    (attack,) = make_attacks(kind, [eps], **parameters | ({"last": True} if kind == "pgd" else {}))
     if not isinstance(attack, (FGSM, PGD)):
-        raise RequestError(f"examples of {attack.kind} are not transferred: use --pgd or --fgsm")
+        raise RequestError(f"examples of {attack.kind} are not transferred, only those of pgd and fgsm")
     return attack

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from robustbench_zs.datasets.load import EXAMPLES, SHAPES
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.datasets.streamed import IMAGENET_SIZE
 from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.networks import NetworkSpec
@@ -24,9 +24,6 @@ from robustbench_zs.training.trial import rate
 
 GRADIENT = 3
 """Passes that a step of training counts as: one forward, and two of its size backward, since weights get gradients too."""
-
-
-IMAGENET_EXAMPLES = {"train": 1_281_167, "test": 50_000}
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,10 @@ def epoch_work(task: TrainingTask) -> float:
 
 
 def _examples(task: TrainingTask, split: str) -> int:
-    known = IMAGENET_EXAMPLES if task.dataset == "imagenet" else EXAMPLES.get(task.dataset)
+    known = KNOWN.get(task.dataset)
     if known is None:
         return len(task.load_dataset().split(split))
-    return (task.train_examples if split == "train" else task.test_examples) or known[split]
+    return (task.train_examples if split == "train" else task.test_examples) or known.examples[split]
 
 
 def of_one_image(task: TrainingTask) -> float:
@@ -72,9 +69,9 @@ def of_one_image(task: TrainingTask) -> float:
     if task.dataset == "imagenet":
         side = task.image_size or IMAGENET_SIZE
         return multiply_adds(task.network, (3, side, side), 1000)
-    if task.dataset in SHAPES:
-        *shape, classes = SHAPES[task.dataset]
-        return multiply_adds(task.network, tuple(shape), classes)
+    known = KNOWN.get(task.dataset, OTHER)
+    if known.shape:
+        return multiply_adds(task.network, known.shape, known.classes)
     dataset = task.load_dataset()
     return multiply_adds(task.network, dataset.train.shape, dataset.classes)
 

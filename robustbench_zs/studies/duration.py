@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robustbench_zs.datasets.load import EXAMPLES, SHAPES
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.networks.spec import NetworkSpec, stages_of
 from robustbench_zs.studies.study import Study
 
@@ -23,15 +23,13 @@ def training_seconds(study: Study) -> float | None:
     Attacks and noise come on top, and take a part of that at ten steps of PGD, or several times it with AutoAttack.
     """
     dataset = study.trained_on()
-    name = dataset.name
-    if name not in SHAPES:
+    known = KNOWN.get(dataset.name, OTHER)
+    if known.shape is None:
         return None
-    images = dataset.train_examples or EXAMPLES[name]["train"]
+    images, side = dataset.train_examples or known.examples["train"], known.shape[1]
     recipe, specs = study.full_recipe(), study.specs()
     steps = -(-images // recipe.batch_size)
-    each = sum(
-        max(images * 3 * multiply_adds(spec, SHAPES[name][1]) / RATE, steps * spec.depth * LAYER) for spec in specs
-    ) / len(specs)
+    each = sum(max(images * 3 * multiply_adds(spec, side) / RATE, steps * spec.depth * LAYER) for spec in specs) / len(specs)
     return recipe.epochs * each * study.size
 
 

@@ -6,16 +6,17 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.make import perturbation_kinds
+from robustbench_zs.studies.perturbation_table import table_of
 from robustbench_zs.studies.study import (
     HIDDEN,
     CurveTable,
     DatasetTable,
-    PerturbationTable,
     RecipeTable,
     Study,
     TransferTable,
@@ -175,8 +176,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
         "transfer": TransferTable,
         "curve": CurveTable,
     }
-    for table in get_args(get_args(PerturbationTable)[0]):
-        tables |= dict.fromkeys(get_args(table.model_fields["kind"].annotation), table)
+    tables |= {name: table_of(kind) for name, kind in perturbation_kinds().items()}
     owner: type[BaseModel] = Study
     for part in location[:-1]:
         owner = tables.get(str(part), owner)

@@ -22,26 +22,19 @@ MEANINGS = {
     "directions": "Number format of an attack's gradients; examples count by float32 in any case.",
     "CurveTable.eps": "Largest ε up to which the smallest one is searched, as a fraction of the pixel range.",
     "CurveTable.steps": "Gradients that refine the nearest example of an image.",
-    "delta": "Standard deviation as a fraction of the pixel range; a list stands for one perturbation per level.",
     "depths": "Numbers of layers; every scheme is built at every depth.",
     "engine": "What carries attacks out.",
     "epochs": "Passes over the training images.",
     "eps": 'Budget as a fraction of the pixel range, such as "8/255"; several ε of an iterated attack form a ladder.',
     "form": "Architecture: the 3×3 stem of CIFAR networks or the 7×7 stem of ImageNet networks.",
     "half": "Which half of the atlas; confirmation is trained after discovery.",
-    "high": "Upper end of the interval.",
     "image_size": "Side in pixels to which images are brought.",
     "images": "Images per run time.",
     "kind": "Which one it is.",
-    "ladder": "Whether an image that fell at a smaller ε counts as fallen at the larger ones without another attack.",
-    "last": "Whether only the last iterate counts; by default the engine decides.",
     "learning_rate": "Rate at the start, or after the warm-up.",
-    "loss": "Loss that the attack ascends.",
-    "low": "Lower end of the interval.",
     "masking_images": "Images on which the gradients of each network's first seed are checked; 0 for none.",
     "measure": "What is measured.",
     "momentum": "Momentum of SGD.",
-    "mu": "Value added to every pixel; a list stands for one perturbation per value.",
     "name": "Name of the study; its report goes to reports/NAME/.",
     "DatasetTable.name": "A data set by name, or a folder of your own.",
     "RecipeTable.name": "A recipe by name; that of the data set by default.",
@@ -53,11 +46,9 @@ MEANINGS = {
     "parts": "The studies of the collection; what a part does not say the file says for all.",
     "perturbations": "Noise and attacks under which every network is evaluated.",
     "precision": "Number format of convolutions and matrix products in training.",
-    "queries": "Evaluations of the network per image.",
     "recipe": "How networks are trained, where that differs from the data set's recipe.",
     "repeats": "How many times each network takes its turn.",
     "replicas": "Shares into which a training step is divided, each with batch-norm statistics of its own.",
-    "restarts": "Random starts per image.",
     "scale": "Scaled-down forms of the study, by name.",
     "schedule": "Course of the learning rate.",
     "schemes": "Schemes by name or by coefficients.",
@@ -65,13 +56,10 @@ MEANINGS = {
     "second_seed": "Train a random quarter of each half, always the same one, with one seed more.",
     "seed": "Seed of the random draws.",
     "seeds": "Seeds of training; every network is trained once per seed.",
-    "step_size": "Length of a step; ε/4 by default.",
     "steps": "Steps of the attack.",
-    "target": "Class that each image is driven to: next, random, least-likely or its number; untargeted by default.",
     "test_examples": "Use the first so many test images; all by default.",
     "test_images": "Test images to which measured times are scaled up.",
     "title": "Title of the report.",
-    "top": "A label counts as right if it is among so many best answers.",
     "train_examples": "Use the first so many training images; all by default.",
     "train_images": "Training images to which measured times are scaled up.",
     "transfer": "Show each network the adversarial examples of every other one.",
@@ -80,7 +68,8 @@ MEANINGS = {
     "weights": "Which epoch's weights are kept.",
     "widths": "Channels per stage; those of the form by default.",
 }
-"""What a key of a study file means, wherever it stands; `Table.key` where it means something else there."""
+"""What a key of a study file means, wherever it stands; `Table.key` where it means something else there. Classes say it of
+their own parameters."""
 
 
 def study_schema() -> dict[str, Any]:
@@ -108,7 +97,7 @@ def study_schema() -> dict[str, Any]:
         table["description"] = table.get("description", "").partition("\n\n")[0]
         for key, value in table["properties"].items():
             value.pop("title", None)
-            value["description"] = MEANINGS.get(f"{name}.{key}") or MEANINGS[key]
+            value["description"] = value.get("description") or MEANINGS.get(f"{name}.{key}") or MEANINGS[key]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Study file of zsbench",

@@ -5,29 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from robustbench_zs.datasets.load import EXAMPLES
+from robustbench_zs.datasets.known import KNOWN, OTHER
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.questions.masking import MaskingProbe
 from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, EpsSearch
 from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.networks.spec import Form
-from robustbench_zs.perturbations import (
-    FGSM,
-    PGD,
-    CleanTop,
-    ConstantNoise,
-    GaussianNoise,
-    Perturbation,
-    UniformNoise,
-    parse_number,
-)
+from robustbench_zs.perturbations import FGSM, PGD, Perturbation
 from robustbench_zs.perturbations.attacks import Attack
-from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import Directions
+from robustbench_zs.perturbations.transfer import transferable
 from robustbench_zs.schemes.atlas import quarter_of
 from robustbench_zs.studies.measurement import Measurement
+from robustbench_zs.studies.perturbation_table import Number, PerturbationTable, StudyTable, perturbations_of
 from robustbench_zs.studies.study_networks import AtlasTable, Scale, ScaleTable, SchemeTable, networks_of, paper_networks
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
@@ -38,27 +30,7 @@ PROBE_QUERIES = 100
 """Queries of Square in a study's check of gradients: enough to see attacks that fail altogether, at little cost."""
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise RequestError(f"a number is needed, not {type(value).__name__}")
-    return parse_number(value, "the number", -1e6, 1e6)
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float | str)]
-Numbers = Annotated[
-    list[Number],
-    BeforeValidator(_listed, json_schema_input_type=float | str | list[float | str]),
-    Field(min_length=1, max_length=100),
-]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class StudyTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DatasetTable(StudyTable):
@@ -70,7 +42,7 @@ class DatasetTable(StudyTable):
     @model_validator(mode="after")
     def _check(self) -> DatasetTable:
         for split, asked in (("train", self.train_examples), ("test", self.test_examples)):
-            there_are = EXAMPLES.get(self.name, {}).get(split)
+            there_are = KNOWN.get(self.name, OTHER).examples.get(split)
             if asked is not None and there_are is not None and asked > there_are:
                 raise ValueError(f"{self.name} has {there_are} {split} images, not {asked}")
         return self
@@ -91,97 +63,6 @@ class RecipeTable(StudyTable):
     weights: Weights | None = None
     replicas: int | None = None
     precision: Precision | None = None
-
-
-class GaussianTable(StudyTable):
-    kind: Literal["gaussian"]
-    delta: Numbers
-    seed: Seed = 1
-
-
-class UniformTable(StudyTable):
-    kind: Literal["uniform"]
-    low: Number
-    high: Number
-    seed: Seed = 1
-
-
-class ConstantTable(StudyTable):
-    kind: Literal["constant"]
-    mu: Numbers
-
-
-class FGSMTable(StudyTable):
-    kind: Literal["fgsm"]
-    eps: Numbers
-
-
-class SquareTable(StudyTable):
-    """The engine is the study's where that is torchattacks, unless it is given."""
-
-    kind: Literal["square"]
-    eps: Numbers
-    engine: Literal["native", "torchattacks"] | None = None
-    queries: int = 1000
-    seed: Seed = 1
-    norm: Literal["linf", "l2"] = "linf"
-
-
-class ComponentTable(StudyTable):
-    """APGD-T and FAB-T always go by our own engine, whatever the study's."""
-
-    kind: Literal["apgd-t", "fab"]
-    eps: Numbers
-    steps: int | None = None
-    restarts: int = 1
-    seed: Seed = 1
-    norm: Literal["linf", "l2"] = "linf"
-    ladder: bool = True
-
-
-class AutoAttackTable(ComponentTable):
-    """`steps` and `restarts` are those of our own PGD, which goes first; for the engine see `SquareTable`."""
-
-    kind: Literal["autoattack"]  # type: ignore[assignment]
-    engine: Literal["native", "torchattacks"] | None = None
-
-
-class APGDTable(ComponentTable):
-    """APGD always goes by our own engine, whatever the study's."""
-
-    kind: Literal["apgd"]  # type: ignore[assignment]
-    loss: Literal["ce", "dlr", "margin"] = "ce"
-    target: int | str | None = None
-
-
-class PGDTable(APGDTable):
-    """Several ε form a ladder where they can, unless `ladder` is false."""
-
-    kind: Literal["pgd"]  # type: ignore[assignment]
-    step_size: Number | None = None
-    last: bool | None = None
-
-
-class CleanTable(StudyTable):
-    """Clean images with several answers, such as ImageNet's top-5 accuracy."""
-
-    kind: Literal["clean"]
-    top: int = 5
-
-
-PerturbationTable = Annotated[
-    GaussianTable
-    | UniformTable
-    | ConstantTable
-    | FGSMTable
-    | PGDTable
-    | APGDTable
-    | ComponentTable
-    | AutoAttackTable
-    | SquareTable
-    | CleanTable,
-    Field(discriminator="kind"),
-]
 
 
 class CurveTable(StudyTable):
@@ -205,10 +86,7 @@ class TransferTable(StudyTable):
     seed: Seed = 1
 
     def attack(self) -> FGSM | PGD:
-        options: dict[str, Any] = {"steps": self.steps, "norm": self.norm, "seed": self.seed}
-        (made,) = make_attacks(self.kind, [self.eps], last=True if self.kind == "pgd" else None, **options)
-        assert isinstance(made, (FGSM, PGD))
-        return made
+        return transferable(**self.model_dump())
 
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -416,25 +294,5 @@ class Study(StudyTable):
 
     def all_perturbations(self) -> list[Perturbation]:
         """Every noise and attack, lists of levels taken apart, in the order of the file."""
-        made: list[Perturbation] = []
-        for table in self.perturbations:
-            match table:
-                case GaussianTable():
-                    made += [GaussianNoise(delta, table.seed) for delta in table.delta]
-                case UniformTable():
-                    made.append(UniformNoise(table.low, table.high, table.seed))
-                case ConstantTable():
-                    made += [ConstantNoise(mu) for mu in table.mu]
-                case CleanTable():
-                    made.append(CleanTop(table.top))
-                case _:
-                    said = table.model_dump(exclude={"kind", "eps"}, exclude_none=True)
-                    made += make_attacks(table.kind, table.eps, **self._of_attacks(table.kind) | said)
-        return made
-
-    def _of_attacks(self, kind: str) -> dict[str, Any]:
-        """What the attacks of a kind take from the study where their table does not say it."""
-        if kind in ("square", "autoattack"):
-            return {"engine": "torchattacks" if self.engine == "torchattacks" else "native"}
-        options = {"engine": self.engine, "directions": self.directions}
-        return options if kind == "pgd" else {"engine": self.engine} if kind == "fgsm" else {}
+        of_study = {"engine": self.engine, "directions": self.directions}
+        return [made for table in self.perturbations for made in perturbations_of(table, of_study)]

@@ -19,6 +19,7 @@ from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, re
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
+from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.reporting.findings import Findings, StudyFacts
 from robustbench_zs.reporting.network_sections import examples_of
 from robustbench_zs.reporting.report import write_examples, write_report
@@ -125,7 +126,7 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
         scaled=plan.study.scaled,
         paper=plan.study.paper,
         paper_networks=plan.study.paper_networks(),
-        requests={p.label: p.request for p in plan.study.all_perturbations()},
+        requests={p.label: command_of(p) for p in plan.study.all_perturbations()},
         atlas=plan.study.atlas is not None,
     )
     return Findings(

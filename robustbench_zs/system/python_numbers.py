@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
 
 def take_python_numbers(value: Any) -> None:
     """Turn NumPy scalars in the fields of a frozen dataclass into the Python numbers that they are.
 
     Keys and headers are JSON, which has no place for others.
     """
+    import numpy as np
+
     for field in fields(value):
         number = getattr(value, field.name)
         if isinstance(number, np.generic):

@@ -15,6 +15,7 @@ import pytest
 
 from robustbench_zs.cli.main import main
 from robustbench_zs.perturbations import FGSM, PGD, ConstantNoise, GaussianNoise, Perturbation, Square, UniformNoise
+from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.training import Checkpoint
 
 RunResult = subprocess.CompletedProcess[str]
@@ -61,6 +62,18 @@ def test_roots_imports_no_torch(tmp_path: Path) -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_options_that_attacks_declare_need_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom robustbench_zs.cli.main import main\n"
+        "try:\n    main(['attack', '--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0
+    for option in ("--eps ε[,ε…]", "--attack-seed N", "--no-ladder", "--queries N", "[linf|l2]", "[default: 10;"):
+        assert option in shown.stdout
 
 
 TABLE_10 = [  # moduli and verdict as printed in the paper
@@ -243,7 +256,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         FGSM(0.1, "torchattacks"),
         PGD(2 / 255, steps=3),
         PGD(0.3, steps=40, step_size=0.01, restarts=2, seed=5),
-        PGD(0.1, ladder=(0.05,), directions="bfloat16"),
+        PGD(0.1, below=(0.05,), directions="bfloat16"),
         Square(0.1, queries=3),
     ],
     ids=lambda p: p.label,
@@ -251,9 +264,10 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_a_perturbation_says_what_to_type_for_it(
     perturbation: Perturbation, checkpoint: Checkpoint, working_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert perturbation.request is not None
+    command = command_of(perturbation)
+    assert command is not None
     with pytest.raises(SystemExit) as end:
-        main([*perturbation.request.split(), "--examples", "5", "--format", "json", str(checkpoint.path)])
+        main([*command.split(), "--examples", "5", "--format", "json", str(checkpoint.path)])
     assert end.value.code == 0
     row = json.loads(capsys.readouterr().out)[-1]
     assert row["perturbation"] == perturbation.label

@@ -303,9 +303,9 @@ def test_numpy_numbers_are_numbers(linear: nn.Linear) -> None:
     numbers = attack(
         [network],
         eps=np.array([0.1]),  # type: ignore[arg-type]
-        steps=np.int64(3),  # type: ignore[arg-type]
-        restarts=np.int32(2),  # type: ignore[arg-type]
-        seed=np.int64(1),  # type: ignore[arg-type]
+        steps=np.int64(3),
+        restarts=np.int32(2),
+        seed=np.int64(1),
         dataset="digits",
         examples=np.int64(20),
         batch_size=np.int64(8),

@@ -81,7 +81,7 @@ def test_questions_are_told_apart_by_what_they_ask_and_of_which_images(checkpoin
 
 
 def test_several_budgets_are_answered_together_and_each_is_kept(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    low, high = Accuracy(PGD(0.02)), Accuracy(PGD(0.05, ladder=(0.02,)))
+    low, high = Accuracy(PGD(0.02)), Accuracy(PGD(0.05, below=(0.02,)))
     about = images_of(checkpoint, None, None, 60)
     [both] = answer([(checkpoint, about, (Accuracy(), high, low))], Compute(threads=1), tmp_path / "results.sqlite")
     [again] = answer([(checkpoint, about, (low,))], Compute(threads=1), None)

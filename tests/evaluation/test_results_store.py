@@ -204,8 +204,8 @@ CREATE TABLE answers (request TEXT PRIMARY KEY, answer TEXT NOT NULL, files TEXT
 def test_rows_of_before_are_read(tmp_path: Path, taken_over: bool) -> None:
     """Also those of perturbations whose keys hold floats, lists and nested values, and bytes of zero in the answers."""
     former, data, origin = tmp_path / "former.sqlite", images(), (1.0, '{"torch":"2"}', "2026")
-    transfer = Transfer(PGD(1e-5, last=True, ladder=()), "another", "Björn's")
-    asked = [None, GaussianNoise(1e-5), PGD(8 / 255, ladder=(1 / 255, 2 / 255)), APGD(0.1, target=3), transfer]
+    transfer = Transfer(PGD(1e-5, last=True, below=()), "another", "Björn's")
+    asked = [None, GaussianNoise(1e-5), PGD(8 / 255, below=(1 / 255, 2 / 255)), APGD(0.1, target=3), transfer]
     with closing(sqlite3.connect(former)) as connection:
         connection.executescript(FORMER)
         connection.execute("INSERT INTO checkpoints VALUES ('training', 'w', 'x', '{}')")

@@ -9,7 +9,7 @@ import torch
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import measure, transfer_attack
-from robustbench_zs.perturbations import APGD, FGSM, PGD
+from robustbench_zs.perturbations import FGSM, PGD
 from robustbench_zs.perturbations.transfer import Transfer, transferable
 from robustbench_zs.training import Checkpoint, Recipe, train
 
@@ -76,7 +76,7 @@ def test_an_image_that_is_wrong_when_clean_counts_as_wrong(diverged: Checkpoint,
 
 
 @pytest.mark.parametrize(
-    "attack", [PGD(EPS), PGD(EPS, "foolbox"), PGD(EPS, last=True, ladder=(0.1,)), PGD(EPS, last=True, restarts=2)]
+    "attack", [PGD(EPS), PGD(EPS, "foolbox"), PGD(EPS, last=True, below=(0.1,)), PGD(EPS, last=True, restarts=2)]
 )
 def test_only_whole_attacks_of_our_own_are_transferred(attack: PGD) -> None:
     with pytest.raises(RequestError, match="our own engine"):
@@ -84,6 +84,7 @@ def test_only_whole_attacks_of_our_own_are_transferred(attack: PGD) -> None:
 
 
 def test_only_attacks_by_gradients_are_transferred() -> None:
-    assert transferable(FGSM(EPS)) == FGSM(EPS)
+    assert transferable("fgsm", EPS) == FGSM(EPS)
+    assert transferable("pgd", EPS, steps=3) == PGD(EPS, steps=3, last=True)
     with pytest.raises(RequestError, match="apgd"):
-        transferable(APGD(EPS))
+        transferable("apgd", EPS)

@@ -75,7 +75,7 @@ WRITES = {"train": ("checkpoints/",), "check": ("checkpoints/",), "baseline": ("
 @st.composite
 def _option(draw: st.DrawFn, param: click.Parameter) -> list[str]:
     if isinstance(param, click.Option) and param.is_flag:
-        return [param.opts[0]]
+        return [draw(st.sampled_from([*param.opts, *param.secondary_opts]))]
     good: tuple[str, ...] = GOOD.get(str(param.name), SMALL)
     if isinstance(param.type, click.Choice):
         good = tuple(map(str, param.type.choices))
@@ -85,11 +85,15 @@ def _option(draw: st.DrawFn, param: click.Parameter) -> list[str]:
     return [f"{param.opts[0]}={value}"] if draw(st.booleans()) else [param.opts[0], value]
 
 
+def _params(name: str) -> list[click.Parameter]:
+    return cli.commands[name].get_params(click.Context(cli.commands[name]))
+
+
 @st.composite
 def _command_line(draw: st.DrawFn) -> list[str]:
     name = draw(st.sampled_from(sorted(cli.commands)))
     arguments = [name]
-    params = [p for p in cli.commands[name].params if p.name not in ("debug", "help")]
+    params = [p for p in _params(name) if p.name not in ("debug", "help")]
     for param in params:
         if isinstance(param, click.Argument) and draw(st.integers(0, 4)):
             trains = name in ("check", "baseline")

@@ -49,7 +49,7 @@ def test_what_pgd_or_a_smaller_budget_fooled_stays_fooled(
     frame = evaluate([checkpoint], attacks, examples=EXAMPLES, store=store.path, threads=1)
     assert frame["perturbation"].tolist() == ["autoattack(eps=0.08, steps=3)", "autoattack(eps=0.12, steps=3, ladder)"]
     pgd = [attack for attack in climbs if isinstance(attack, PGD)]
-    assert pgd == [PGD(0.12, steps=3, ladder=(0.08,))]  # once for all ε
+    assert pgd == [PGD(0.12, steps=3, below=(0.08,))]  # once for all ε
     before = [True] * EXAMPLES
     for attack in attacks:
         assert isinstance(attack, AutoAttack)
@@ -101,8 +101,8 @@ def test_too_few_classes_are_refused_in_a_sentence(digits: LabelledImages, engin
     "made",
     [
         lambda: AutoAttack(0.1, engine="foolbox"),
-        lambda: AutoAttack(0.1, pgd=PGD(0.2)),
-        lambda: AutoAttack(0.1, pgd=PGD(0.1, "foolbox")),
+        lambda: AutoAttack(0.1, steps=0),
+        lambda: AutoAttack(0.1, below=(0.2,)),
         lambda: make_attacks("autoattack", [0.1], loss="dlr"),
         lambda: make_attacks("autoattack", [0.1], step_size="0.01"),
     ],

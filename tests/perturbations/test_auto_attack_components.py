@@ -24,6 +24,7 @@ from robustbench_zs.perturbations.make import make_attacks
 from robustbench_zs.perturbations.native import NORMS, TARGETED_LOSSES, Nearest, One
 from robustbench_zs.perturbations.native.fab import to_boundary
 from robustbench_zs.perturbations.native.square import HALVED_AT, SquareL2, SquareLinf
+from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -160,7 +161,7 @@ def test_few_images_are_driven_to_their_targets_side_by_side(network: nn.Module,
 
 @each_ball
 def test_what_is_found_side_by_side_is_found_in_turn(network: nn.Module, right: LabelledImages, norm: str) -> None:
-    attack = TargetedAPGD(BALLS[norm][1], steps=5, norm=norm, ladder=(BALLS[norm][1] / 4,))
+    attack = TargetedAPGD(BALLS[norm][1], steps=5, norm=norm, below=(BALLS[norm][1] / 4,))
     aside, in_turn = (
         attack.search(network, right, range(len(right)), device=CPU, batch_size=64, examples=examples).fooled_at
         for examples in (False, True)
@@ -264,7 +265,7 @@ def test_targets_are_what_they_say() -> None:
     assert torch.bincount(drawn).min() > 900
     for wrong in ("nearest", "-1", "4²", ""):
         with pytest.raises(RequestError, match="next, random, least-likely"):
-            One(wrong)
+            PGD(0.1, target=wrong)
     with pytest.raises(RequestError, match="from 0 to 3"):
         One("4")(logits, labels, numbers)
 
@@ -302,10 +303,10 @@ def test_an_image_of_the_target_class_is_not_attacked(network: nn.Module, right:
     assert not stands[(right.labels != 3).numpy()].all()
 
 
-def test_a_target_stands_in_key_label_and_request() -> None:
+def test_a_target_stands_in_key_label_and_command() -> None:
     attack = PGD(0.1, target="next")
     assert attack.label == "pgd(eps=0.1, steps=10, target=next)"
-    assert attack.request == "attack --pgd --eps 0.1 --steps 10 --target next"
+    assert command_of(attack) == "attack --pgd --eps 0.1 --target next"
     assert attack.key() != PGD(0.1).key()
     assert PGD(0.1, target=7).target == "7"
     assert make_attacks("apgd", [0.1], target=7) == [APGD(0.1, target="7")]

@@ -169,7 +169,7 @@ def test_directions_that_are_left_open_are_chosen_once() -> None:
     assert BFLOAT16.with_directions("float32") == BFLOAT16
     assert PGD(0.1, "foolbox").with_directions("bfloat16") == PGD(0.1, "foolbox")
     assert FGSM(0.1).with_directions("bfloat16") == FGSM(0.1)
-    assert PGD(0.1, ladder=(0.05,), directions="bfloat16").rungs[0] == PGD(0.05, directions="bfloat16")
+    assert PGD(0.1, below=(0.05,), directions="bfloat16").rungs[0] == PGD(0.05, directions="bfloat16")
     attacks = (BFLOAT16, PGD(0.1), APGD(0.1), AutoAttack(0.1), PGD(0.1, "foolbox"), Square(0.1))
     assert [p.directions_or_none for p in attacks] == ["bfloat16", "float32", "float32", "float32", None, None]
 
@@ -201,7 +201,7 @@ def test_results_that_are_known_in_float32_are_not_computed_again(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PGD(0.1, directions="float16"), "directions are one of"),  # type: ignore[arg-type]
+        (lambda: PGD(0.1, directions="float16"), "directions of pgd is one of"),  # type: ignore[arg-type]
         (lambda: PGD(0.1, "foolbox", directions="bfloat16"), "foolbox has no directions"),
         (lambda: make_attacks("apgd", [0.1], directions="bfloat16"), "apgd has no directions"),
         (lambda: make_attacks("fgsm", [0.1], directions="bfloat16"), "fgsm has no directions"),

@@ -22,6 +22,7 @@ from robustbench_zs.perturbations.native import (
     Found,
 )
 from robustbench_zs.perturbations.native.passes import CLEAR
+from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -33,11 +34,11 @@ ATTACKS = [
     PGD(0.1, last=True),
     APGD(0.1, steps=20),
     APGD(1.0, norm="l2", steps=20),
-    PGD(0.1, ladder=(0.02, 0.05)),
-    PGD(0.1, ladder=(0.06,), restarts=2, steps=4),
-    PGD(1.0, norm="l2", ladder=(0.6,)),
+    PGD(0.1, below=(0.02, 0.05)),
+    PGD(0.1, below=(0.06,), restarts=2, steps=4),
+    PGD(1.0, norm="l2", below=(0.6,)),
     PGD(0.1, directions="bfloat16"),
-    PGD(1.0, norm="l2", ladder=(0.6,), restarts=2, directions="bfloat16"),
+    PGD(1.0, norm="l2", below=(0.6,), restarts=2, directions="bfloat16"),
 ]
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.label}-{attack.directions_or_none}")
 
@@ -144,7 +145,7 @@ def as_strong(ours: Any, theirs: Any) -> bool:
 def test_pgd_on_a_ladder_is_as_strong_as_afresh(
     networks: dict[str, nn.Module], digits: LabelledImages, name: str, ladder: tuple[float, ...], loss: str
 ) -> None:
-    afresh, climbing = (outcomes(PGD(0.1, loss=loss, ladder=rungs), networks[name], digits) for rungs in ((), ladder))
+    afresh, climbing = (outcomes(PGD(0.1, loss=loss, below=rungs), networks[name], digits) for rungs in ((), ladder))
     assert as_strong(climbing.correct, afresh.correct)
     if max(ladder) < 0.05:
         assert not (climbing.correct & ~afresh.correct & ~afresh.near_ties).any()  # the same attack at the top
@@ -216,7 +217,7 @@ def test_on_a_ladder_robust_accuracy_cannot_grow(
     budgets = (0.02, 0.05, 0.1, 0.2)
     for network in networks.values():
         clean = measure(network, digits, None, device=CPU, batch_size=500)
-        top = make(budgets[-1], steps=5, ladder=budgets[:-1])
+        top = make(budgets[-1], steps=5, below=budgets[:-1])
         made = measure_rungs(network, digits, top, device=CPU, batch_size=100, start=clean)
         assert [rung.eps for rung in made] == list(budgets)
         assert all((low.correct | ~high.correct).all() for low, high in pairwise(made.values()))
@@ -236,7 +237,7 @@ def test_on_a_ladder_pgd_takes_few_steps_with_what_stands(network: nn.Module, di
 
     data, budgets = digits.first(100), (0.001, 0.002)  # at which hardly an image falls
     counted = Counted()
-    found = searched(PGD(budgets[1], ladder=budgets[:1]), counted, data)
+    found = searched(PGD(budgets[1], below=budgets[:1]), counted, data)
     standing = int(np.isinf(found.fooled_at).sum())
     assert standing > 85
     assert 14 * standing <= counted.images <= 14 * len(data)  # ten steps, and four more
@@ -246,7 +247,7 @@ def test_on_a_ladder_pgd_takes_few_steps_with_what_stands(network: nn.Module, di
 def test_a_ladder_may_begin_at_next_to_nothing(network: nn.Module, digits: LabelledImages, low: float) -> None:
     data = digits.first(60)
     assert np.array_equal(
-        outcomes(PGD(0.02, ladder=(low,)), network, data).correct, outcomes(PGD(0.02), network, data).correct
+        outcomes(PGD(0.02, below=(low,)), network, data).correct, outcomes(PGD(0.02), network, data).correct
     )
 
 
@@ -259,8 +260,9 @@ def test_a_rung_is_known_by_the_ladder_below_it() -> None:
     assert high.key()["climb"] == [4, 2.0, 2.0]  # whoever changes how a ladder climbs changes the key
     assert "climb" not in low.key()
     assert high.label == "pgd(eps=8/255, steps=10, ladder)"
-    assert high.request == "attack --pgd --eps 1/255,2/255,8/255 --steps 10"
-    assert make_attacks("pgd", ["8/255", "2/255"])[0] == PGD(8 / 255, ladder=(2 / 255,))
+    assert command_of(high) == "attack --pgd --eps 1/255,2/255,8/255"
+    assert PGD.ladder("1/255", "2/255", "8/255") == [low, middle, high]
+    assert make_attacks("pgd", ["8/255", "2/255"])[0] == PGD(8 / 255, below=(2 / 255,))
     assert make_attacks("pgd", [0.1, 0.2], ladder=False) == [PGD(0.1), PGD(0.2)]
     assert make_attacks("pgd", [0.1, 0.2], step_size=0.01) == [PGD(0.1, step_size=0.01), PGD(0.2, step_size=0.01)]
     assert make_attacks("fgsm", [0.1, 0.2]) == [FGSM(0.1), FGSM(0.2)]
@@ -295,13 +297,13 @@ def test_what_is_within_rounding_is_no_example() -> None:
     [
         ({"norm": "l1"}, "norm"),
         ({"loss": "hinge"}, "loss"),
-        ({"ladder": (0.2,)}, "ascend"),
-        ({"ladder": (0.05, 0.02)}, "ascend"),
-        ({"ladder": (0.05,), "step_size": 0.01}, "quarter"),
+        ({"below": (0.2,)}, "ascend"),
+        ({"below": (0.05, 0.02)}, "ascend"),
+        ({"below": (0.05,), "step_size": 0.01}, "quarter"),
         ({"engine": "foolbox", "norm": "l2"}, "cross-entropy"),
         ({"engine": "torchattacks", "loss": "dlr"}, "cross-entropy"),
         ({"engine": "foolbox", "last": False}, "last iterate"),
-        ({"engine": "foolbox", "ladder": (0.05,)}, "one ε"),
+        ({"engine": "foolbox", "below": (0.05,)}, "one ε"),
     ],
     ids=str,
 )

@@ -18,6 +18,7 @@ from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, re
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, transfer_rows
 from robustbench_zs.networks import NetworkSpec
+from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.reporting.findings import Findings, StudyFacts
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training.header import Header, network_header
@@ -66,7 +67,7 @@ def findings(folder: Path, networks: Sequence[NetworkSpec], seeds: int = 2, curv
         headers=headers,
         engine="native",
         again="synthetic",
-        requests={p.label: p.request for p in PERTURBATIONS},
+        requests={p.label: command_of(p) for p in PERTURBATIONS},
     )
     attacks = frozenset(p.label for p in PERTURBATIONS if p.attacks)
     return Findings(

@@ -19,7 +19,7 @@ from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, measur
 from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
-from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, DEFAULT_STEPS
+from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED
 from robustbench_zs.perturbations.native import gradient_at
 from robustbench_zs.system.python_numbers import take_python_numbers
 
@@ -79,7 +79,7 @@ class MaskingProbe(Question[Evidence]):
 
     eps: float
     images: int = 100
-    steps: int = DEFAULT_STEPS
+    steps: int = PGD.steps
     queries: int = 300
     seed: int = DEFAULT_SEED
     engine: str = DEFAULT_ENGINE

@@ -18,8 +18,9 @@ from robustbench_zs.evaluation.outcomes import Outcomes, evaluation_mode, memory
 from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import parse_number
-from robustbench_zs.perturbations.attacks import LARGEST_EPS, check_whole
+from robustbench_zs.perturbations.attacks import MAX_EPS
 from robustbench_zs.perturbations.native import NORMS, Chosen, minimum_norm
+from robustbench_zs.perturbations.numbers import check_whole
 
 SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""
@@ -53,7 +54,7 @@ class EpsSearch(Question[Distances]):
         if self.norm not in NORMS:
             raise RequestError(f"the norm is one of {', '.join(NORMS)}, not {self.norm!r}")
         check_whole("steps of the search", self.steps, MOST_STEPS)
-        object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, LARGEST_EPS[self.norm], open_low=True))
+        object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, MAX_EPS[self.norm], open_low=True))
 
     @property
     def label(self) -> str:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from robustbench_zs.perturbations.base import Directions
 from robustbench_zs.perturbations.native.losses import Loss
 from robustbench_zs.perturbations.native.norms import Norm
-from robustbench_zs.perturbations.native.passes import Directions
 from robustbench_zs.perturbations.native.rules import Rule
 from robustbench_zs.perturbations.native.targets import Targets
 

@@ -13,19 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.base import Directions
 from robustbench_zs.perturbations.native.losses import margin
 from robustbench_zs.perturbations.native.rules import Rows
 
 RowsLoss = Callable[[Tensor, Rows], Tensor]
 """N×K logits and N rows → N."""
-
-Directions = Literal["float32", "bfloat16"]
 
 LEAST_PIXELS = 16 * 16
 """On smaller images passes cost more calls than arithmetic, and bfloat16 makes more of them."""
@@ -190,3 +188,12 @@ def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:
     if gradient is None:
         raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
     return gradient
+
+
+def is_randomized(network: nn.Module, images: Tensor) -> bool:
+    """Whether the logits of two passes differ by more than rounding."""
+    with torch.no_grad():
+        first, second = network(images), network(images)
+    finite = torch.isfinite(first).all(1) & torch.isfinite(second).all(1)
+    apart = (first - second).abs().amax(1) > CLEAR * first.abs().amax(1)
+    return bool((finite & apart).any())

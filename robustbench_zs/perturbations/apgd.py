@@ -1,26 +1,40 @@
-"""Attacks that drive an image to one class after the other, whichever of them it falls to first."""
+"""Auto-PGD, and attacks that drive an image to one class after the other, whichever of them it falls to first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.perturbations.attacks import APGD, check_whole
-from robustbench_zs.perturbations.native import (
-    LOSSES,
-    NORMS,
-    TARGETED_LOSSES,
-    APGDRule,
-    FABRule,
-    Method,
-    Nearest,
-    Targets,
-    beyond_ties,
-)
+from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, carried_out_by
+from robustbench_zs.perturbations.iterative import IterativeAttack, Steps
+from robustbench_zs.perturbations.numbers import check_whole
+
+if TYPE_CHECKING:
+    from robustbench_zs.perturbations.native import Method
 
 DEFAULT_TARGETS = 9
 """The published number; with fewer classes all others."""
+
+
+@dataclass(frozen=True)
+class APGD(IterativeAttack):
+    """Auto-PGD from a random start (Croce and Hein 2020): the length of its steps adapts to each image.
+
+    Examples:
+        >>> zs.APGD(0.5, norm="l2", loss="dlr").steps
+        100
+    """
+
+    engine: Annotated[str, carried_out_by(DEFAULT_ENGINE)] = DEFAULT_ENGINE
+    steps: Steps = 100
+    kind: ClassVar[str] = "apgd"
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        from robustbench_zs.perturbations.native import APGDRule
+
+        return (self._method(APGDRule(self.steps)),)
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,7 @@ class TargetedAPGD(APGD):
     """
 
     loss: str = "dlr"
+    target: int | str | None = None
     targets: int = DEFAULT_TARGETS
     kind: ClassVar[str] = "apgd-t"
 
@@ -45,20 +60,15 @@ class TargetedAPGD(APGD):
         if self.loss != type(self).loss or self.target is not None:
             raise RequestError(f"{self.kind} has its own loss and targets")
 
-    def _parts(self) -> list[str]:
-        said = [part for part in super()._parts() if not part.startswith("loss=")]
-        return [*said, *([f"targets={self.targets}"] if self.targets != DEFAULT_TARGETS else [])]
-
-    def _options(self) -> list[tuple[str, object, object]]:
-        return [option for option in super()._options() if option[0] != "loss"]
+    def _told(self) -> list[str]:
+        return [*super()._told(), *([f"targets={self.targets}"] if self.targets != DEFAULT_TARGETS else [])]
 
     @property
-    def request(self) -> str | None:  # type: ignore[override]
-        return super().request if self.targets == DEFAULT_TARGETS else None
+    def methods(self) -> tuple[Method, ...]:
+        from robustbench_zs.perturbations.native import TARGETED_LOSSES, APGDRule, Nearest, Targets
 
-    @property
-    def method(self) -> Method:
-        return self._method(APGDRule(self.steps), targets=Targets(Nearest(self.targets), TARGETED_LOSSES["dlr"]))
+        targets = Targets(Nearest(self.targets), TARGETED_LOSSES["dlr"])
+        return (self._method(APGDRule(self.steps), targets=targets),)
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ class FAB(TargetedAPGD):
         return None
 
     @property
-    def method(self) -> Method:
+    def methods(self) -> tuple[Method, ...]:
+        from robustbench_zs.perturbations.native import LOSSES, NORMS, FABRule, Method, Nearest, Targets, beyond_ties
+
         targets = Targets(Nearest(self.targets), beyond_ties)
-        return Method(FABRule(self.steps), NORMS[self.norm], LOSSES["margin"], targets=targets)
+        return (Method(FABRule(self.steps), NORMS[self.norm], LOSSES["margin"], targets=targets),)
