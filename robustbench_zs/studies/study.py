@@ -180,7 +180,7 @@ class Study(StudyTable):
             return self
         if self.dataset is None:
             raise ValueError("the key 'dataset' is missing")
-        if not 1 <= self.size <= MOST_NETWORKS:
+        if not self.parts and not 1 <= self.size <= MOST_NETWORKS:
             raise ValueError(f"a study trains 1 to {MOST_NETWORKS} networks, not {self.size}: see schemes")
         if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
             raise ValueError("schemes_per_half in a scaled-down form goes with the table [atlas]")
