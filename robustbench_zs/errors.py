@@ -23,7 +23,7 @@ class UnfinishedError(ZsbenchError, RuntimeError):
 
 
 class ZsbenchWarning(UserWarning):
-    """What a user should know of a result that stands all the same; the command line shows the sentence alone."""
+    """Something that users should know about a result that stands all the same; the command line shows only the sentence."""
 
 
 class AttackWarning(ZsbenchWarning):

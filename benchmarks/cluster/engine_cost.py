@@ -1,7 +1,7 @@
 """What the engine ray costs by itself, with jobs that do nothing: `python benchmarks/cluster/engine_cost.py JOBS SECONDS`.
 
 Starts Ray on this machine with two cores, has the engine hand out JOBS empty jobs for at most SECONDS, and writes
-engine.json: seconds until the first job is done, jobs per second after that, seconds a job occupies its worker, and the
+engine.json: seconds until the first job is done, jobs per second after that, seconds that a job occupies its worker, and the
 driver's memory before there are jobs, with all of them waiting, and at the end.
 """
 

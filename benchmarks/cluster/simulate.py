@@ -32,7 +32,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Engine:
-    """What was measured of the engine: seconds a worker takes to begin, seconds it adds to a job, jobs per second."""
+    """What was measured of the engine: seconds to start a worker, seconds added to a job, jobs per second."""
 
     start: float
     job: float

@@ -131,7 +131,11 @@ def _roundings(finished: Finished, rounded: Checkpoint, store: Path, device: str
 
 
 def _check_sizes(new: Sequence[Path], zoo: Path, folder: Path) -> None:
-    """Raises: RequestError: a file is larger than 5 MB, or the zoo would be larger than 20 MiB."""
+    """Refuse a zoo that is too large.
+
+    Raises:
+        RequestError: a file is larger than 5 MB, or the zoo would be larger than 20 MiB.
+    """
     for path in new:
         if path.stat().st_size > LARGEST_FILE:
             raise RequestError(

@@ -31,8 +31,11 @@ def differences(results: pd.DataFrame, columns: dict[str, str]) -> list[str]:
 
 
 def check_comparable(results: pd.DataFrame) -> None:
-    """Raises: RequestError: the rows are on different images, or of networks trained on different images or by different
-    recipes."""
+    """Refuse rows on different images, or of networks trained on different images or by different recipes.
+
+    Raises:
+        RequestError: the rows differ in one of these.
+    """
     if found := differences(results, MUST_AGREE):
         raise RequestError(
             f"these results are not to be compared in one table: they come from {' and '.join(found)}; choose rows that "

@@ -109,7 +109,7 @@ def _stronger(evidence: Evidence, check: str, attack: str, name: str, where: str
 
 
 def masking_rows(network: str, seed: int | None, checks: Sequence[MaskingCheck]) -> list[dict[str, object]]:
-    """One row a check with the columns `MASKING_COLUMNS`."""
+    """One row per check with the columns `MASKING_COLUMNS`."""
     return [{"network": network, "seed": seed, "check": c.name, "flagged": c.flagged, "finding": c.sentence} for c in checks]
 
 

@@ -44,6 +44,30 @@ PREDICTORS = {
 }
 """Column of each predictor → its name for people; the first is the one that the paper speaks of."""
 
+MEANINGS = {
+    LARGEST_MODULUS: "modulus of the farthest characteristic root; above 1, small errors grow from block to block",
+    "parasitic_modulus": "modulus of the farthest root other than the principal one",
+    "outside": "by how much the largest modulus exceeds 1; 0 if it does not",
+    "consistency_defect": "|Σα − 1| + |β − required β|: how far the scheme is from approximating a differential equation",
+    "impulse_supremum": "largest |g|, where g is what is left of a residual some blocks after it was added",
+    "effective_depth": "share of the blocks whose residuals still count at the output",
+    "amplification": "the most that a change of the initial states can grow to (the constant of the paper's equation 6)",
+    "log_modulus": "|log| of the largest modulus: how strongly states grow or fade, in either direction",
+    "noise_gain": "√Σg²: standard deviation of the output if every block adds independent noise of variance 1",
+    "response_norm": "Σ|g|: the most that the output can change if every block changes by at most 1",
+    "dc_gain": "|Σg|: how much the output changes if every block changes by 1",
+    "last_share": "weight of the last block in the last state, as a share of all weights",
+    "absolute_sum": "sum of the magnitudes of the coefficients α",
+    "beta": "magnitude of the coefficient of the residual",
+    "starter_amplification": "the most that a change of the image can grow to if all initial states share it",
+    "stage_supremum": "supremum of the impulse response within the longest stage of the network",
+    "stage_noise_gain": "noise gain within the longest stage",
+    "stage_norm": "1-norm of the impulse response within the longest stage",
+    "stage_dc_gain": "DC gain within the longest stage",
+    "stage_starters": "starter amplification within the longest stage",
+}
+"""Column of each predictor → what it measures, for people; g is the impulse response over the blocks of the network."""
+
 SIGNIFICANT_DIGITS = 9
 """Predictors that are equal to so many digits are ties: roots and powers come with rounding errors."""
 

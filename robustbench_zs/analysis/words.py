@@ -182,20 +182,20 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
         return [f"Whether the largest root modulus predicts {what} cannot be computed from these {schemes} schemes."]
     closest = (established if len(established) else known).sort_values("adjusted").iloc[0]
     where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
-    chance = f"would appear by chance in {_of_100(closest['adjusted'])} such studies if there were none"
+    chance = f"would appear by chance in {of_100(closest['adjusted'])} such studies if there were none"
     if str(closest["finding"]).startswith("no direction"):
         reason = closest["finding"].partition(": ")[2]
         chance = f"is unlikely to be chance, but no direction can be stated ({reason})"
     if established.empty:
         return [
-            f"Over {schemes} schemes, no relation between the largest root modulus and {what} was established.",
+            f"Across {schemes} schemes, no relation between the largest root modulus and {what} was established.",
             f"The closest ({where}) {chance}.",
         ]
     signs = {_more(row) for _, row in established.iterrows()}
     direction = f"have {signs.pop()} {what}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
     number = f" in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
     return [
-        f"Over {schemes} schemes, those with a larger root modulus {direction}{number}.",
+        f"Across {schemes} schemes, those with a larger root modulus {direction}{number}.",
         f"The clearest relation ({where}) {chance}.",
     ]
 
@@ -205,7 +205,12 @@ def _more(row: pd.Series) -> str:
     return "higher" if rising == (row["kind"] != SHARE_LOST) else "lower"
 
 
-def _of_100(p: float) -> str:
+def strength(rho: float) -> str:
+    """How closely two quantities go together, in the words that Cohen proposed for correlations."""
+    return "a weak" if abs(rho) < 0.3 else "a moderate" if abs(rho) < 0.5 else "a strong"
+
+
+def of_100(p: float) -> str:
     """A p-value as a frequency that people can picture."""
     return "fewer than 1 of 1,000" if p < 0.001 else f"{1000 * p:.0f} of 1,000" if p < 0.01 else f"{100 * p:.0f} of 100"
 
@@ -263,6 +268,7 @@ def together_sentence(conclusions: Conclusions) -> str:
 
 
 def _equals(p: float) -> str:
+    """`"= .045"`, `"< .001"`."""
     text = p_text(p)
     return text if text.startswith("<") else f"= {text}"
 

@@ -1,1 +1,1 @@
-"""One small file a command: parses, calls one function, prints."""
+"""One small file per command, which parses, calls one function, prints."""

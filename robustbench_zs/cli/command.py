@@ -140,7 +140,7 @@ data_options = stacked(
 
 execution_options = stacked(
     click.option("--device", metavar="DEVICE", help="cuda, cpu, …; by default CUDA if there is one."),
-    click.option("--threads", type=int, metavar="N", help="CPU threads a network; by default the cores are shared."),
+    click.option("--threads", type=int, metavar="N", help="CPU threads per network; by default the cores are shared."),
 )
 
 model_options = stacked(

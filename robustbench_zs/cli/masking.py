@@ -38,7 +38,7 @@ def masking(
     """Check for gradient masking: attacks that fail because gradients vanish or mislead.
 
     \b
-    Six checks a network; a flag says that its robust accuracy is likely too high:
+    Six checks per network; a flag says that its robust accuracy is likely too high:
       zero_gradients          over 5% of images without a usable gradient
       fgsm_beats_pgd          one step fools more images than PGD
       not_falling             over 5% of images withstand ε = 0.5, where none should

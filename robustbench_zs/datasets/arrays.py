@@ -1,4 +1,4 @@
-"""Images and labels at hand, as arrays of NumPy, tensors, or whatever NumPy reads."""
+"""Datasets made of images and labels in memory: NumPy arrays, tensors, or whatever NumPy can read."""
 
 from __future__ import annotations
 

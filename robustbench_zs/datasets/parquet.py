@@ -153,7 +153,7 @@ def _readable(path: Path, **options: Any) -> Iterator[Any]:
 
 
 def _check_size(metadata: Any, image_column: str, path: Path) -> None:
-    """Raises: RequestError: more rows or larger images than a file of this size can honestly hold."""
+    """Refuse more rows or larger images than a file of this size can honestly hold, by a `RequestError`."""
     most = min(MOST_ROWS, max(FEW_ROWS, os.path.getsize(path)))
     if metadata.num_rows > most:
         raise RequestError(f"{path} claims {metadata.num_rows} images; of a file of its size at most {most} are read")

@@ -186,7 +186,7 @@ def measure_fgsm(
     batch_size: int,
     clean: Outcomes,
 ) -> dict[FGSM, Outcomes]:
-    """FGSM at several ε from one gradient an image, by our own engine; images that are wrong when clean are not attacked.
+    """FGSM at several ε from one gradient per image, by our own engine; images that are wrong when clean are not attacked.
 
     Raises:
         UnfinishedError: out of memory.

@@ -1,4 +1,4 @@
-"""A network of the user's own as the evaluation wants it: images in [0, 1] in, logits out."""
+"""Wraps a network of the user's own so that it takes images in [0, 1] and returns logits."""
 
 from __future__ import annotations
 

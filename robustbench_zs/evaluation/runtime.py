@@ -33,7 +33,7 @@ def measure_runtime(
     images: int = 10_000,
     repeats: int = 5,
 ) -> pd.DataFrame:
-    """Seconds an image, for each network, phase and batch size, `repeats` times; the networks take turns.
+    """Seconds per image, for each network, phase and batch size, `repeats` times; the networks take turns.
 
     A pass is as many whole batches as `images` hold, at least one, of random images that lie on the device, in float32.
     Training is the step of `training.step` without loading or augmenting images; test is inference in evaluation mode.

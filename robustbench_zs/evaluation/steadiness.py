@@ -1,4 +1,4 @@
-"""Whether a network's answer for an image depends on anything else: on chance, or on the images beside it."""
+"""Checks whether a network's answer for an image depends on chance or on the other images of the batch."""
 
 from __future__ import annotations
 

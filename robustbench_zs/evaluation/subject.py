@@ -112,7 +112,7 @@ class Subject:
         )
 
     def check_fits(self, dataset: Dataset, split: str) -> None:
-        """Raises: RequestError: the network takes other images or has other classes than the dataset."""
+        """Refuse a dataset whose images or classes are not those of the network, by a `RequestError`."""
         shape = dataset.split(split).shape
         if self.classes is None:
             self._try_on(dataset, split)

@@ -94,7 +94,7 @@ def transfer_one(task: TransferTask, send: Callable[[str], None]) -> list[Shown]
 def transfer_rows(
     source: Subject, targets: Sequence[Subject], dataset: str, attack: FGSM | PGD, shown: Sequence[Shown]
 ) -> list[dict[str, Any]]:
-    """One row a target with the columns of `result_row` and, of the source, `source`, `source_digest`, `source_network`,
+    """One row per target with the columns of `result_row` and, of the source, `source`, `source_digest`, `source_network`,
     `source_scheme`, `source_zero_stable`, `source_seed`."""
     perturbation = transfer_of(source, attack)
     facts = {

@@ -63,7 +63,7 @@ class Baseline:
         return len(next(iter(self.entries[0].correct.values())))
 
     def check_settings(self, now: Baseline) -> None:
-        """Raises: RequestError: a setting, a network or a perturbation is not the same now; the sentence names the first."""
+        """Refuse a comparison if a setting, a network or a perturbation differs; the `RequestError` names the first."""
         before, after = (
             {
                 "study": b.study,

@@ -128,7 +128,7 @@ class MultistepResNet(nn.Module):
         return [(tuple(row), b) for row, b in zip(torch.stack(alphas, 1).unbind(0), betas, strict=True)]
 
     def _scalars_of(self, channels: int) -> tuple[tuple[Any, ...], Any]:
-        """The scalars for states of so many channels a network: one number for one network, one a channel in a stack."""
+        """The scalars for states of so many channels per network: one number for one network, one per channel in a stack."""
         assert self.scalars is not None
         table = self.scalars
         if len(table) == 1:

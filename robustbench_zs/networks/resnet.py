@@ -1,4 +1,4 @@
-"""The post-activation residual network of He et al. 2016a in its CIFAR form: a baseline, no multistep method."""
+"""The post-activation residual network of He et al. 2016a in its CIFAR form: a baseline that is not a multistep method."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ def picture(study: Findings) -> Picture | None:
     return Picture(
         "answer.svg",
         drawing.svg(figures.outcome_against_predictor(points, row["outcome"], row["kind"])),
-        f"Each point is a scheme: {outcome_words(row['outcome'])} against the largest modulus of its characteristic roots. "
-        "Schemes to the right of the dotted line at 1 are not zero-stable. "
+        f"Each point is a scheme: {outcome_words(row['outcome'])} against its largest root modulus. In schemes to the right "
+        "of the dotted line at 1, small errors grow from block to block: they are not zero-stable. "
         f"{better if row['family'] == ROBUSTNESS else ''} {bars}",
         alternatives.answer_text(points, row["outcome"]),
     )

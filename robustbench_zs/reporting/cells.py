@@ -36,11 +36,11 @@ def verdict(zero_stable: bool | None) -> str:
 
 
 def estimate(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
-    """`"0.83 [0.42, 0.99]"`; without the interval where there is none, `"–"` where there is no number."""
+    """`"−0.83 [−0.99, 0.42]"`; without the interval where there is none, `"–"` where there is no number."""
     if value is None or pd.isna(value):
         return "–"
     bounds = interval(low, high, digits)
-    return f"{value:.{digits}f}" + ("" if bounds == "–" else f" {bounds}")
+    return (f"{value:.{digits}f}" + ("" if bounds == "–" else f" {bounds}")).replace("-", "−")
 
 
 def flat_cell(column: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.reporting.page import Picture
@@ -82,6 +83,8 @@ def scatter(points: pd.DataFrame, axis: Axes, legend: bool, x: str = LARGEST_MOD
         zorder=3,
         rasterized=len(points) > DENSE,
     )
+    axis.xaxis.set_major_locator(MaxNLocator(5 if axis.get_position().width > 0.5 else 3))
+    axis.ticklabel_format(axis="x", useOffset=False)  # moduli that hardly differ are written out
     if x == LARGEST_MODULUS:
         axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
     if legend:

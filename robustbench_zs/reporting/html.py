@@ -1,8 +1,9 @@
-"""A report as one self-contained page, which asks nobody for anything."""
+"""A report as one self-contained HTML page, which makes no request to anywhere."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def html_page(page: Page) -> str:
     """The page with its pictures inside and tables that sort."""
     templates = PackageLoader("robustbench_zs.reporting", "")
     environment = Environment(loader=templates, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=True)
-    environment.filters.update(prose=_prose, inline=_inline, source=_source, cells=_cells)
+    environment.filters.update(prose=_prose, inline=_inline, source=_source, least_width=_least_width, cells=_cells)
     return environment.get_template("page.html.j2").render(page=page)
 
 
@@ -64,22 +65,40 @@ def _link(self: RendererHTML, tokens: Any, index: int, options: Any, env: Any) -
     return self.renderToken(tokens, index, options, env)
 
 
+def _code(self: RendererHTML, tokens: Any, index: int, options: Any, env: Any) -> str:
+    """An option such as `--steps` stays on one line."""
+    text = re.sub(r"(?<!\S)--?[\w-]+", r"<span>\g<0></span>", str(escape(tokens[index].content)))
+    return f"<code>{text}</code>"
+
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 _MARKDOWN.add_render_rule("image", _words)
 _MARKDOWN.add_render_rule("link_open", _link)
+_MARKDOWN.add_render_rule("code_inline", _code)
 
 
 def _prose(text: str) -> Markup:
-    return Markup(_MARKDOWN.render(text))
+    return Markup(_MARKDOWN.render(_together(text)))
 
 
 def _inline(text: str) -> Markup:
-    return Markup(_MARKDOWN.renderInline(text))
+    return Markup(_MARKDOWN.renderInline(_together(text)))
+
+
+def _together(text: str) -> str:
+    """`|ρ|` and `ρ = .5` are not broken at the end of a line."""
+    return text.replace("|ρ|", "|\u2060ρ\u2060|").replace("ρ = ", "ρ\u00a0=\u00a0")
 
 
 def _source(picture: Picture) -> str:
     kind = _TYPES[picture.name.rpartition(".")[2]]
     return f"data:{kind};base64,{base64.b64encode(picture.content).decode()}"
+
+
+def _least_width(picture: Picture) -> str:
+    """The width in CSS below which a picture scrolls instead of shrinking further: half of its own, where that is known."""
+    width = re.search(rb'<svg[^>]* width="([\d.]+)pt"', picture.content[:2000])
+    return f"{float(width[1]) / 2:.0f}pt" if width else "100%"
 
 
 def _cells(frame: pd.DataFrame) -> list[tuple[str, str, list[Markup]]]:

@@ -100,7 +100,7 @@ def every_network(study: Findings) -> Section:
     names = pd.DataFrame({"Name here": study.networks.values(), "Network": [f"`{name}`" for name in study.networks]})
     return Section(
         "Every network",
-        "The first table has the accuracy of every trained network in percent, with its 95% Wilson interval.",
+        "The first table gives the accuracy of every trained network in percent, with its 95% Wilson interval.",
         [
             Table("every_network", tables.every_network(study.named(study.results), study.flagged)),
             Table("names", names, "Full names, which every command of `zsbench` accepts."),

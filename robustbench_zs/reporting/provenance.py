@@ -10,7 +10,7 @@ import pandas as pd
 from robustbench_zs.analysis.summary import CLEAN
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.page import Section, Table
-from robustbench_zs.reporting.plain import again, bullets, made_with
+from robustbench_zs.reporting.plain import again, bullets, count, made_with
 
 
 def made(study: Findings) -> Section:
@@ -21,7 +21,9 @@ def made(study: Findings) -> Section:
         _each([made_with(h.environment) for h in headers], "networks"),
         _each([made_with(e) for e in study.results["environment"]], "results"),
     )
-    execution = _most_common([f"{h.execution['device']}, {h.execution['threads']} thread(s) per network" for h in headers])
+    execution = _most_common(
+        [f"{h.execution['device']}, {count(int(h.execution['threads']), 'thread')} per network" for h in headers]
+    )
     best = (
         " Weights are those of the epoch with the best test accuracy, as the paper's published code reports it. They are "
         "chosen on the test set, so these accuracies are too high."

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.transfer import transfer_by_verdict
-from robustbench_zs.reporting import accuracy_sections, answer, cells, drawing, figures, sections
+from robustbench_zs.reporting import accuracy_sections, answer, cells, drawing, figures, glossary, sections
 from robustbench_zs.reporting.atlas.report import atlas_page
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
@@ -36,7 +36,7 @@ def write_report(study: Findings, parts: Sequence[Callable[[Findings], Section |
         verdict=answer.verdict_of(study),
         picture=answer.picture(study),
         numbers=answer.numbers(study),
-        sections=[section for part in parts if (section := part(study))],
+        sections=[glossary.of_study(), *(section for part in parts if (section := part(study)))],
     )
     write_page(study.folder, page, tidy_tables(study))
 

@@ -57,7 +57,9 @@ def modulus(study: Findings) -> Section:
             Table(
                 "correlations",
                 tables.correlation_table(study.shown.modulus),
-                "Spearman's ρ between the largest modulus and each outcome, over scheme means.",
+                f"Spearman's ρ between the largest modulus and each outcome, over scheme means. {tables.SECOND_LOOKS} "
+                "Reliability is 1 if two trainings of one scheme always agree and 0 if they differ as much as those of "
+                "different schemes.",
             )
         )
     return Section(
@@ -93,8 +95,25 @@ def predictors(study: Findings) -> Section | None:
             "Below 40 schemes, quantities are not compared. From there on, the lead in |ρ| has Zou's interval, which holds "
             "for all pairs of quantities together.",
             Table("predictors", tables.predictor_table(study.shown), "Spearman's ρ of each quantity, the best in bold."),
-            "The quantities are described in the documentation of `robustbench_zs.analysis.predictors`. All numbers are in "
-            "`predictors.csv` and `best_predictors.csv`, and what each network does is in `outcomes.csv`.",
+            "All numbers are in `predictors.csv` and `best_predictors.csv`, and the outcomes of each network are in "
+            "`outcomes.csv`.",
+        ],
+    )
+
+
+def quantities(study: Findings) -> Section | None:
+    """What the quantities of a scheme mean."""
+    if study.conclusions.predictors.empty:
+        return None
+    return Section(
+        "What the quantities measure",
+        "All of them follow from the coefficients α and β of a scheme and the number of blocks alone; nothing is trained.",
+        [
+            Table(
+                "quantities",
+                tables.quantities_table(),
+                "The impulse response g says what is left of a residual one, two, three … blocks after it was added.",
+            )
         ],
     )
 
@@ -122,13 +141,13 @@ def degradation(study: Findings) -> Section | None:
         return None
     return Section(
         "What perturbations cost",
-        "The table has the mean loss of zero-stable and non-zero-stable networks under each perturbation.",
+        "The table gives the mean loss of zero-stable and non-zero-stable networks under each perturbation.",
         [
             Table("degradation", tables.degradation_table(study.named(study.losses))),
-            "Seeds are averaged first, then networks. The drop is in percentage points of accuracy. Lost is the share of "
-            "the images classified correctly when clean that is lost. The relative drop, for noise, is the drop divided "
-            "by (clean accuracy − chance). A network that classifies more images correctly has more to lose, so no "
-            "relation is tested on the drop.",
+            "Seeds are averaged first, then networks. The drop is in percentage points of accuracy. Lost is the percentage "
+            "of the images classified correctly when clean that are misclassified when perturbed. The relative drop, for "
+            "noise, is the drop divided by (clean accuracy − chance). A network that classifies more images correctly has "
+            "more to lose, so no relation is tested on the drop.",
         ],
     )
 
@@ -144,7 +163,7 @@ def roots(study: Findings) -> Section | None:
         drawing.picture(
             "plane",
             plane,
-            "A scheme is zero-stable if all its roots lie in the unit circle (grey) and those on it are simple.",
+            "A scheme is zero-stable if none of its roots lies outside the unit circle (grey) and those on it are simple.",
             alternatives.plane_text(study.schemes),
         )
     ]
@@ -184,8 +203,8 @@ def curves(study: Findings) -> Section | None:
     named = study.named(study.curves)
     return Section(
         "Robustness curves",
-        "A minimum-norm attack searched the smallest ε that fools each image; robust accuracy at ε is the share that "
-        "needs more.",
+        "A minimum-norm attack searched for the smallest ε that fools each image. The robust accuracy at ε is the share of "
+        "images that need more.",
         [
             drawing.picture(
                 "curves",
@@ -197,10 +216,10 @@ def curves(study: Findings) -> Section | None:
             Table(
                 "smallest_eps",
                 tables.smallest_eps_table(named),
-                "The ε that fool a quarter, half and three quarters of the images classified correctly when clean, mean ± "
-                "standard deviation over seeds.",
+                "The values of ε that fool a quarter, half and three quarters of the images classified correctly when "
+                "clean, mean ± standard deviation over seeds.",
             ),
-            "Each distance is an upper bound on the smallest ε that fools the image: an example may lie nearer.",
+            "Each ε found is an upper bound: an adversarial example that the attack missed may lie nearer.",
         ],
     )
 
@@ -214,8 +233,8 @@ def transfer(study: Findings) -> Section | None:
         Table(
             "transfer_by_verdict",
             tables.transfer_by_verdict_table(transfer_by_verdict(study.transfers)),
-            "Means over pairs of two networks, with 95% bootstrap intervals over schemes. The difference is "
-            "non-zero-stable to zero-stable minus the reverse.",
+            "Means over pairs of networks, with 95% bootstrap intervals over schemes. The difference is non-zero-stable "
+            "shown to zero-stable, minus the reverse.",
         )
     ]
     if len(matrix.columns) <= LARGEST_MATRIX:
@@ -223,13 +242,14 @@ def transfer(study: Findings) -> Section | None:
             Table(
                 "transfer_matrix",
                 matrix,
-                "One row per network that was attacked, one column per network that saw the examples; its own are in bold.",
+                "One row per network that was attacked, one column per network that was shown the examples. A network's own "
+                "examples are in bold.",
             )
         )
     return Section(
         "Do adversarial examples transfer?",
-        "The first seed of each network was attacked, and the others saw the examples. The tables have the percentage of "
-        "the images classified correctly when clean that the examples fool.",
+        "The first seed of each network was attacked, and its adversarial examples were shown to the others. The tables "
+        "give the percentage fooled among the images that a network classifies correctly when clean.",
         blocks,
     )
 
@@ -246,6 +266,6 @@ def gaps(study: Findings) -> Section:
 
 SECTIONS: Sequence[Callable[[Findings], Section | None]] = (
     *(compared, found, modulus, predictors, effects, degradation, accuracies, paper, roots, masking, curves, transfer),
-    *(gaps, trainable, diverged, examples, every_network, made),
+    *(gaps, trainable, diverged, examples, every_network, quantities, made),
 )
 """The sections of a study's report, in their order."""

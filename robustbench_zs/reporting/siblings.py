@@ -1,4 +1,4 @@
-"""Which other reports in the same folder are about the same networks: those replicate nothing."""
+"""Finds other reports in the same folder about the same networks, which are no replications."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def shared_networks(folder: Path, digests: set[str]) -> list[str]:
             which = "All" if len(here) == len(digests) else f"{len(here)} of its"
             name = table.parent.name
             sentences.append(
-                f"{which} {len(digests)} networks are also those of [`{name}`](../{name}/report.md): the two reports are no "
+                f"{which} {len(digests)} networks are also in [`{name}`](../{name}/report.md), so the two reports are not "
                 "independent evidence."
             )
     return sentences

@@ -10,9 +10,15 @@ import pandas as pd
 from robustbench_zs.analysis import Conclusions, by_scheme
 from robustbench_zs.analysis.conclusions import NOTHING
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
-from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.predictors import MEANINGS, PREDICTORS
 from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval
 from robustbench_zs.reporting.cells import estimate, interval, moduli_text, spread, verdict
+
+SECOND_LOOKS = (
+    "Given acc. is the partial ρ given the clean accuracy; Shared is ρ on the images that at least 95% of the networks "
+    "classify correctly."
+)
+"""Two column heads in words."""
 
 
 def _first(results: pd.DataFrame, network: str) -> pd.Series:
@@ -163,7 +169,7 @@ def degradation_table(losses: pd.DataFrame) -> pd.DataFrame:
 
 def correlation_table(relations: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with its interval, p-values, its two checks, the reliability of the outcome, and what may be said."""
-    return pd.DataFrame({"Outcome": relations["outcome"], **_relation_cells(relations), "Finding": relations["finding"]})
+    return pd.DataFrame({"Outcome": relations["outcome"], "Finding": relations["finding"], **_relation_cells(relations)})
 
 
 def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
@@ -173,8 +179,8 @@ def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
         {
             "Outcome": best["outcome"],
             "Best": ["–" if pd.isna(p) else _capital(PREDICTORS[p]) for p in best["best"]],
-            **{column: cells[column] for column in ("ρ", "95% interval", "p", "Adjusted p")},
             "Finding": best["finding"],
+            **{column: cells[column] for column in ("ρ", "95% interval", "Adjusted p")},
             "Beside another": [
                 "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else _capital(lead_text(row))
                 for _, row in best.iterrows()
@@ -187,8 +193,8 @@ def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
     return {
         "ρ": [share(v) for v in relations["rho"]],
         "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
-        "ρ, shared images": [share(v) for v in relations["shared_rho"]],
-        "ρ given clean": [share(v) for v in relations["partial_rho"]],
+        "Shared": [share(v) for v in relations["shared_rho"]],
+        "Given acc.": [share(v) for v in relations["partial_rho"]],
         "p": [p_text(v) for v in relations["p"]],
         "Adjusted p": [
             "–" if pd.isna(p) else f"{p_text(p)} (of {n})"
@@ -200,16 +206,20 @@ def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
 
 
 def predictor_table(conclusions: Conclusions) -> pd.DataFrame:
-    """Spearman's ρ of every predictor with every outcome, the largest |ρ| of each outcome in bold."""
+    """Spearman's ρ of every predictor (a row) with every outcome (a column), the largest |ρ| of each outcome in bold."""
     best = dict(zip(conclusions.best["outcome"], conclusions.best["best"], strict=True))
-    rows: list[dict[str, Any]] = []
+    columns: dict[str, list[str]] = {"Quantity": list(PREDICTORS.values())}
     for outcome, group in conclusions.predictors.groupby("outcome", sort=False):
-        cells = {_capital(PREDICTORS[p]): share(rho) for p, rho in zip(group["predictor"], group["rho"], strict=True)}
+        cells = {p: share(rho) for p, rho in zip(group["predictor"], group["rho"], strict=True)}
         if pd.notna(best[outcome]):
-            name = _capital(PREDICTORS[best[outcome]])
-            cells[name] = f"**{cells[name]}**"
-        rows.append({"Outcome": outcome, **cells})
-    return pd.DataFrame(rows)
+            cells[best[outcome]] = f"**{cells[best[outcome]]}**"
+        columns[str(outcome)] = [cells.get(p, "–") for p in PREDICTORS]
+    return pd.DataFrame(columns)
+
+
+def quantities_table() -> pd.DataFrame:
+    """What every predictor measures."""
+    return pd.DataFrame({"Quantity": list(PREDICTORS.values()), "What it measures": [MEANINGS[p] for p in PREDICTORS]})
 
 
 def effect_table(effects: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""How far a scheme can carry a perturbation within the blocks of a network; the roots say it for infinitely many only.
+"""How far a scheme can amplify a perturbation within the blocks of a network; roots describe only infinitely many.
 
 A number beyond what a float holds (about 1.8·10^308) is None: deep networks of schemes with roots far outside.
 """

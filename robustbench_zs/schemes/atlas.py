@@ -1,4 +1,4 @@
-"""The atlas: hundreds of schemes by design, `atlas-001` and on, in which candidates for predictors come apart.
+"""The atlas: hundreds of schemes by design, `atlas-001` and on, designed so that candidate predictors can be told apart.
 
 `atlas.json` holds them; `benchmarks/atlas/choose_schemes.py` made it from `design` and `exchange`. The first half of the
 numbers is for discovery, the second for confirmation. In each half the first 12, 24, 50, 100 and 200 are chosen so as well.

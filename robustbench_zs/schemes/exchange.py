@@ -1,4 +1,4 @@
-"""Subsets in which candidates come apart: an exchange algorithm against rank correlation (as Fedorov's for designs)."""
+"""Subsets in which candidates can be told apart: an exchange algorithm against rank correlation, like Fedorov's."""
 
 from __future__ import annotations
 

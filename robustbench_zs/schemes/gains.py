@@ -1,4 +1,4 @@
-"""What becomes of what each of N blocks adds: norms and sums of the impulse response, and how far starters grow.
+"""How a scheme amplifies what N blocks add: norms and sums of the impulse response, and how far starters grow.
 
 As in `amplification`, g_0 … g_{N−1} is the impulse response, and a number beyond the range of floats is None.
 """

@@ -13,7 +13,7 @@ from robustbench_zs.schemes.scheme import MultistepScheme
 
 @dataclass(frozen=True)
 class TrainableScheme:
-    """A scheme with one trainable parameter a block.
+    """A scheme with one trainable parameter per block.
 
     Args:
         name: as in network names and results.

@@ -33,7 +33,7 @@ from robustbench_zs.training.distributed import is_first
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study gave: one row per network and perturbation, one row per network with its gap, and the report's folder."""
+    """The results of a study: rows per network and perturbation, rows per network with gaps, the report's folder."""
 
     results: pd.DataFrame
     gaps: pd.DataFrame

@@ -38,7 +38,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def enough_memory_or(sentence: str) -> Iterator[None]:
-    """Raises: UnfinishedError: with `sentence`, where memory runs out inside."""
+    """Turn running out of memory inside the block into an `UnfinishedError` that says `sentence`."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

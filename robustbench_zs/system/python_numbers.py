@@ -1,4 +1,4 @@
-"""NumPy's numbers, which a notebook is full of, as Python's."""
+"""Turns NumPy's numbers, which notebooks are full of, into Python's."""
 
 from __future__ import annotations
 

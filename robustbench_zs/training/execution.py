@@ -84,7 +84,7 @@ def choose_device(device: str | None) -> torch.device:
 
 
 def choose_execution(networks: int, device: str | None, threads: int | None, workers: int, processes: int = 1) -> Execution:
-    """Device and threads a network; several networks or processes on a CPU share its cores."""
+    """Device and threads per network; several networks or processes on a CPU share its cores."""
     if threads is not None and not 1 <= threads <= 1024:
         raise RequestError(f"the number of threads must lie between 1 and 1024, not {threads}")
     chosen = choose_device(device)

@@ -28,7 +28,7 @@ def at_most(entries: int) -> BeforeValidator:
 
 
 def checked_length(value: Any, entries: int) -> Any:
-    """Raises: ValueError: the value is a list or table with more entries."""
+    """The value; a `ValueError` if it is a list or table with more entries."""
     if isinstance(value, (list, dict)) and len(value) > entries:
         raise ValueError(f"at most {entries} entries are allowed, not {len(value)}")
     return value

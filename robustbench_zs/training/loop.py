@@ -30,7 +30,7 @@ left out after some of the epochs."""
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave: mean loss, running training accuracy and test accuracy in percent, seconds it took.
+    """One epoch: mean loss, running training accuracy and test accuracy in percent, seconds it took.
 
     `learning_rate` is the highest of its steps.
 

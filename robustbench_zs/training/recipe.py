@@ -166,7 +166,10 @@ def recipe_for(dataset: str) -> Recipe:
 
 
 def recipe_from_name(name: str) -> Recipe:
-    """Raises: RequestError: there is no such recipe.
+    """The recipe of that name.
+
+    Raises:
+        RequestError: there is no such recipe.
 
     Examples:
         >>> zs.recipe_from_name("cifar10").epochs
@@ -178,7 +181,7 @@ def recipe_from_name(name: str) -> Recipe:
 
 
 def recipe_table(recipe: Recipe) -> pd.DataFrame:
-    """A recipe in full, one row a setting: `setting`, `value`; what every recipe has in common stands first."""
+    """A recipe in full, one row per setting: `setting`, `value`; what every recipe has in common stands first."""
     import pandas as pd
 
     common = {"optimizer": "SGD", "loss": "cross-entropy", "initialization": "He-normal, fan-out"}

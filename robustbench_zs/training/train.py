@@ -72,7 +72,7 @@ def train(
         recipe: `recipe_for(dataset)` by default.
         folder: where the checkpoints go.
         device: `"cuda"`, `"cpu"`, …; by default CUDA if there is one, else the CPU.
-        threads: threads a network on the CPU; by default the cores divided by the networks at a time.
+        threads: threads per network on the CPU; by default the cores divided by the networks at a time.
         workers: networks at a time on the CPU, each in a process of its own.
         on_progress: called after each epoch of each network.
         say: gets a sentence on how they are trained, where that is chosen by a trial, and if it has to wait for another
@@ -149,7 +149,7 @@ def train_all(
 
 
 def checked_seed(seed: int) -> int:
-    """Raises: RequestError: the seed is not between 0 and 2^63 − 1."""
+    """The seed; a `RequestError` if it is not between 0 and 2^63 − 1."""
     if not 0 <= seed <= LARGEST_SEED:
         raise RequestError(f"a seed lies between 0 and {LARGEST_SEED}, not {seed}")
     return int(seed)

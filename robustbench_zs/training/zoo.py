@@ -16,7 +16,7 @@ CHECKPOINTS = Path("checkpoints")
 
 IN_WORKING_FOLDER = CHECKPOINTS / "zoo"
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "zoo"
-"""A folder a dataset; in the repository links to the files in its top-level `checkpoints/zoo/`."""
+"""One folder per dataset; in the repository they hold links to the files in its top-level `checkpoints/zoo/`."""
 
 
 def own_checkpoints(dataset: str | None = None) -> list[Checkpoint]:

@@ -65,7 +65,7 @@ def test_the_interactive_page_asks_nobody_and_holds_every_scheme(tmp_path: Path)
     assert "default-src 'none'" in page
     assert not re.search(r'(?:src|href)="?https?:', page)
     assert len(page) < 1_200_000
-    spec = json.loads(re.search(r'vegaEmbed\("#plot", (\{.*\}), \{ actions', page)[1])  # type: ignore[index]
+    spec = json.loads(re.search(r"const spec = (\{.*\});", page)[1])  # type: ignore[index]
     rows = spec["data"]["values"]
     assert len(rows) == 12
     assert all(len(row["g"]) == 9 and len(row["re"]) == len(row["im"]) for row in rows)

@@ -108,8 +108,8 @@ def test_the_best_predictor_is_bold_and_tables_say_what_may_be_said(results: pd.
     )
     named = pd.concat([named, third], ignore_index=True).assign(clean_accuracy=90.0, classes=10)
     conclusions = conclude(network_outcomes(named, named.head(0).assign(gap=[])))
-    table = predictor_table(conclusions).set_index("Outcome")
-    assert list(table.columns) == [name[0].upper() + name[1:] for name in PREDICTORS.values()]
+    table = predictor_table(conclusions).set_index("Quantity").T
+    assert list(table.columns) == list(PREDICTORS.values())
     best = dict(zip(conclusions.best["outcome"], conclusions.best["best"].notna(), strict=True))
     assert any(best.values())
     for outcome, row in table.iterrows():

@@ -278,7 +278,7 @@ def test_a_study_of_the_same_networks_is_called_no_independent_evidence() -> Non
     Path("again.toml").write_text(STUDY.replace('"tiny"', '"again"\ncheckpoints = "tiny"', 1) + curve)
     assert run_study("again.toml").trained == 0
     text = Path("reports/again/report.md").read_text()
-    assert "All 4 networks are also those of [`tiny`](../tiny/report.md)" in text
+    assert "All 4 networks are also in [`tiny`](../tiny/report.md)" in text
     tested = pd.read_csv("reports/again/correlations.csv")["outcome"].tolist()
     assert "mean smallest ε" in tested
     assert not [outcome for outcome in tested if "pgd" in outcome]

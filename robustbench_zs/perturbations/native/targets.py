@@ -44,7 +44,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class One:
-    """One class an image: the `next` one (the label + 1, around), a `random` other one that belongs to the image, the
+    """One class per image: the `next` one (the label + 1, around), a `random` other one that belongs to the image, the
     `least-likely` other one when clean, or one by its number.
 
     Raises (the call):

@@ -17,6 +17,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from robustbench_zs.analysis.halves import scheme_of
+from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.schemes import MultistepScheme, format_coefficient, impulse_response
 from robustbench_zs.schemes.atlas import atlas_scheme
@@ -108,7 +109,7 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         "mark": {"type": "point", "filled": True, "size": 45},
         "encoding": {
             "x": {
-                **_quantity("horizontal", "the quantity chosen below"),
+                **_quantity("horizontal", "the quantity chosen above"),
                 "scale": {"type": "symlog", "zero": False},
                 "axis": {"values": TICKS, "format": "~g", "labelOverlap": True},
             },
@@ -116,7 +117,7 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
                 "field": "vertical",
                 "type": "quantitative",
                 "scale": {"zero": False},
-                "title": "the outcome chosen below",
+                "title": "the outcome chosen above",
             },
             "color": colour,
             "opacity": {"condition": {"param": "picked", "empty": False, "value": 1}, "value": 0.35},
@@ -165,7 +166,7 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         "layer": [
             {"mark": {"type": "text", "align": "left", "x": 0}, "encoding": {"text": {"field": "words"}}},
             {
-                "mark": {"type": "text", "align": "right", "x": 560, "fontWeight": "bold", "limit": 400},
+                "mark": {"type": "text", "align": "right", "x": "width", "fontWeight": "bold", "limit": 400},
                 "encoding": {"text": {"field": "value"}},
             },
         ],
@@ -175,11 +176,14 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": rows},
         "params": [
-            {"name": "names", "value": names},
-            _choice("vertical", "Outcome ", {key: names[key] for key in vertical}),
+            {"name": "names", "value": names | {"coefficients": " "}},  # they leave no room for a name
+            _choice("vertical", "Outcome ", {key: names[key] for key in vertical}, SMALLEST_EPS),
             _choice("horizontal", "Against ", {key: names[key] for key in horizontal}),
         ],
-        "hconcat": [
+        "usermeta": {"width": 1000},
+        "columns": 2,
+        "align": "each",
+        "concat": [
             {"vconcat": [points, facts]},
             {
                 "vconcat": [
@@ -188,14 +192,15 @@ def specification(rows: list[dict[str, Any]], outcomes: list[str]) -> dict[str, 
                 ]
             },
         ],
-        "config": {"background": "#ffffff", "font": "system-ui, sans-serif"},
+        "config": {"background": "transparent", "font": "system-ui, sans-serif"},
     }
 
 
-def _choice(param: str, label: str, options: dict[str, str]) -> dict[str, Any]:
-    """A menu of axes."""
+def _choice(param: str, label: str, options: dict[str, str], first: str = "") -> dict[str, Any]:
+    """A menu of axes; what is called `first` is chosen at the beginning, where it is among them."""
+    chosen = next((key for key, name in options.items() if name == first), next(iter(options)))
     menu = {"input": "select", "options": [*options], "labels": [*options.values()], "name": label}
-    return {"name": param, "value": next(iter(options)), "bind": menu}
+    return {"name": param, "value": chosen, "bind": menu}
 
 
 def _quantity(field: str, title: str | None = None) -> dict[str, Any]:

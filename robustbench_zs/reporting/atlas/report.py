@@ -6,8 +6,10 @@ import pandas as pd
 
 from robustbench_zs.analysis.conclusions import ESTABLISHED
 from robustbench_zs.analysis.confirmation import CANDIDATES
+from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
 from robustbench_zs.analysis.predictors import PREDICTORS
-from robustbench_zs.analysis.words import share, share_interval
+from robustbench_zs.analysis.words import of_100, outcome_words, p_words, share, share_interval, strength
+from robustbench_zs.reporting import glossary
 from robustbench_zs.reporting.atlas import figures, tables
 from robustbench_zs.reporting.atlas.sections import SECTIONS, picture, rhos
 from robustbench_zs.reporting.atlas.study import AtlasStudy
@@ -25,12 +27,14 @@ def atlas_page(study: Findings) -> tuple[Page, dict[str, pd.DataFrame]]:
         picture=picture(
             "answer",
             figures.against_predictors(atlas.halves, [atlas.outcome], CANDIDATES),
-            f"Each point is a scheme: {atlas.outcome} against the three candidates, by rank. Lines are smooths with 95% "
-            "bootstrap bands. What is claimed comes from the blue half.",
+            f"Each point is a scheme, and higher is {'less' if atlas.outcome.startswith(SHARE_LOST) else 'more'} robust. "
+            "From left to right, schemes are in the order of a quantity, whose values stand below the panel. The lines "
+            "show the average with its 95% band; where they bend, the trend does not hold everywhere. Claims are made from "
+            "the blue half alone; the grey one was there to search in.",
             f"{atlas.outcome} against noise gain, largest modulus and its distance from 1 on a log scale. {rhos(atlas)}",
         ),
         numbers=_numbers(atlas),
-        sections=[section for part in SECTIONS if (section := part(atlas))],
+        sections=[glossary.of_atlas(), *(section for part in SECTIONS if (section := part(atlas)))],
     )
     csv = {
         "results": _results(study),
@@ -59,30 +63,71 @@ def _verdict(atlas: AtlasStudy) -> str:
         return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
     rows = atlas.confirmation.relations
     stated = rows["finding"].str.startswith(ESTABLISHED)
+    said = [*_how_sure(atlas, rows[stated]), _robustness(atlas.outcome)]
+    return f"{_found(atlas.outcome, rows, stated)}\n\n{' '.join(said)}{scaled}"
+
+
+def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
+    """What may be stated of the candidates, in one or two sentences."""
+    where = f"Across {rows['schemes'].max()} schemes set aside for this test,"
+    toward = rows["rho"] * (-1 if outcome.startswith(SHARE_LOST) else 1)
+    groups = {"less": rows[stated & (toward < 0)], "more": rows[stated & (toward > 0)]}
     moves = [
-        f"{verb} with {_each(some, ' and ')}"
-        for verb, some in (("falls", rows[stated & (rows["rho"] < 0)]), ("rises", rows[stated & (rows["rho"] > 0)]))
+        f"{word} robust {_joined([f'{MORE[p]} ({strength(rho)} relation)' for p, rho in _candidates(some)], ' and ')}"
+        for word, some in groups.items()
         if len(some)
     ]
-    found = [f"the {atlas.outcome} {' and '.join(moves)}"] if moves else []
-    if (~stated).any():
-        found.append(f"no relation to {_each(rows[~stated], ' or ')} is established")
+    rest = _joined([HOW_MUCH[p] for p, _ in _candidates(rows[~stated])], " or ")
+    if not moves:
+        return f"{where} no relation of robustness to {rest} is established."
+    return f"{where} networks are {', and '.join(moves)}." + (f" No relation to {rest} is established." if rest else "")
+
+
+def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
+    """How likely the findings are by chance, and what became of the predictions."""
+    said = []
+    if len(stated):
+        which = "The established relation" if len(stated) == 1 else f"Each of the {len(stated)} established relations"
+        said.append(
+            f"{which} would appear by chance in {of_100(stated['adjusted_studies'].max())} such studies if there were none."
+        )
     verdicts = atlas.judged["verdict"].value_counts()
-    said = (
-        f" Of {len(atlas.judged)} predictions written down before, {verdicts.get('held', 0)} held and "
-        f"{verdicts.get('failed', 0)} failed."
-        if len(atlas.judged)
-        else ""
-    )
-    return f"Over {rows['schemes'].max()} schemes set aside for the test, {'; '.join(found)}.\n\n{said.strip()}{scaled}"
+    if len(atlas.judged):
+        said.append(
+            f"Of {len(atlas.judged)} predictions written down before the test, {verdicts.get('held', 0)} held and "
+            f"{verdicts.get('failed', 0)} failed."
+        )
+    return said
 
 
-def _each(rows: pd.DataFrame, last: str) -> str:
-    """The candidates with their correlations; `last` stands before the last one."""
-    words = [
-        f"the {PREDICTORS[row['predictor']]} (ρ = {share(row['rho'])} {share_interval(row['rho_low'], row['rho_high'])})"
-        for _, row in rows.iterrows()
-    ]
+def _robustness(outcome: str) -> str:
+    """What stands for robustness, in plain words."""
+    if outcome == SMALLEST_EPS:
+        return (
+            "Robustness is measured by the mean smallest ε: the smallest change, where pixels range from 0 to 1, that makes "
+            "a network misclassify an image."
+        )
+    return f"Robustness is measured by {outcome_words(outcome)}; a lower share is more robust."
+
+
+MORE = {
+    "noise_gain": "the more their scheme amplifies noise",
+    "largest_modulus": "the larger its largest root modulus is",
+    "log_modulus": "the further its largest root modulus is from 1",
+}
+HOW_MUCH = {
+    "noise_gain": "how much the scheme amplifies noise",
+    "largest_modulus": "the size of the largest root modulus",
+    "log_modulus": "how far the largest root modulus is from 1",
+}
+
+
+def _candidates(rows: pd.DataFrame) -> list[tuple[str, float]]:
+    return list(zip(rows["predictor"], rows["rho"], strict=True))
+
+
+def _joined(words: list[str], last: str) -> str:
+    """`last` stands before the last one."""
     return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -93,7 +138,8 @@ def _numbers(atlas: AtlasStudy) -> list[Number]:
         Number(
             f"ρ = {share(row['rho'])}",
             share_interval(row["rho_low"], row["rho_high"]),
-            f"Rank correlation of the {PREDICTORS[row['predictor']]} with the {atlas.outcome} ({row['finding']})",
+            f"Rank correlation of the {PREDICTORS[row['predictor']]} with the {atlas.outcome} "
+            f"({p_words(pd.Series({**row, 'adjusted': row['adjusted_studies']}))})",
         )
         for _, row in atlas.confirmation.relations.iterrows()
     ]

@@ -10,13 +10,14 @@ from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import share
-from robustbench_zs.reporting import network_sections, provenance
+from robustbench_zs.reporting import network_sections, provenance, sections
 from robustbench_zs.reporting.atlas import figures, tables
 from robustbench_zs.reporting.atlas.explorer import write_explorer
 from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.drawing import svg
 from robustbench_zs.reporting.page import Picture, Section, Table
 from robustbench_zs.reporting.plain import bullets, count
+from robustbench_zs.reporting.tables import SECOND_LOOKS
 from robustbench_zs.training.header import network_spec
 
 EXPLORER = "schemes.html"
@@ -26,20 +27,21 @@ def compared(atlas: AtlasStudy) -> Section:
     """What was trained, and what was left out."""
     facts = atlas.study.facts
     lines = [
-        f"{half.name.capitalize()}: {count(len(half.means), 'scheme')}, {count(half.networks, 'network')}, of which "
-        f"{len(half.diverged)} diverged and {'is' if len(half.diverged) == 1 else 'are'} left out."
+        f"{half.name.capitalize()}: {count(len(half.means), 'scheme')}, {count(half.networks, 'network')}"
+        + (f", of which {len(half.diverged)} diverged and were left out." if half.diverged else "; none diverged.")
         for half in atlas.halves
     ]
     header = facts.headers[0]
     return Section(
         "What was compared",
-        f"The study `{facts.name}` trained networks of {header.network.depth} layers for schemes of the atlas on "
-        f"{header.dataset.train_examples:,} images of `{header.dataset.name}`.",
+        f"The study `{facts.name}` trained networks of {header.network.depth} layers on "
+        f"{header.dataset.train_examples:,} images of `{header.dataset.name}`. The networks differ in their scheme alone, "
+        "that is, in how each block combines the outputs of earlier blocks.",
         [
             *([f"**Scaled down, {facts.scaled}.** Its numbers are not those of the full study."] if facts.scaled else []),
             bullets(lines),
-            "Discovery may be searched for anything; what is claimed comes from confirmation, by the test that "
-            "`benchmarks/atlas.md` wrote down before its first network was trained.",
+            "The discovery half may be searched for anything. Claims come from the confirmation half alone, by the test "
+            "that was written down in `benchmarks/atlas.md` before the first network of that half was trained.",
         ],
     )
 
@@ -50,26 +52,28 @@ def confirmed(atlas: AtlasStudy) -> Section | None:
         return None
     return Section(
         "Which candidate predicts robustness?",
-        f"The table has the three candidates named beforehand and the {atlas.outcome} over the schemes of the confirmation "
-        "half.",
+        "Three quantities of a scheme were named as candidates beforehand. The table relates each of them to the "
+        f"{atlas.outcome} over the schemes of the confirmation half.",
         [
             Table(
                 "confirmation",
                 tables.confirmation_table(atlas.confirmation),
-                heads={
-                    "Given acc.": "partial ρ given clean accuracy",
-                    "Shared": "ρ on the images that at least 95% of the networks classify correctly",
-                    "Adjusted p": "for the three candidates",
-                    "With studies": "for the three studies as well",
-                },
+                f"{SECOND_LOOKS} Adjusted p allows for the three candidates, With studies for the three studies of the "
+                "atlas as well.",
             ),
-            "Intervals are Fisher's z with the variance of Bonett and Wright. p-values permute whole schemes, the three "
-            "candidates together (99,999 permutations, step-down max-T), and are then multiplied by three for the three "
-            "studies of the atlas; the joint report uses Holm's correction, which never finds less. A relation is "
-            "established where that p is at most .05 and the sign is the same given clean accuracy and on the images that "
-            "at least 95% of the networks classify correctly. There the mean smallest ε is E (1 − the share lost, averaged "
-            "over ε up to the largest E), so the share lost has the opposite sign.",
-            Table("leads", tables.leads_table(atlas.confirmation), "Leads in |ρ|, by a paired bootstrap over schemes."),
+            "A relation is *established* if its p-value, adjusted for candidates and studies, is at most .05 and ρ has the "
+            "same sign given the clean accuracy and on the shared images.",
+            "Intervals are Fisher's z with the variance of Bonett and Wright. The p-values come from permuting whole "
+            "schemes, the three candidates together (99,999 permutations, step-down max-T), and are then multiplied by "
+            "three for the three studies of the atlas. The joint report uses Holm's correction, which finds at least as "
+            "much. On the shared images, the mean smallest ε is E (1 − the share lost, averaged over ε up to the largest "
+            "E), so the share lost has the opposite sign.",
+            Table(
+                "leads",
+                tables.leads_table(atlas.confirmation),
+                "By how much |ρ| of one candidate exceeds |ρ| of another. The intervals come from a paired bootstrap over "
+                "schemes; one that contains 0 does not separate the two.",
+            ),
         ],
     )
 
@@ -80,11 +84,11 @@ def predicted(atlas: AtlasStudy) -> Section | None:
         return None
     return Section(
         "What was predicted, and what was found",
-        "Predictions stand in `benchmarks/atlas.md`, written before any network of the confirmation half was trained.",
+        "The predictions were written down in `benchmarks/atlas.md` before the confirmation half was trained.",
         [
             Table("predictions", tables.predictions_table(atlas.judged)),
-            "A range holds where ρ lies in it, a sign where the relation is established with it, and “weaker” where the "
-            "95% interval of the lead lies on that side.",
+            "A predicted range held if ρ lies in it, a predicted sign if the relation is established with that sign, and "
+            "“weaker” if the 95% interval of the lead lies on that side of 0.",
         ],
     )
 
@@ -92,30 +96,34 @@ def predicted(atlas: AtlasStudy) -> Section | None:
 def beside(atlas: AtlasStudy) -> Section:
     """Every candidate in both halves."""
     return Section(
-        "Discovery beside confirmation",
-        f"Every candidate with the {atlas.outcome}, those that failed too; only the three named beforehand carry a claim.",
+        "All quantities, and both halves",
+        f"{len(PREDICTORS)} quantities of a scheme were related to the {atlas.outcome}. Only the three candidates named "
+        "beforehand carry a claim; the others are shown so that none is hidden.",
         [
             picture(
                 "halves",
                 figures.halves_beside(atlas.beside),
-                "A relation that holds has both points on the same side of 0, at about the same place.",
-                f"Spearman's ρ of {len(PREDICTORS)} candidates by half. {rhos(atlas)}",
+                "Each dot is the rank correlation of one quantity, and its bar the 95% interval. A relation that can be "
+                "relied upon has both dots on the same side of 0 and close together.",
+                f"Spearman's ρ of {len(PREDICTORS)} quantities by half. {rhos(atlas)}",
             ),
             Table(
                 "halves",
                 tables.halves_table(atlas.beside),
-                "ρ with its 95% interval; the last columns are of the last half.",
+                f"Sorted by |ρ| in the {atlas.halves[-1].name} half, with the three candidates in bold. {SECOND_LOOKS}",
             ),
             picture(
                 "candidates",
                 figures.against_predictors(atlas.halves, [atlas.outcome], list(PREDICTORS), 4),
-                f"The {atlas.outcome} against every candidate, by rank, with smooths and their 95% bands.",
-                f"The {atlas.outcome} against {len(PREDICTORS)} candidates, a panel each.",
+                f"The {atlas.outcome} against every quantity, drawn as on the first screen. A line that rises and then "
+                "falls is a relation that ρ understates.",
+                f"The {atlas.outcome} against {len(PREDICTORS)} quantities, a panel each.",
             ),
             picture(
                 "clean",
                 figures.against_predictors(atlas.halves, [CLEAN_ACCURACY], CANDIDATES),
-                "Clean accuracy against the three candidates.",
+                "Clean accuracy against the three candidates. A candidate that also goes with clean accuracy may predict "
+                "robustness through it, which is what “given acc.” checks.",
                 "Clean accuracy against noise gain, largest modulus and its distance from 1 on a log scale.",
             ),
         ],
@@ -127,12 +135,13 @@ def models(atlas: AtlasStudy) -> Section | None:
     if atlas.models.empty:
         return None
     return Section(
-        "Do two candidates predict more than one?",
-        "Linear models of ranks with one and with two candidates, cross-validated over schemes (ten folds).",
+        "Do two quantities predict more than one?",
+        "The table compares linear models of ranks with one and with two quantities, cross-validated over schemes (ten "
+        "folds).",
         [
             Table("models", tables.models_table(atlas.models)),
-            "Models were chosen and fitted on the first half. In the other half, where there is one, they are only applied; "
-            "leads have 95% intervals by a paired bootstrap over schemes.",
+            "The models were chosen and fitted on the first half and are only applied to the other, where there is one. The "
+            "95% intervals of the leads come from a paired bootstrap over schemes.",
         ],
     )
 
@@ -141,12 +150,14 @@ def plane(atlas: AtlasStudy) -> Section:
     """Both moduli, coloured."""
     return Section(
         "The plane of moduli",
-        "Each scheme by its largest modulus and its largest parasitic modulus; dotted lines are the unit circle.",
+        "Each point is a scheme, placed by its largest modulus and its largest parasitic modulus. The dotted lines mark "
+        "modulus 1.",
         [
             picture(
                 "moduli",
                 figures.plane_of_moduli(atlas.halves, [CLEAN_ACCURACY, atlas.outcome]),
-                "Where colours change from left to right, the largest modulus matters; upwards, the parasitic one.",
+                "If colours change from left to right, the largest modulus matters; if they change from bottom to top, the "
+                "parasitic one does.",
                 f"Clean accuracy and {atlas.outcome} over the plane of largest and parasitic modulus.",
             )
         ],
@@ -157,20 +168,20 @@ def ranked(atlas: AtlasStudy) -> Section:
     """Schemes by the headline outcome."""
     return Section(
         "Which schemes do best?",
-        f"All schemes by their {atlas.outcome}; 95% intervals are from the spread over seeds, pooled over the schemes that "
-        "have two.",
+        f"The figure ranks all schemes by their {atlas.outcome}. The 95% intervals come from the spread over seeds, pooled "
+        "over the schemes that were trained twice.",
         [
             picture(
                 "ranking",
                 figures.ranking(atlas.points, atlas.outcome),
-                "Where grey intervals overlap, the order may be that of seeds.",
+                "If the grey intervals of two schemes overlap widely, another seed may well reverse their order.",
                 f"{len(atlas.points)} schemes in the order of their {atlas.outcome}, "
                 f"{atlas.points['value'].min():.3g} to {atlas.points['value'].max():.3g}.",
             ),
             Table(
                 "extremes",
                 tables.extremes_table(atlas.points, atlas.outcome),
-                "The first and the last; all are in `schemes.csv`.",
+                "The first and the last schemes; all of them are in `schemes.csv`.",
             ),
         ],
     )
@@ -182,11 +193,17 @@ def reliable(atlas: AtlasStudy) -> Section | None:
         return None
     return Section(
         "How well could anything predict it?",
-        "Another seed gives another network, so even a perfect predictor reaches no |ρ| of 1.",
+        "The same scheme trained with another seed gives another network with another outcome, so even a perfect predictor "
+        "does not reach |ρ| = 1. The ceiling says how far it could get.",
         [
-            Table("reliability", tables.reliability_table(atlas.reliability), heads={"Twice": "schemes with two seeds"}),
-            "The reliability is the intraclass correlation of ranks over the schemes that were trained with two seeds. That "
-            "of scheme means follows by Spearman and Brown; its root is the largest |ρ| to expect.",
+            Table(
+                "reliability",
+                tables.reliability_table(atlas.reliability),
+                "Reliability is 1 if two trainings of one scheme always rank alike and 0 if they agree no more than those "
+                "of different schemes. Twice is the number of schemes trained with two seeds.",
+            ),
+            "The reliability is the intraclass correlation of ranks over the schemes that were trained twice. That of "
+            "scheme means follows by the formula of Spearman and Brown, and its square root is the ceiling.",
         ],
     )
 
@@ -194,16 +211,17 @@ def reliable(atlas: AtlasStudy) -> Section | None:
 def designed(atlas: AtlasStudy) -> Section:
     """How far candidates come apart."""
     return Section(
-        "The design",
-        "Candidates that correlate in the design cannot be told apart by any outcome.",
+        "Which quantities can be told apart?",
+        "Quantities that go together over these schemes cannot be told apart by any outcome.",
         [
             picture(
                 "design",
                 figures.design(atlas.design),
-                "Spearman's ρ of every two candidates over the schemes of this study.",
-                "Rank correlations of the candidates over the schemes, a matrix; the numbers are in `design.csv`.",
+                "Spearman's ρ of every two quantities over the schemes of this study. Dark cells are pairs that say nearly "
+                "the same.",
+                "Rank correlations of the quantities over the schemes, a matrix; the numbers are in `design.csv`.",
             ),
-            "200 schemes separate ρ = .70 from .55, and 800 separate .70 from .60.",
+            "With 200 schemes, a quantity of ρ = .70 can be told apart from one of .55; with 800, from one of .60.",
         ],
     )
 
@@ -216,12 +234,14 @@ def interactive(atlas: AtlasStudy) -> Section | None:
         return None
     return Section(
         "Every scheme",
-        f"[`{EXPLORER}`]({EXPLORER}) shows roots, impulse response and outcomes of the scheme that you point at.",
+        f"The interactive page [`{EXPLORER}`]({EXPLORER}) shows the roots, the impulse response and the outcomes of the "
+        "scheme that you point at.",
     )
 
 
 SECTIONS: Sequence[Callable[[AtlasStudy], Section | None]] = (
     *(compared, confirmed, predicted, beside, models, plane, ranked, reliable, designed, interactive),
+    lambda atlas: sections.quantities(atlas.study),
     lambda atlas: network_sections.diverged(atlas.study),
     lambda atlas: provenance.made(atlas.study),
 )

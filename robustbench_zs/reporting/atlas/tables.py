@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.confirmation import Confirmation, lead, relations
+from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, lead, relations
 from robustbench_zs.analysis.correlation import spearman
 from robustbench_zs.analysis.halves import AtlasHalf, scheme_of
 from robustbench_zs.analysis.predictors import PREDICTORS
@@ -25,6 +25,7 @@ def confirmation_table(found: Confirmation) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Candidate": [PREDICTORS[p] for p in rows["predictor"]],
+            "Finding": rows["finding"],
             "ρ": [share(v) for v in rows["rho"]],
             "95% interval": [share_interval(*n) for n in zip(rows["rho_low"], rows["rho_high"], strict=True)],
             "Given acc.": [share(v) for v in rows["partial_rho"]],
@@ -33,7 +34,6 @@ def confirmation_table(found: Confirmation) -> pd.DataFrame:
             "Adjusted p": [p_text(v) for v in rows["adjusted"]],
             "With studies": [p_text(v) for v in rows["adjusted_studies"]],
             "Schemes": rows["schemes"],
-            "Finding": rows["finding"],
         }
     )
 
@@ -86,16 +86,19 @@ def halves_frame(halves: Sequence[AtlasHalf], outcome: str) -> pd.DataFrame:
 
 
 def halves_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same as people read it, the strongest of the last half first."""
-    names = [str(c).removeprefix("rho_") for c in frame if str(c).startswith("rho_")]
-    order = frame.reindex(frame[f"rho_{names[-1]}"].abs().sort_values(ascending=False, kind="stable").index)
-    cells: dict[str, object] = {"Candidate": [PREDICTORS[p] for p in order["predictor"]]}
-    for half in names:
-        numbers = zip(order[f"rho_{half}"], order[f"low_{half}"], order[f"high_{half}"], strict=True)
-        cells[half.capitalize()] = [f"{share(rho)} {share_interval(low, high)}" for rho, low, high in numbers]
-    cells["Given clean accuracy"] = [share(v) for v in order[f"partial_rho_{names[-1]}"]]
-    cells["On shared images"] = [share(v) for v in order[f"shared_rho_{names[-1]}"]]
-    return pd.DataFrame(cells)
+    """The same as people read it: the last half with its interval and checks, the strongest first; candidates in bold."""
+    *others, last = (str(c).removeprefix("rho_") for c in frame if str(c).startswith("rho_"))
+    order = frame.reindex(frame[f"rho_{last}"].abs().sort_values(ascending=False, kind="stable").index)
+    return pd.DataFrame(
+        {
+            "Quantity": [f"**{PREDICTORS[p]}**" if p in CANDIDATES else PREDICTORS[p] for p in order["predictor"]],
+            "ρ": [share(v) for v in order[f"rho_{last}"]],
+            "95% interval": [share_interval(*n) for n in zip(order[f"low_{last}"], order[f"high_{last}"], strict=True)],
+            **{f"ρ in {half}": [share(v) for v in order[f"rho_{half}"]] for half in others},
+            "Given acc.": [share(v) for v in order[f"partial_rho_{last}"]],
+            "Shared": [share(v) for v in order[f"shared_rho_{last}"]],
+        }
+    )
 
 
 def reliability_frame(halves: Sequence[AtlasHalf]) -> pd.DataFrame:

@@ -27,7 +27,7 @@ class Delivery:
     count: Count
 
     def take(self, job: RayJob, news: News) -> None:
-        """Raises: UnfinishedError: a file was damaged on its way, or cannot be written."""
+        """Keep what a job sent; an `UnfinishedError` if a file was damaged on its way or cannot be written."""
         job.running = True
         if news.files or news.results:
             job.failures = 0
@@ -40,7 +40,7 @@ class Delivery:
             self._tell(job.steps[place].task, event)
 
     def end(self, job: RayJob, news: News) -> None:
-        """Raises: UnfinishedError: as `take`; or a checkpoint did not arrive."""
+        """Keep the last that a job sent; an `UnfinishedError` as of `take`, or if a checkpoint did not arrive."""
         self.take(job, news)
         job.running = False
         for task in job.tasks:

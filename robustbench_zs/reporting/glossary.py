@@ -1,0 +1,52 @@
+"""The words of a report in plain language, for those who know neither the paper nor the statistics."""
+
+from __future__ import annotations
+
+from robustbench_zs.analysis.reliability import LEAST_RELIABILITY
+from robustbench_zs.analysis.words import share
+from robustbench_zs.reporting.page import Section
+from robustbench_zs.reporting.plain import bullets
+
+SCHEME = (
+    "A **scheme** is the rule by which each block of a network combines the outputs of earlier blocks. Networks of one "
+    "study differ in their scheme; data and training are the same."
+)
+MODULUS = (
+    "The **largest root modulus** of a scheme says how a small error develops from block to block if it is left alone: it "
+    "fades below 1 and grows above 1. A scheme is **zero-stable** if no error can grow without bound."
+)
+NOISE_GAIN = (
+    "The **noise gain** says how strongly a scheme amplifies noise that arises in every block, by the last block of the "
+    "network."
+)
+EPSILON = (
+    "The **smallest ε** of an image is the smallest change, on a scale on which pixels range from 0 to 1, that makes a "
+    "network misclassify it. The larger the mean smallest ε, the more robust the network."
+)
+RHO = (
+    "**ρ** is Spearman's rank correlation: 1 or −1 if ordering the schemes by one quantity orders them by the other as "
+    "well, 0 if the two orders have nothing in common. Up to .3 it is called weak, up to .5 moderate, above that strong. "
+    "**Brackets** hold 95% intervals."
+)
+ESTABLISHED = (
+    "A relation is **established** if it is unlikely to be chance, even though several were looked at (its **adjusted p** "
+    "is at most .05), and its direction holds up in further checks. What is not established may still exist."
+)
+NOTHING = (
+    "There is **nothing to predict** if two trainings of one scheme differ as much as two schemes do (a **reliability** "
+    f"below {share(LEAST_RELIABILITY, 1)})."
+)
+
+
+def of_study() -> Section:
+    """The words of a study's report."""
+    return _section(SCHEME, MODULUS, EPSILON, RHO, ESTABLISHED, NOTHING)
+
+
+def of_atlas() -> Section:
+    """The words of an atlas's report."""
+    return _section(SCHEME, MODULUS, NOISE_GAIN, EPSILON, RHO, ESTABLISHED)
+
+
+def _section(*words: str) -> Section:
+    return Section("The words of this page", "No numerical analysis is needed to follow it.", [bullets(words)])
