@@ -77,7 +77,7 @@ class IterativeAttack(Laddered):
     """What PGD and APGD share.
 
     Args:
-        steps: gradients an image and restart.
+        steps: gradients per image and restart.
         restarts: random starts; an image counts as fooled when any fools it.
         seed: of the random starts, which belong to the image.
         norm: `"linf"` or `"l2"`, the norm of the ball.
