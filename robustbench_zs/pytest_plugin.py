@@ -42,7 +42,7 @@ def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult |
         baseline = _beside_the_test(Path(baseline), request.config)
         from robustbench_zs.errors import ZsbenchError
         from robustbench_zs.gate import rendering
-        from robustbench_zs.reporting import tables
+        from robustbench_zs.reporting import cells
         from robustbench_zs.studies import check, make_baseline
 
         try:
@@ -55,7 +55,7 @@ def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult |
         except ZsbenchError as error:
             pytest.fail(str(error), pytrace=False)
         if not found.passed:
-            shown = tables.markdown(rendering.check_table(found.comparisons))
+            shown = cells.markdown(rendering.check_table(found.comparisons))
             said = rendering.what_was_compared(found.comparisons, found.rule)
             pytest.fail("\n".join([f"{type(module).__name__} got worse", "", shown, "", *said]), pytrace=False)
         return found

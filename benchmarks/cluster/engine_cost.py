@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from robustbench_zs import ResultsStore, load_study, make_plan
-from robustbench_zs.studies.engines import Assignment, Standing
+from robustbench_zs.studies.engines import Assignment, Standing, StudyEvents
 from robustbench_zs.studies.engines.claims import Claim
-from robustbench_zs.studies.engines.ray import RayEngine, _Job
+from robustbench_zs.studies.engines.ray import RayEngine
+from robustbench_zs.studies.engines.ray_jobs import RayJob
 from robustbench_zs.system.environment import environment
 from robustbench_zs.training.execution import Execution
 
@@ -47,9 +48,9 @@ def main(jobs: int, seconds: float) -> None:
         log_to_driver=False,
     )
     engine = RayEngine(device="cpu", threads=1)
-    [study] = load_study("digits").parts
+    study = load_study("digits")
     measured: dict[str, Any] = {"jobs": jobs, "memory_before_MiB": memory()}
-    waiting = [_Job(number, (), Execution("cpu", 1), Claim(1), 1.0) for number in range(jobs)]
+    waiting = [RayJob(number, (), Execution("cpu", 1), Claim(1), 1.0) for number in range(jobs)]
     measured["memory_with_all_waiting_MiB"] = memory()
     begun, cpu = time.monotonic(), time.process_time()
     seen: list[tuple[float, float, int]] = []
@@ -61,7 +62,7 @@ def main(jobs: int, seconds: float) -> None:
             raise _EnoughError
 
     store = ResultsStore(Path(folder) / "results.sqlite")
-    assignment = Assignment(make_plan(study), store, 256, lambda task, event: None, print, note)
+    assignment = Assignment(make_plan(study), store, 256, StudyEvents(say=print, standing=note))
     with suppress(_EnoughError):
         engine._run(waiting, assignment)
     (first, first_cpu, at_first), (last, last_cpu, at_last) = seen[0], seen[-1]

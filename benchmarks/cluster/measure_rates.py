@@ -21,8 +21,9 @@ from robustbench_zs.studies.cost import GRADIENT, multiply_adds
 from robustbench_zs.system.environment import environment
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step, Training
+from robustbench_zs.training.loop import Training
 from robustbench_zs.training.recipe import recipe_for
+from robustbench_zs.training.step import Step
 from robustbench_zs.training.task import TrainingTask
 
 SHAPES = [
@@ -58,7 +59,7 @@ def _rates(network: str, dataset: str, data_dir: str) -> dict[str, float]:
     loaded = task.load_dataset()
     train = loaded.train
     one = multiply_adds(task.network, train.shape, loaded.classes)
-    training = Training(module, train, recipe, 0, CPU)
+    training = Training(module, train, recipe, 0)
     step = Step(module, training.optimizer, recipe, ALONE)
     batch = torch.arange(min(recipe.batch_size, len(train)))
     shares = list(next(training.feed.shares(0, [batch], 1, range(1))))

@@ -29,8 +29,9 @@ from robustbench_zs.networks.build import build_network
 from robustbench_zs.system.environment import environment
 from robustbench_zs.system.memory import keep_freed_memory
 from robustbench_zs.training.distributed import ALONE
-from robustbench_zs.training.loop import Step, Training
+from robustbench_zs.training.loop import Training
 from robustbench_zs.training.recipe import Recipe, recipe_for
+from robustbench_zs.training.step import Step
 from robustbench_zs.training.together import Stack, side_by_side
 
 Steps = Iterator[int]
@@ -113,12 +114,12 @@ def ours(setting: Setting, threads: int) -> Steps:
     """(b), (c) the steps of `zsbench train`: one network, or a stack of several."""
     keep_freed_memory()
     torch.set_num_threads(threads)
-    data, device = setting.load(), torch.device(setting.device)
+    data = setting.load()
     places = setting.places
     members = []
     for seed in range(places):
-        network = setting.build(data).to(memory_format=torch.channels_last)
-        members.append(Training(network, data.train, setting.recipe, seed, device))
+        network = setting.build(data).to(setting.device, memory_format=torch.channels_last)
+        members.append(Training(network, data.train, setting.recipe, seed))
     stack = Stack(members, places) if places > 1 else None
     first = members[0]
     step = Step(first.network, first.optimizer, setting.recipe, ALONE, compiled=setting.compiled)

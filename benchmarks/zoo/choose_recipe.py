@@ -18,7 +18,7 @@ from robustbench_zs.datasets import LabelledImages, load_dataset
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.system.memory import keep_freed_memory
-from robustbench_zs.training.loop import Epoch, fit
+from robustbench_zs.training.loop import Epoch, Training, fit
 from robustbench_zs.training.recipe import Recipe
 from robustbench_zs.training.streams import stream
 
@@ -61,7 +61,7 @@ def main() -> None:
         )
 
     network = network.to(memory_format=torch.channels_last)
-    fit(network, kept, held_out, recipe, SEED, torch.device("cpu"), show, compiled=True)
+    fit(Training(network, kept, recipe, SEED, show), held_out, compiled=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from robustbench_zs import Baseline, Checkpoint, RequestError, UnfinishedError, 
 from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.gate.baseline import write_baseline_file
-from robustbench_zs.reporting.tables import markdown
+from robustbench_zs.reporting.cells import markdown
 from robustbench_zs.system.files import write_atomically
 from robustbench_zs.training.execution import Compute
 from robustbench_zs.training.half_precision import save_in_half

@@ -11,9 +11,9 @@ import pandas as pd
 
 from robustbench_zs import Baseline, Checkpoint, wilson_interval
 from robustbench_zs.networks.table import networks_table
-from robustbench_zs.reporting.tables import markdown, moduli_text, verdict
+from robustbench_zs.reporting.cells import markdown, moduli_text, verdict
 from robustbench_zs.schemes.coefficients import format_coefficient
-from robustbench_zs.training.checkpoint import Header, network_spec
+from robustbench_zs.training.header import Header, network_spec
 
 
 def file_stem(network: str) -> str:

@@ -27,7 +27,7 @@ from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import read_baseline
 from robustbench_zs.perturbations import Perturbation
-from robustbench_zs.reporting.tables import markdown
+from robustbench_zs.reporting.cells import markdown
 from robustbench_zs.system.workers import available_cores
 from robustbench_zs.training import find_checkpoints
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -16,7 +16,7 @@ from robustbench_zs.schemes.amplification import amplification_over
 from robustbench_zs.schemes.gains import gains_over, last_share
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 LARGEST_MODULUS = "largest_modulus"
 
@@ -126,18 +126,6 @@ def scheme_predictors(scheme: MultistepScheme, blocks: int, stage: int) -> dict[
 
 def round_significant(value: float) -> float:
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-
-
-def predictor_correlations(schemes: Iterable[MultistepScheme], blocks: int, stage: int) -> pd.DataFrame:
-    """Spearman's ρ of every two predictors over the schemes, NaN where one is constant: how far a design separates them.
-
-    Args:
-        blocks, stage: number of residual blocks of the networks and of their longest stage.
-    """
-    import pandas as pd
-
-    values = pd.DataFrame([scheme_predictors(scheme, blocks, stage) for scheme in schemes], dtype=float)
-    return values.corr("spearman")
 
 
 def network_predictors(network: str, moduli: list[float] | None) -> NetworkPredictors | None:

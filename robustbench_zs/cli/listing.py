@@ -55,7 +55,6 @@ def _studies() -> Entries:
     from robustbench_zs.studies import load_study
     from robustbench_zs.studies.duration import in_words, training_seconds
     from robustbench_zs.studies.load import known_studies
-    from robustbench_zs.studies.study import Study
 
     for name in known_studies():
         try:
@@ -63,13 +62,12 @@ def _studies() -> Entries:
         except RequestError as error:
             yield name, f"cannot be read: {error}"
             continue
-        trained = [part for part in study.parts if isinstance(part, Study)]
-        networks = sum(part.size for part in trained)
+        trained = study.trainings() if study.size else []
         epochs = sum(part.size * part.full_recipe().epochs for part in trained)
         seconds = [training_seconds(part) for part in trained]
         known = [s for s in seconds if s is not None]
         time = f", {in_words(sum(known))} of training on two cores, an estimate" if known and None not in seconds else ""
-        size = f" ({networks} networks, {epochs:,} epochs in all{time})" if trained else ""
+        size = f" ({study.size} networks, {epochs:,} epochs in all{time})" if trained else ""
         yield name, f"{study.title}{size}"
 
 

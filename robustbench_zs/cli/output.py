@@ -59,7 +59,7 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _csv(rows: list[dict[str, Any]]) -> str:
     import pandas as pd
 
-    from robustbench_zs.reporting.tables import flat_cell
+    from robustbench_zs.reporting.cells import flat_cell
 
     flat = [{name: flat_cell(name, value) for name, value in row.items()} for row in rows]
     return pd.DataFrame(flat, dtype=object).to_csv(index=False)

@@ -159,7 +159,7 @@ def _blocks(depth: int) -> int:
 
 def _plot(schemes: list[MultistepScheme], path: Path) -> None:
     from robustbench_zs.reporting.comparison import picture
-    from robustbench_zs.reporting.figures import roots_in_the_plane
+    from robustbench_zs.reporting.root_figures import roots_in_the_plane
 
     write_atomically(path, picture(roots_in_the_plane({s.name or str(s): s for s in schemes}), path))
 

@@ -86,7 +86,7 @@ def run(
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise RequestError(f"the number of workers must lie between 1 and {MOST_WORKERS}, not {workers}")
     if plan_only:
-        plans = [make_plan(part, data_dir) for part in loaded.parts]
+        plans = [make_plan(part, data_dir) for part in loaded.trainings()]
         _print_plan([plan.table() for plan in plans], format_, output)
         _print_cost(plans, device, threads, workers or available_cores())
         return
@@ -98,7 +98,7 @@ def run(
     from robustbench_zs.training.distributed import is_first
     from robustbench_zs.training.loop import Epoch
 
-    with progress(sum(part.size for part in loaded.parts)) as shown:
+    with progress(loaded.size) as shown:
 
         def started(part: Study, status: Status) -> None:
             if is_first():
@@ -137,8 +137,6 @@ def run(
 def _print_plan(parts: list[pd.DataFrame], format_: str | None, output: Path | None) -> None:
     import pandas as pd
 
-    if not parts:
-        raise RequestError("this study trains nothing, so it has no plan: run it without --plan")
     emit(
         pd.concat(parts, ignore_index=True),
         {

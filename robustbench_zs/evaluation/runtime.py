@@ -15,8 +15,8 @@ from robustbench_zs.networks.build import build_network
 from robustbench_zs.system.memory import is_out_of_memory
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step, parameter_groups
 from robustbench_zs.training.recipe import Recipe
+from robustbench_zs.training.step import Step, parameter_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +32,11 @@ def measure_runtime(
     image_size: int = 32,
     images: int = 10_000,
     repeats: int = 5,
-    on_done: Callable[[str], None] = lambda what: None,
 ) -> pd.DataFrame:
     """Seconds per image, for each network, phase and batch size, `repeats` times; the networks take turns.
 
     A pass is as many whole batches as `images` hold, at least one, of random images that lie on the device, in float32.
-    Training is the step of `training.loop` without loading or augmenting images; test is inference in evaluation mode.
+    Training is the step of `training.step` without loading or augmenting images; test is inference in evaluation mode.
 
     Returns:
         One row a pass: `network`, `phase`, `batch_size`, `repeat`, `seconds_per_image`.
@@ -68,7 +67,6 @@ def measure_runtime(
                     for spec, one_pass in zip(networks, passes, strict=True):
                         seconds = one_pass(None)
                         rows.append((spec.name, phase, size, repeat, seconds / (max(1, images // size) * size)))
-                on_done(f"{phase}, batch {size}")
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

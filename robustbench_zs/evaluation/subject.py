@@ -20,7 +20,8 @@ from robustbench_zs.evaluation.steadiness import IMAGES, unsteadiness
 from robustbench_zs.networks.spec import block_moduli
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.system.files import canonical_json
-from robustbench_zs.training.checkpoint import Checkpoint, DatasetHeader, Header, network_spec, weights_digest
+from robustbench_zs.training.checkpoint import Checkpoint, weights_digest
+from robustbench_zs.training.header import DatasetHeader, Header, network_spec
 
 Source = Checkpoint | Model | nn.Module
 """What can be evaluated."""

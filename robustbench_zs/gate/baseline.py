@@ -18,7 +18,7 @@ from pydantic import FailFast, Field, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
-from robustbench_zs.training.checkpoint import Part, first_problem
+from robustbench_zs.training.header import Part, first_problem
 from robustbench_zs.training.limits import Name, at_most
 
 FORMAT = 1

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from robustbench_zs.gate.decision import TOGETHER, Comparison, Rule
-from robustbench_zs.reporting import tables
+from robustbench_zs.reporting import cells
 
 
 def sentence(comparison: Comparison) -> str:
@@ -95,7 +95,7 @@ def markdown_summary(study: str, comparisons: Sequence[Comparison], rule: Rule) 
     failed = sum(c.verdict == "regression" for c in comparisons)
     found = "no regression" if any(c.p is not None for c in comparisons) else "no verdict"
     head = f"## zsbench check {study}: {f'{failed} regressions' if failed else found}"
-    return "\n\n".join([head, tables.markdown(check_table(ordered)), *what_was_compared(comparisons, rule)]) + "\n"
+    return "\n\n".join([head, cells.markdown(check_table(ordered)), *what_was_compared(comparisons, rule)]) + "\n"
 
 
 def junit_xml(study: str, comparisons: Sequence[Comparison]) -> str:

@@ -141,15 +141,13 @@ class GradientAttack(Attack):
         Raises:
             RequestError: the loss needs more classes.
         """
-        from robustbench_zs.perturbations.native import Ladder, search_in_turn
+        from robustbench_zs.perturbations.native import Chosen, Ladder, search_in_turn
 
         return search_in_turn(
             network,
-            data,
-            chosen,
+            Chosen(data, chosen, numbers),
             self.methods,
             Ladder(tuple(rung.eps for rung in self.rungs), self.steps_on),
-            numbers=numbers,
             device=device,
             batch_size=batch_size,
             examples=examples,

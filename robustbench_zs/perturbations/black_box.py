@@ -53,8 +53,10 @@ class Square(GradientAttack):
         return {name: value for name, value in super().key().items() if name != "norm" or value != "linf"}
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        from robustbench_zs.perturbations.engines import torchattacks_engine
+        from robustbench_zs.perturbations.engines import Batch, torchattacks_engine
 
         start = images.clamp(0, 1)  # the library refuses an image at -3e-8
-        found = torchattacks_engine.square(network, start, labels, indices, self.eps, self.norm, self.queries, self.seed)
+        found = torchattacks_engine.square(
+            network, Batch(start, labels, indices), self.eps, self.norm, self.queries, self.seed
+        )
         return self.verified(images, found)

@@ -8,7 +8,7 @@ from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, ROBUSTNESS,
 from robustbench_zs.analysis.reliability import LEAST_RELIABILITY
 from robustbench_zs.analysis.scheme_means import scheme_points
 from robustbench_zs.analysis.words import outcome_words, p_words, share, share_interval, shift_text, verdict
-from robustbench_zs.reporting import alternatives, figures
+from robustbench_zs.reporting import alternatives, drawing, figures
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.page import Number, Picture
 
@@ -60,7 +60,7 @@ def picture(study: Findings) -> Picture | None:
     )
     return Picture(
         "answer.svg",
-        figures.svg(figures.outcome_against_predictor(points, row["outcome"], row["kind"])),
+        drawing.svg(figures.outcome_against_predictor(points, row["outcome"], row["kind"])),
         f"Each point is a scheme: {outcome_words(row['outcome'])} against its largest root modulus. In schemes to the right "
         "of the dotted line at 1, small errors grow from block to block: they are not zero-stable. "
         f"{better if row['family'] == ROBUSTNESS else ''} {bars}",

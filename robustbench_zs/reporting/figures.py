@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
-from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
 
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
+from robustbench_zs.reporting.drawing import DENSE, panels, scatter
 from robustbench_zs.reporting.names import name_points
-from robustbench_zs.schemes import MultistepScheme
-
-VERDICT_COLOURS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no verdict": "#777777"}
-"""Blue and vermilion of Okabe and Ito, which colour-blind readers can tell apart, and grey."""
+from robustbench_zs.reporting.root_figures import MOST_PANELS
 
 MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
@@ -37,14 +28,6 @@ MOST_BANDS = 4
 MOST_NAMES = 12
 """Up to so many networks are named in a figure; beyond, a colour bar says which line has which modulus."""
 
-MOST_PATTERNS = 24
-"""Root patterns that fit side by side."""
-
-MOST_PANELS = 12
-"""Panels of one figure."""
-
-DENSE = 100
-"""Beyond so many points a panel is drawn in pixels, which keeps the page small."""
 
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|pgd|apgd(-t)?|fab|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
@@ -62,70 +45,8 @@ _AXIS = {
 }
 
 
-def png(figure: Figure, dpi: int = 200) -> bytes:
-    """The figure as PNG, the same bytes for the same figure."""
-    return _saved(figure, "png", dpi, {"Software": None})
-
-
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG with a transparent background, the same bytes for the same figure."""
-    with mpl.rc_context({"svg.hashsalt": "zsbench"}):
-        return _saved(figure, "svg", 150, {"Date": None, "Creator": None}, transparent=True)
-
-
-def _saved(figure: Figure, kind: str, dpi: int, metadata: dict[str, None], transparent: bool = False) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar sign in a name is one
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=transparent)
-    return buffer.getvalue()
-
-
-def _panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels, at most `columns` in a row."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(width * columns + 0.4, height * rows + 0.4), layout="constrained")
-        axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
-    for axis in axes[count:]:
-        axis.remove()
-    return figure, axes[:count]
-
-
-def _verdicts(frame: pd.DataFrame) -> pd.Series:
-    return frame["zero_stable"].map({True: "zero-stable", False: "not zero-stable"}).fillna("no verdict")
-
-
 def _unit(kind: str) -> str:
     return kind if kind == SMALLEST_EPS else f"{kind}, %"
-
-
-def _scatter(points: pd.DataFrame, axis: Axes, legend: bool, x: str = LARGEST_MODULUS) -> None:
-    """Points by verdict, with the unit circle as a dotted line where x is a modulus."""
-    points = points.assign(Verdict=_verdicts)
-    verdicts = [v for v in VERDICT_COLOURS if (points["Verdict"] == v).any()]
-    sns.scatterplot(
-        points,
-        x=x,
-        y="value",
-        hue="Verdict",
-        style="Verdict",
-        hue_order=verdicts,
-        style_order=verdicts,
-        palette=VERDICT_COLOURS,
-        ax=axis,
-        legend=legend,
-        zorder=3,
-        rasterized=len(points) > DENSE,
-    )
-    axis.xaxis.set_major_locator(MaxNLocator(5 if axis.get_position().width > 0.5 else 3))
-    axis.ticklabel_format(axis="x", useOffset=False)  # moduli that hardly differ are written out
-    if x == LARGEST_MODULUS:
-        axis.axvline(1, color="0.6", linewidth=1, linestyle=":")
-    if legend:
-        axis.legend(fontsize=8, title=None)
 
 
 def outcome_against_predictor(
@@ -140,7 +61,7 @@ def outcome_against_predictor(
         predictor, name: the column of the quantity and what the axis calls it.
     """
     points = points.dropna(subset=[predictor, "value"])
-    figure, (axis,) = _panels(1, 1, 7.2, 3.6)
+    figure, (axis,) = panels(1, 1, 7.2, 3.6)
     dense = len(points) > DENSE
     axis.errorbar(
         points[predictor],
@@ -152,7 +73,7 @@ def outcome_against_predictor(
         zorder=2,
         rasterized=dense,
     )
-    _scatter(points, axis, legend=True, x=predictor)
+    scatter(points, axis, legend=True, x=predictor)
     axis.set(xlabel=name, ylabel=outcome if kind == SMALLEST_EPS else f"{outcome}, %")
     if len(points) <= MOST_NAMES:
         name_points(figure, axis, list(points["network"]), list(zip(points[predictor], points["value"], strict=True)))
@@ -169,10 +90,10 @@ def robustness_against_modulus(outcomes: pd.DataFrame) -> Figure | None:
     labels = list(frame["outcome"].unique())[:MOST_PANELS]
     if not labels:
         return None
-    figure, axes = _panels(len(labels), 3, 3.1, 2.5)
+    figure, axes = panels(len(labels), 3, 3.1, 2.5)
     for axis, label in zip(axes, labels, strict=True):
         kind, _, perturbation = label.partition(", ")
-        _scatter(frame[frame["outcome"] == label], axis, legend=axis is axes[0])
+        scatter(frame[frame["outcome"] == label], axis, legend=axis is axes[0])
         axis.set(xlabel="largest root modulus", ylabel=_unit(kind))
         axis.set_title(perturbation or kind, fontsize=9)
     return figure
@@ -198,7 +119,7 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
         return None
     levels = pd.concat([*parts, *(clean.assign(kind=k, level=0.0) for k in kinds)])
     means = levels.groupby(["kind", "network", "level"])["accuracy"].agg(["mean", "std"]).fillna(0)
-    figure, axes = _panels(len(kinds), 3, 3.1 if len(kinds) > 1 else 6.8, 3.4)
+    figure, axes = panels(len(kinds), 3, 3.1 if len(kinds) > 1 else 6.8, 3.4)
     lines = _Lines(results)
     for axis, kind in zip(axes, kinds, strict=True):
         for network in lines.order:
@@ -216,7 +137,7 @@ def robustness_curves(curves: pd.DataFrame) -> Figure:
     Args:
         curves: rows of `evaluation.curve_row`.
     """
-    figure, axes = _panels(1, 1, 7.2, 3.8)
+    figure, axes = panels(1, 1, 7.2, 3.8)
     lines = _Lines(curves)
     for network in lines.order:
         group = curves[curves["network"] == network]
@@ -270,74 +191,6 @@ class _Lines:
             )
         elif self.networks[LARGEST_MODULUS].notna().any():
             figure.colorbar(self.colours, ax=axes, label="largest root modulus")
-
-
-def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
-    """Clean accuracy against the root pattern (Figure 4 of the paper), mean and standard deviation over seeds.
-
-    One column for each pattern of moduli, ordered by the largest; networks of several depths share it. None where no
-    network has roots, or for more than `MOST_PATTERNS`.
-    """
-    frame = with_largest_modulus(results[results["perturbation"] == CLEAN]).dropna(subset=[LARGEST_MODULUS])
-    frame = frame.assign(
-        Verdict=_verdicts, pattern=["\n".join(f"{m:.2f}" for m in moduli) for moduli in frame["moduli"]]
-    ).sort_values(LARGEST_MODULUS, kind="stable")
-    patterns = frame["pattern"].nunique()
-    if not 0 < patterns <= MOST_PATTERNS:
-        return None
-    figure, (axis,) = _panels(1, 1, max(4.0, 0.33 * patterns + 1.5), 3.4)
-    sns.pointplot(
-        frame,
-        x="pattern",
-        y="accuracy",
-        hue="Verdict",
-        hue_order=[v for v in VERDICT_COLOURS if (frame["Verdict"] == v).any()],
-        palette=VERDICT_COLOURS,
-        errorbar="sd",
-        capsize=0.2,
-        linestyle="none",
-        markers="o",
-        ax=axis,
-    )
-    axis.set(xlabel="moduli of the roots", ylabel="accuracy, %")
-    axis.tick_params(axis="x", labelsize=7)
-    axis.legend(title=None, fontsize=8)
-    return figure
-
-
-def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
-    """The characteristic roots of each scheme in the complex plane with the unit circle, a panel per scheme.
-
-    Beyond `MOST_PANELS` schemes all roots are in one panel.
-    """
-    if len(schemes) > MOST_PANELS:
-        figure, (axis,) = _panels(1, 1, 5.0, 5.0)
-        rows = [(root, scheme.zero_stable) for scheme in schemes.values() for root in scheme.roots]
-        frame = pd.DataFrame({"x": [r.real for r, _ in rows], "value": [r.imag for r, _ in rows]})
-        _scatter(frame.assign(zero_stable=[stable for _, stable in rows]), axis, legend=True, x="x")
-        _unit_circle(axis, max(scheme.largest_modulus for scheme in schemes.values()))
-        axis.set(xlabel="real part", ylabel="imaginary part")
-        return figure
-    figure, axes = _panels(len(schemes), 5, 1.9, 2.3)
-    for axis, (name, scheme) in zip(axes, schemes.items(), strict=True):
-        verdict = "zero-stable" if scheme.zero_stable else "not zero-stable"
-        parasitic = scheme.parasitic_roots
-        colour = VERDICT_COLOURS[verdict]
-        axis.plot([r.real for r in parasitic], [r.imag for r in parasitic], "x", color=colour, markersize=7)
-        axis.plot([scheme.principal_root.real], [scheme.principal_root.imag], "o", color=colour, markersize=6)
-        _unit_circle(axis, scheme.largest_modulus)
-        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}", fontsize=8)
-        axis.tick_params(labelsize=7)
-    figure.supxlabel("● principal root   × parasitic roots", fontsize=9)
-    return figure
-
-
-def _unit_circle(axis: Axes, largest: float) -> None:
-    axis.add_patch(Circle((0, 0), 1, fill=False, color="0.5", linewidth=1))
-    axis.axhline(0, color="0.85", linewidth=0.8, zorder=0)
-    axis.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-    reach = 1.15 * max(1.0, largest)
-    axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
 
 
 def example_images(examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> Figure:

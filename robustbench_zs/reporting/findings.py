@@ -15,7 +15,7 @@ from robustbench_zs.analysis.degradation import losses_by_verdict
 from robustbench_zs.analysis.labels import network_labels, outcome_labels, perturbation_labels
 from robustbench_zs.analysis.masking import flagged_networks
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.training.checkpoint import Header, network_spec
+from robustbench_zs.training.header import Header, network_spec
 
 
 @dataclass(frozen=True)

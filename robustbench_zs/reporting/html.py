@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup, escape
 
+from robustbench_zs.reporting.cells import numeric_columns
 from robustbench_zs.reporting.latex import latex_table
 from robustbench_zs.reporting.page import Page, Picture, Table, markdown_page
-from robustbench_zs.reporting.tables import numeric_columns
 from robustbench_zs.system.files import write_atomically
 
 LONG = 30

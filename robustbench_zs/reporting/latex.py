@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from robustbench_zs.reporting.tables import numeric_columns
+from robustbench_zs.reporting.cells import numeric_columns
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

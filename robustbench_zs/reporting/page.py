@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from robustbench_zs.reporting import tables
+from robustbench_zs.reporting import cells
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,6 @@ def _markdown_block(block: str | Picture | Table) -> list[str]:
     if isinstance(block, str):
         return [block]
     if isinstance(block, Table):
-        return [block.caption, tables.markdown(block.frame)]
+        return [block.caption, cells.markdown(block.frame)]
     alternative = re.sub(r"[\[\]\\\n]", " ", block.alternative)
     return [f"![{alternative}]({block.name})", block.caption]

@@ -1,4 +1,4 @@
-"""What reports of every kind share, and pages of studies that have no findings on schemes: measurements, collections."""
+"""What reports of every kind share, and pages of studies that have no findings on schemes."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.transfer import transfer_by_verdict
-from robustbench_zs.reporting import answer, figures, glossary, sections, tables
+from robustbench_zs.reporting import accuracy_sections, answer, cells, drawing, figures, glossary, sections
 from robustbench_zs.reporting.atlas.report import atlas_page
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
@@ -48,7 +48,7 @@ def tidy_tables(study: Findings) -> dict[str, pd.DataFrame]:
     if len(study.transfers):
         optional["transfer_by_verdict"] = transfer_by_verdict(study.transfers)
     if study.facts.paper:
-        optional["against_paper"] = sections.paper_cells(study)
+        optional["against_paper"] = accuracy_sections.paper_cells(study)
     return {
         "results": csv_ready(study.results),
         "gaps": csv_ready(study.gaps),
@@ -65,10 +65,10 @@ def tidy_tables(study: Findings) -> dict[str, pd.DataFrame]:
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with lists and tables as text."""
     columns = [str(c) for c in frame if any(isinstance(v, (list, dict)) for v in frame[c])]
-    return frame.assign(**{c: pd.Series([tables.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in columns})
+    return frame.assign(**{c: pd.Series([cells.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in columns})
 
 
 def write_examples(folder: Path, examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> None:
     """Write the picture of example images, and `examples.csv`, which says what it shows; see `studies.make_examples`."""
-    write_atomically(folder / "examples.png", figures.png(figures.example_images(examples, pixels), dpi=200))
+    write_atomically(folder / "examples.png", drawing.png(figures.example_images(examples, pixels), dpi=200))
     write_atomically(folder / "examples.csv", examples.to_csv(index=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -13,37 +12,13 @@ from robustbench_zs.analysis.conclusions import NOTHING
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import MEANINGS, PREDICTORS
 from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval
-from robustbench_zs.system.files import canonical_json
+from robustbench_zs.reporting.cells import estimate, interval, moduli_text, spread, verdict
 
 SECOND_LOOKS = (
     "Given acc. is the partial ρ given the clean accuracy; Shared is ρ on the images that at least 95% of the networks "
     "classify correctly."
 )
 """Two column heads in words."""
-
-
-def spread(mean: float | None, std: float | None) -> str:
-    """`"78.29 ± 0.09"`; without the deviation where there is one seed only, `"–"` where there is no number."""
-    if mean is None or pd.isna(mean):
-        return "–"
-    text = f"{mean:.2f}"
-    text = "0.00" if text == "-0.00" else text
-    return text if std is None or pd.isna(std) else f"{text} ± {std:.2f}"
-
-
-def interval(low: float | None, high: float | None, digits: int = 1) -> str:
-    """`"[60.2, 70.0]"`, `"–"` where it cannot be computed."""
-    return "–" if low is None or high is None or pd.isna(low) or pd.isna(high) else f"[{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def moduli_text(moduli: Sequence[float] | None) -> str:
-    """`"1.84, 0.74, 0.74"`, with a minus-free zero and two decimals as in the paper."""
-    return "–" if moduli is None else ", ".join(f"{m:.2f}" for m in moduli)
-
-
-def verdict(zero_stable: bool | None) -> str:
-    """The paper's column Z. stab."""
-    return "–" if zero_stable is None else "yes" if zero_stable else "no"
 
 
 def _first(results: pd.DataFrame, network: str) -> pd.Series:
@@ -272,30 +247,8 @@ def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def estimate(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
-    """`"−0.83 [−0.99, 0.42]"`; without the interval where there is none, `"–"` where there is no number."""
-    if value is None or pd.isna(value):
-        return "–"
-    bounds = interval(low, high, digits)
-    return (f"{value:.{digits}f}" + ("" if bounds == "–" else f" {bounds}")).replace("-", "−")
-
-
 def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def flat_cell(column: str, value: Any) -> Any:
-    """A cell of a CSV file: lists as text, numbers apart by spaces, roots as complex numbers, blocks apart by semicolons;
-    tables as JSON."""
-    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
-        return canonical_json(value)
-    if not isinstance(value, list):
-        return value
-    if column == "roots":
-        return " ".join(f"{real!r}{imaginary:+}j" for real, imaginary in value)
-    if column == "block_moduli":
-        return "; ".join(" ".join(map(str, block or [])) for block in value)
-    return " ".join(map(str, value))
 
 
 def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -312,25 +265,3 @@ def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:
             "Finding": cells["verdict"],
         }
     )
-
-
-_NUMBER = re.compile(r"(?:[\d.,;+\-−–±\[\]()<>%*/⚑ ]|of|and|ok)*")
-
-
-def numeric_columns(table: pd.DataFrame) -> list[bool]:
-    """For each column, whether all its cells are numbers, intervals or dashes, which are aligned right."""
-    return [all(_NUMBER.fullmatch(str(cell)) for cell in table.iloc[:, i]) for i in range(len(table.columns))]
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table in GitHub's Markdown, numbers and intervals aligned right; pipes and line breaks in cells are escaped."""
-
-    def cell(value: object) -> str:
-        return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-    lines = [
-        "| " + " | ".join(cell(c) for c in table.columns) + " |",
-        "|" + "|".join("--:" if numeric else "---" for numeric in numeric_columns(table)) + "|",
-        *("| " + " | ".join(cell(v) for v in row) + " |" for row in table.itertuples(index=False)),
-    ]
-    return "\n".join(lines)

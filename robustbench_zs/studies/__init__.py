@@ -2,8 +2,7 @@
 
 from robustbench_zs.studies.archive import pack, unpack
 from robustbench_zs.studies.check import CheckResult, NoVerdictWarning, check, make_baseline
-from robustbench_zs.studies.collection import Collection
-from robustbench_zs.studies.load import AnyStudy, load_study
+from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.run import report, run_study, train_study
@@ -13,9 +12,7 @@ from robustbench_zs.studies.study import Study
 from robustbench_zs.studies.study_report import StudyResult
 
 __all__ = [
-    "AnyStudy",
     "CheckResult",
-    "Collection",
     "Measurement",
     "NoVerdictWarning",
     "Plan",

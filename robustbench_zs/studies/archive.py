@@ -9,7 +9,6 @@ from pathlib import Path
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.studies.load import load_study
-from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.settle import stored_plans
 from robustbench_zs.studies.status import plan_status
 from robustbench_zs.system.files import write_atomically
@@ -39,8 +38,6 @@ def pack(
         UnfinishedError: the file cannot be written.
     """
     loaded = load_study(study, scale)
-    if isinstance(loaded, Measurement):
-        raise RequestError(f"the study {loaded.name!r} trains nothing, so it has no results per image")
     known, plans = stored_plans(loaded, study, data_dir, store)
     digests = {network.digest for plan in plans for network in plan_status(plan, known).known.values()}
     if not digests:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,21 +16,20 @@ from robustbench_zs.errors import RequestError, ZsbenchWarning
 from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.questions import Accuracy
-from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
+from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Source, Subject
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.gate.decision import About, Comparison, Rule, compare
 from robustbench_zs.gate.rendering import no_verdict
 from robustbench_zs.perturbations.native import Directions
-from robustbench_zs.studies.engines import LocalEngine, OnEvent
-from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.engines import LocalEngine
+from robustbench_zs.studies.options import RunOptions
 from robustbench_zs.studies.plan import EvaluateStep, make_plan
 from robustbench_zs.studies.run import complete
 from robustbench_zs.studies.settle import settled
-from robustbench_zs.studies.status import Status, stored_answers
+from robustbench_zs.studies.status import stored_answers
 from robustbench_zs.studies.study import Study
 from robustbench_zs.system.files import canonical_json
-from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 from robustbench_zs.training.recipe import Precision
 
 
@@ -80,7 +79,7 @@ def check(
         about: "recipe" asks whether a recipe got worse, for which a network that was trained again needs several seeds;
             "weights" whether these networks did, however they were made. By default weights for `models`, else recipe.
         strict: whether a network without a verdict is an error where there is no regression, instead of a warning.
-        options: scale, data_dir, store, device, threads, workers, batch_size, on_start, on_event, as for `run_study`.
+        options: as for `run_study`.
 
     Raises:
         RequestError: no such study or baseline, the baseline was made with other settings, or `strict` and no verdict.
@@ -99,7 +98,7 @@ def check(
     if about not in (None, *get_args(About)):
         raise RequestError(f"a check is about {' or '.join(get_args(About))}, not {str(about)[:40]!r}")
     before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
-    now = measure_study(study, models=models, before=before, **options)
+    now = _as_it_is(study, models, before, RunOptions(**options))
     chosen = rule or Rule()
     asked = about or ("weights" if models is not None else "recipe")
     found = CheckResult(now.study, chosen, tuple(compare(before.entries, now.entries, chosen, asked)))
@@ -127,25 +126,13 @@ def make_baseline(
         >>> len(baseline.entries)
         1
     """
-    now = measure_study(study, models=models, **options)
+    now = _as_it_is(study, models, None, RunOptions(**options))
     write_baseline_file(Path(out), now)
     return now
 
 
-def measure_study(
-    study: str | Path | Study,
-    *,
-    models: Sequence[Source] | None = None,
-    scale: str | None = None,
-    data_dir: str | Path | None = None,
-    store: str | Path = DEFAULT_STORE,
-    device: str | None = None,
-    threads: int | None = None,
-    workers: int = 1,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-    on_start: Callable[[Study, Status], None] = lambda study, status: None,
-    on_event: OnEvent = lambda task, event: None,
-    before: Baseline | None = None,
+def _as_it_is(
+    study: str | Path | Study, models: Sequence[Source] | None, before: Baseline | None, options: RunOptions
 ) -> Baseline:
     """Outcomes of the networks of a study on its test images, clean and under every perturbation.
 
@@ -158,11 +145,10 @@ def measure_study(
     """
     if models is not None and not models:
         raise RequestError("there is no model to check")
-    compute = Compute(device, threads, workers, batch_size)
-    loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
-    if not isinstance(loaded, Study):
-        raise RequestError(f"{loaded.name!r} cannot be checked: a check takes a study of one part with networks in it")
-    loaded = loaded.model_copy(
+    loaded = options.load(study)
+    if len(loaded.trainings()) > 1:
+        raise RequestError(f"{loaded.name!r} cannot be checked: it has several parts, and a check takes one")
+    loaded = loaded.trainings()[0].model_copy(
         update={"masking_images": 0, "transfer": None, "curve": None}
     )  # a check compares outcomes only
     if before or models is not None:
@@ -172,10 +158,10 @@ def measure_study(
         recipe = recipe if isinstance(recipe, dict) else {}
         if loaded.full_recipe().precision == "auto" and recipe.get("precision") in get_args(Precision):
             loaded = loaded.with_precision(recipe["precision"])
-        known = ResultsStore(store)
-        engine = LocalEngine(device, threads, workers)
-        loaded = settled(loaded, engine.device, data_dir, known)
-    plan = make_plan(loaded, data_dir)
+        known = ResultsStore(options.store)
+        engine = LocalEngine(options.device, options.threads, options.workers)
+        loaded = settled(loaded, engine.device, options.data_dir, known)
+    plan = make_plan(loaded, options.data_dir)
     task, questions = plan.evaluations[0].task, _on_test_images(plan.evaluations[0])
     test = task.load_dataset().test
     settings: dict[str, Any] = {
@@ -195,17 +181,17 @@ def measure_study(
         before.check_settings(Baseline(loaded.name, settings, tuple(Entry(*n, "", outcomes_to_be) for n in networks)))
     entries = []
     if models is None:
-        done = complete(loaded, data_dir, known, engine, compute.batch_size, on_start, on_event)
+        done = complete(loaded, known, engine, options)
         for step in done.plan.evaluations:
             network = done.status.known[step.id]
             answers = stored_answers(step, network.digest, known)
             correct = {q.perturbation_label: answers[q].correct for q in _on_test_images(step)}
             entries.append(Entry(step.task.network.name, step.task.seed, network.digest, correct))
     else:
-        execution = compute.execution(1)
+        execution = options.compute.execution(1)
         for source in models:
             results = evaluate_one(
-                EvaluationTask(source, task.images, questions, execution, compute.batch_size, None), lambda label: None
+                EvaluationTask(source, task.images, questions, execution, options.batch_size, None), lambda label: None
             )
             subject = Subject.of(source)
             if results.warning:

@@ -22,10 +22,11 @@ def training_seconds(study: Study) -> float | None:
 
     Attacks and noise come on top, and take a part of that at ten steps of PGD, or several times it with AutoAttack.
     """
-    known = KNOWN.get(study.dataset.name, OTHER)
+    dataset = study.trained_on()
+    known = KNOWN.get(dataset.name, OTHER)
     if known.shape is None:
         return None
-    images, side = study.dataset.train_examples or known.examples["train"], known.shape[1]
+    images, side = dataset.train_examples or known.examples["train"], known.shape[1]
     recipe, specs = study.full_recipe(), study.specs()
     steps = -(-images // recipe.batch_size)
     each = sum(max(images * 3 * multiply_adds(spec, side) / RATE, steps * spec.depth * LAYER) for spec in specs) / len(specs)

@@ -13,7 +13,7 @@ import torch
 from robustbench_zs.evaluation.outcomes import evaluation_mode
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.studies.plan import EvaluateStep, Plan
-from robustbench_zs.training.checkpoint import network_spec
+from robustbench_zs.training.header import network_spec
 
 if TYPE_CHECKING:
     from robustbench_zs.studies.status import Known

@@ -11,7 +11,7 @@ from robustbench_zs.analysis.against_paper import accuracy_cells, against_paper
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
-from robustbench_zs.studies.collection import Collection
+from robustbench_zs.studies.study import Study
 
 RUNS = (
     ", mean ± standard deviation; within the combined spread means that the means differ by no more than √(s² + s'²) for "
@@ -19,16 +19,14 @@ RUNS = (
 )
 
 
-def write_joint_report(
-    study: Collection, folder: Path, results: Sequence[pd.DataFrame], gaps: Sequence[pd.DataFrame]
-) -> None:
-    """Write the report of a collection into `folder`; its parts have reports of their own beside it.
+def write_joint_report(study: Study, folder: Path, results: Sequence[pd.DataFrame], gaps: Sequence[pd.DataFrame]) -> None:
+    """Write the report of a study of several parts into `folder`; the parts have reports of their own beside it.
 
     Args:
         results, gaps: of each part, see `evaluation.result_row` and `gap_row`.
     """
     sections: list[Section] = []
-    verdict = f"{len(study.parts)} studies, {sum(part.size for part in study.parts)} networks."
+    verdict = f"{len(study.parts)} studies, {study.size} networks."
     csv = {"results": pd.concat(results, ignore_index=True), "gaps": pd.concat(gaps, ignore_index=True)}
     if study.paper:
         cells = [
@@ -41,7 +39,7 @@ def write_joint_report(
     parts = pd.DataFrame(
         {
             "Study": [f"[{part.name}](../{part.name}/report.md)" for part in study.parts],
-            "Dataset": [part.dataset.name for part in study.parts],
+            "Dataset": [part.trained_on().name for part in study.parts],
             "Networks": [len(part.specs()) for part in study.parts],
             "Seeds": [len(part.seeds) for part in study.parts],
             "Scaled down": [part.scaled or "no" for part in study.parts],

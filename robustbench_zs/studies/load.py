@@ -8,30 +8,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations.make import perturbation_kinds
-from robustbench_zs.studies.collection import Collection
-from robustbench_zs.studies.measurement import Measurement, MeasurementScale
-from robustbench_zs.studies.perturbation_table import StudyTable, table_of
+from robustbench_zs.studies.perturbation_table import table_of
 from robustbench_zs.studies.study import (
-    AtlasTable,
+    HIDDEN,
     CurveTable,
     DatasetTable,
     RecipeTable,
-    ScaleTable,
-    SchemeTable,
     Study,
     TransferTable,
 )
+from robustbench_zs.studies.study_networks import AtlasTable, ScaleTable, SchemeTable
 from robustbench_zs.studies.toml import read_toml
 
 MOST_PARTS = 100
-HIDDEN = {"scaled", "request"}
-"""Keys that no file sets."""
-
-AnyStudy = Study | Collection | Measurement
 
 
 def find_study(study: str | Path) -> Path:
@@ -61,11 +54,10 @@ def _places() -> list[Path]:
     return [Path("benchmarks"), Path(str(resources.files("robustbench_zs"))) / "benchmarks"]
 
 
-def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:
+def load_study(study: str | Path, scale: str | None = None) -> Study:
     """Read and check a study file. Decimals in it are kept as text, so coefficients are exact.
 
-    A file with `measure` is a `Measurement`; one with `[[parts]]` is a `Collection`, each part a study with the keys of the
-    file and its own, by the name NAME-PART.
+    Of a file with `[[parts]]`, each part is a study with the keys of the file and its own, by the name NAME-PART.
 
     Args:
         study: a TOML file, or the name of a study.
@@ -83,25 +75,22 @@ def load_study(study: str | Path, scale: str | None = None) -> AnyStudy:
     data = read_toml(path)
     try:
         if "parts" in data:
-            return _collection(data, scale, path)
-        loaded: Study | Measurement = _checked(Measurement if "measure" in data else Study, data, scale, path)
-        return loaded
+            return _of_parts(data, scale, path)
+        return _checked(data, scale, path)
     except ValidationError as error:
         raise RequestError(f"{path}: {_sentence(error)}") from error
 
 
-def _checked(
-    kind: type[Study] | type[Measurement], data: dict[str, Any], scale: str | None, path: Path, request: str = ""
-) -> Any:
-    for key in HIDDEN & set(data):
+def _checked(data: dict[str, Any], scale: str | None, path: Path, request: str = "") -> Study:
+    for key in data.keys() & HIDDEN:
         raise RequestError(f"{path}: the key {key!r} is not for study files")
-    full = kind.model_validate(data)
+    full = Study.model_validate(data)
     request = request or full.name + (f" --scale {scale}" if scale else "")
     changed = data if scale is None else _scaled_down(data, full, scale)
-    return kind.model_validate({**changed, "request": request})
+    return Study.model_validate({**changed, "request": request})
 
 
-def _collection(data: dict[str, Any], scale: str | None, path: Path) -> Collection:
+def _of_parts(data: dict[str, Any], scale: str | None, path: Path) -> Study:
     """A study of several parts; what a part does not say the file says for all."""
     parts = data["parts"]
     if not (isinstance(parts, list) and all(isinstance(p, dict) and isinstance(p.get("name"), str) for p in parts)):
@@ -118,22 +107,24 @@ def _collection(data: dict[str, Any], scale: str | None, path: Path) -> Collecti
     for part in parts:
         scales = {s: {**t, **part.get("scale", {}).get(s, {})} for s, t in data.get("scale", {}).items()}
         named = {"name": f"{data.get('name')}-{part['name']}", "scale": scales}
-        studies.append(_checked(Study, {**common, **part, **named}, scale, path, request))
+        studies.append(_checked({**common, **part, **named}, scale, path, request))
     name = f"{data.get('name')}" + (f"-{scale}" if scale else "")
     own = {"name": name, "title": data.get("title", ""), "note": data.get("note", ""), "paper": data.get("paper")}
-    whole = Study.model_validate({**studies[0].model_dump(), **own})
-    return Collection(name, whole.title, whole.note, request, whole.paper, studies)
+    if any(study.measured for study in studies):
+        raise RequestError(f"{path}: the parts of a study train networks, so no key 'measure' goes with them")
+    scaled = "; ".join(f"{study.name}: {study.scaled}" for study in studies if study.scaled)
+    return Study.model_validate({**studies[0].model_dump(), **own, "request": request, "scaled": scaled, "parts": studies})
 
 
-def _scaled_down(data: dict[str, Any], full: Study | Measurement, scale: str) -> dict[str, Any]:
+def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any]:
     """The content of a study file with what a scale replaces, and a text that says what that is."""
-    tables: dict[Any, ScaleTable | MeasurementScale] = dict(full.scale)
+    tables: dict[Any, ScaleTable] = dict(full.scale)
     if scale not in tables:
         there_are = ", ".join(tables) or "none"
         raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
     places = {"epochs": "recipe", "schemes_per_half": "atlas"}
     places |= dict.fromkeys(("train_examples", "test_examples", "image_size"), "dataset")
-    if isinstance(full, Measurement):
+    if full.measured:
         places = {}
     before = full.before()
     result = {**data, "name": f"{full.name}-{scale}", "scale": {}}
@@ -163,7 +154,7 @@ def _sentence(error: ValidationError) -> str:
     # An unknown key is what the user can mend first; it often is the cause of a missing one.
     problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     problem = problems[0]
-    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "SchemeTable"))
+    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "SchemeTable", "measured"))
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(_fields_beside(problem["loc"]))
         return f"unknown key {place!r}; allowed there are {allowed}"
@@ -175,7 +166,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, type[StudyTable]] = {
+    tables: dict[str, type[BaseModel]] = {
         "dataset": DatasetTable,
         "atlas": AtlasTable,
         "recipe": RecipeTable,
@@ -186,7 +177,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
         "curve": CurveTable,
     }
     tables |= {name: table_of(kind) for name, kind in perturbation_kinds().items()}
-    owner: type[StudyTable] = Study
+    owner: type[BaseModel] = Study
     for part in location[:-1]:
         owner = tables.get(str(part), owner)
     return list(owner.model_fields)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.questions import Accuracy, Question
 from robustbench_zs.perturbations import FGSM, PGD
 from robustbench_zs.studies.study import Study
@@ -126,6 +127,9 @@ def make_plan(
 
     A precision that the recipe leaves open is that of the device that is used by default.
 
+    Raises:
+        RequestError: the study trains nothing, or has parts, which have a plan each.
+
     Examples:
         >>> tiny = zs.Study(
         ...     name="tiny", schemes=["euler"], depths=[8], widths=[2, 2, 2], recipe={"epochs": 1},
@@ -134,6 +138,9 @@ def make_plan(
         >>> list(zs.make_plan(tiny).table()["step"])
         ['train preresnet8:widths=2-2-2 seed 0', 'evaluate preresnet8:widths=2-2-2 seed 0', 'report']
     """
+    if study.parts:
+        raise RequestError(f"the study {study.name!r} has {len(study.parts)} parts: plan each of them")
+    dataset = study.trained_on()
     recipe = study.full_recipe().for_device(str(choose_device(None)))
     clean = (Accuracy(split="train"), Accuracy())
     questions: list[Question[Any]] = [*clean, *(Accuracy(p) for p in study.all_perturbations())]
@@ -143,14 +150,14 @@ def make_plan(
         for spec, seed in networks:
             task = TrainingTask(
                 network=spec,
-                dataset=study.dataset.name,
+                dataset=dataset.name,
                 data_dir=None if data_dir is None else str(data_dir),
-                train_examples=study.dataset.train_examples,
-                test_examples=study.dataset.test_examples,
+                train_examples=dataset.train_examples,
+                test_examples=dataset.test_examples,
                 recipe=recipe,
                 seed=seed,
                 folder=str(Path(checkpoints) / (study.checkpoints or study.name)),
-                image_size=study.dataset.image_size,
+                image_size=dataset.image_size,
             )
             train = TrainStep(f"train {spec.name} seed {seed}", task)
             probe = study.probe() if seed == study.seeds[0] else None

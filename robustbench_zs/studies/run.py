@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from robustbench_zs.errors import RequestError, UnfinishedError
+from robustbench_zs.errors import UnfinishedError
 from robustbench_zs.evaluation.rows import frame_of_rows
 from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.studies.engines import Assignment, Engine, OnEvent, Standing, open_engine
-from robustbench_zs.studies.load import AnyStudy, load_study
-from robustbench_zs.studies.measure import run_measurement
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.measured_report import run_measurement
 from robustbench_zs.studies.measurement import Measurement
+from robustbench_zs.studies.options import RunOptions
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.settle import settled, stored_plans
 from robustbench_zs.studies.status import Status, plan_status
@@ -27,7 +29,7 @@ from robustbench_zs.training.train import remove_states
 
 
 def run_study(
-    study: str | Path | AnyStudy,
+    study: str | Path | Study,
     *,
     scale: str | None = None,
     data_dir: str | Path | None = None,
@@ -71,39 +73,36 @@ def run_study(
         >>> (result.folder / "report.md").exists()
         True
     """
-    loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
-    batch_size = Compute(batch_size=batch_size).batch_size  # refused before anything is trained
-    if isinstance(loaded, Measurement):
-        return _measured(loaded, device, threads)
-    known = ResultsStore(store)
-    with open_engine(engine, device, threads, workers, address) as doing:
-        done = [
-            complete(part, data_dir, known, doing, batch_size, on_start, on_event, say, on_standing) for part in loaded.parts
-        ]
+    options = RunOptions(
+        scale=scale,
+        data_dir=data_dir,
+        store=store,
+        device=device,
+        threads=threads,
+        workers=workers,
+        engine=engine,
+        address=address,
+        batch_size=batch_size,
+        on_start=on_start,
+        on_event=on_event,
+        on_standing=on_standing,
+        say=say,
+    )
+    loaded = options.load(study)
+    if loaded.measured:
+        return _measured(loaded, loaded.measured, options.compute)
+    known, parts = ResultsStore(store), loaded.trainings()
+    with open_engine(engine, options.compute, address) as doing:
+        done = [complete(part, known, doing, options) for part in parts]
     reports = [_report(part, known) for part in done if not part.given_up]
     _raise_if_any([sentence for part in done for sentence in part.given_up])
     return joined(loaded, reports)
 
 
-def train_study(
-    study: str | Path | AnyStudy,
-    *,
-    scale: str | None = None,
-    data_dir: str | Path | None = None,
-    store: str | Path = DEFAULT_STORE,
-    device: str | None = None,
-    threads: int | None = None,
-    workers: int = 1,
-    engine: str = "local",
-    address: str | None = None,
-    on_start: Callable[[Study, Status], None] = lambda study, status: None,
-    on_event: OnEvent = lambda task, event: None,
-    on_standing: Callable[[Standing], None] = lambda standing: None,
-    say: Callable[[str], None] = lambda words: None,
-) -> list[Checkpoint]:
+def train_study(study: str | Path | Study, **options: Any) -> list[Checkpoint]:
     """Train the networks of a study that have no checkpoint yet and evaluate nothing: `zsbench run --train-only`.
 
-    `run_study` goes on from there, later or elsewhere. Arguments and errors as of `run_study`.
+    `run_study` goes on from there, later or elsewhere. Options and errors as of `run_study`.
 
     Returns:
         The checkpoints, phase by phase in the order of the plan.
@@ -117,18 +116,17 @@ def train_study(
         >>> checkpoint.header.seed
         0
     """
-    loaded = load_study(study, scale) if isinstance(study, (str, Path)) else study
-    if isinstance(loaded, Measurement):
-        raise RequestError(f"the study {loaded.name!r} trains nothing: run it without --train-only")
-    known, plans, given_up = ResultsStore(store), [], []
-    with open_engine(engine, device, threads, workers, address) as doing:
-        for part in loaded.parts:
-            plan = make_plan(settled(part, doing.device, data_dir, known), data_dir)
-            assignment = Assignment(plan, known, DEFAULT_BATCH_SIZE, on_event, say, on_standing)
-            on_start(plan.study, plan_status(plan, known))
+    asked = RunOptions(**options)
+    parts = asked.load(study).trainings()
+    known, plans, given_up = ResultsStore(asked.store), [], []
+    with open_engine(asked.engine, asked.compute, asked.address) as doing:
+        for part in parts:
+            plan = make_plan(settled(part, doing.device, asked.data_dir, known), asked.data_dir)
+            assignment = Assignment(plan, known, asked.batch_size, asked.events)
+            asked.on_start(plan.study, plan_status(plan, known))
             with ExitStack() as stack:
                 if is_first() and any(step.task.existing() is None for step in plan.evaluations):
-                    stack.enter_context(alone_in(plan.folder, say))
+                    stack.enter_context(alone_in(plan.folder, asked.say))
                 missing = [step.training_only() for step in plan.evaluations if step.task.existing() is None]
                 given_up += doing.networks(missing, assignment)
                 _remove_states(plan)
@@ -148,11 +146,9 @@ def _remove_states(plan: Plan) -> None:
         remove_states(step.task for step in plan.evaluations if step.task.existing())
 
 
-def _measured(
-    study: Measurement, device: str | None = None, threads: int | None = None, measure: bool = True
-) -> StudyResult:
+def _measured(study: Study, asked: Measurement, compute: Compute | None) -> StudyResult:
     folder = Path("reports") / study.name
-    return StudyResult(run_measurement(study, folder, device, threads, measure), frame_of_rows([]), folder, 0, 0)
+    return StudyResult(run_measurement(study, asked, folder, compute), frame_of_rows([]), folder, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -166,27 +162,17 @@ class Completed:
     given_up: Sequence[str] = ()
 
 
-def complete(
-    study: Study,
-    data_dir: str | Path | None,
-    store: ResultsStore,
-    engine: Engine,
-    batch_size: int,
-    on_start: Callable[[Study, Status], None],
-    on_event: OnEvent,
-    say: Callable[[str], None] = lambda words: None,
-    on_standing: Callable[[Standing], None] = lambda standing: None,
-) -> Completed:
+def complete(study: Study, store: ResultsStore, engine: Engine, options: RunOptions) -> Completed:
     """Have an engine train and evaluate what is missing of a study; see `run_study`."""
-    plan = make_plan(settled(study, engine.device, data_dir, store), data_dir)
-    assignment = Assignment(plan, store, batch_size, on_event, say, on_standing)
+    plan = make_plan(settled(study, engine.device, options.data_dir, store), options.data_dir)
+    assignment = Assignment(plan, store, options.batch_size, options.events)
     status = plan_status(plan, store)
     with ExitStack() as stack:
         # A run that was killed at its very end leaves its lock, though nothing is left to do.
         if (status.pending or is_locked(plan.folder)) and is_first():
-            stack.enter_context(alone_in(plan.folder, say))
+            stack.enter_context(alone_in(plan.folder, options.say))
             status = plan_status(plan, store)  # another process may have been at work until now
-        on_start(plan.study, status)
+        options.on_start(plan.study, status)
         trained, todo = len(status.untrained), status.todo
         given_up = engine.networks(todo, assignment)
         if not is_first():  # the others of `torchrun` only train
@@ -223,7 +209,7 @@ def report(
         True
     """
     loaded = load_study(study, scale)
-    if isinstance(loaded, Measurement):
-        return _measured(loaded, measure=False)
+    if loaded.measured:
+        return _measured(loaded, loaded.measured, None)
     known, plans = stored_plans(loaded, study, data_dir, store)
     return joined(loaded, [report_study(plan, known, plan_status(plan, known)) for plan in plans])

@@ -5,11 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from robustbench_zs.studies.load import HIDDEN, MOST_PARTS
-from robustbench_zs.studies.measurement import Measurement
-from robustbench_zs.studies.study import Study
+from robustbench_zs.studies.load import MOST_PARTS
+from robustbench_zs.studies.study import HIDDEN, MEASURED_KEYS, Study
 
 MEANINGS = {
     "alphas": "Coefficients α_0, α_1, … of the states, newest first.",
@@ -86,11 +83,16 @@ def study_schema() -> dict[str, Any]:
         >>> study_schema()["$defs"]["Study"]["required"]
         ['name', 'dataset']
     """
-    tables = TypeAdapter(Study | Measurement).json_schema()["$defs"]
+    tables = Study.model_json_schema()["$defs"]
     study, measurement = tables.pop("Study"), tables.pop("Measurement")
-    for table in (study, measurement):
-        table["properties"] = {key: value for key, value in table["properties"].items() if key not in HIDDEN}
+    keys = study["properties"]
+    measurement["properties"] = {key: keys[key] for key in MEASURED_KEYS} | measurement["properties"]
+    measurement["required"] = ["name", "measure", "schemes"]
+    study["properties"] = {key: value for key, value in keys.items() if key not in (*HIDDEN, "parts")}
+    study["properties"]["dataset"] = {"$ref": "#/$defs/DatasetTable"}  # only a measurement has none
+    study["required"] = ["name", "dataset"]
     tables = {"Study": study, "Collection": _collection(study), "Part": _part(study), "Measurement": measurement, **tables}
+    tables = copy.deepcopy(tables)
     for name, table in tables.items():
         table["description"] = table.get("description", "").partition("\n\n")[0]
         for key, value in table["properties"].items():

@@ -9,7 +9,6 @@ import torch
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.perturbations.native import Directions, faster_directions
-from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.status import known_network, stored_answers
 from robustbench_zs.studies.study import Study
@@ -45,7 +44,7 @@ def settled(study: Study, device: torch.device, data_dir: str | Path | None, sto
 
 
 def stored_plans(
-    study: Study | Collection, asked: str | Path, data_dir: str | Path | None, store: str | Path
+    study: Study, asked: str | Path, data_dir: str | Path | None, store: str | Path
 ) -> tuple[ResultsStore, list[Plan]]:
     """The results store, and the plans of a study's parts as they are known in it; nothing is to be computed.
 
@@ -53,9 +52,10 @@ def stored_plans(
         asked: what the user called the study, for the sentence on what to do.
 
     Raises:
-        RequestError: there is no store.
+        RequestError: the study trains nothing, or there is no store.
     """
+    parts = study.trainings()
     if not Path(store).exists():
         raise RequestError(f"there is no results store {store}: run `zsbench run {asked}` first")
     known, device = ResultsStore(store), choose_device(None)
-    return known, [make_plan(settled(part, device, data_dir, known), data_dir) for part in study.parts]
+    return known, [make_plan(settled(part, device, data_dir, known), data_dir) for part in parts]

@@ -10,7 +10,6 @@ from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.reporting.across import write_joint_findings
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.studies.load import load_study
-from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.settle import stored_plans
 from robustbench_zs.studies.status import plan_status
 from robustbench_zs.studies.study_report import findings_of
@@ -47,8 +46,5 @@ def stored_findings(
     Raises:
         RequestError: no such study, one that trains nothing, no store, or results are missing.
     """
-    loaded = load_study(study, scale)
-    if isinstance(loaded, Measurement):
-        raise RequestError(f"the study {loaded.name!r} trains nothing, so it has no findings on schemes")
-    known, plans = stored_plans(loaded, study, data_dir, store)
+    known, plans = stored_plans(load_study(study, scale), study, data_dir, store)
     return [findings_of(plan, known, plan_status(plan, known)) for plan in plans]

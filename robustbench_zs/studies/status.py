@@ -15,7 +15,8 @@ from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, transfer_of
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep
-from robustbench_zs.training.checkpoint import Checkpoint, Header, first_problem
+from robustbench_zs.training.checkpoint import Checkpoint
+from robustbench_zs.training.header import Header, first_problem
 from robustbench_zs.training.task import TrainingTask
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from robustbench_zs.datasets.known import KNOWN, OTHER
+from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.questions.masking import MaskingProbe
 from robustbench_zs.evaluation.questions.smallest_eps import DEFAULT_STEPS, EpsSearch
 from robustbench_zs.networks import NetworkSpec, network_from_name
-from robustbench_zs.networks.spec import Form, Scheme, default_block
+from robustbench_zs.networks.spec import Form
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.perturbations.transfer import transferable
-from robustbench_zs.schemes import MultistepScheme, scheme_from_name
-from robustbench_zs.schemes.atlas import HALVES, atlas_names, quarter_of
-from robustbench_zs.schemes.catalog import multistep_name
-from robustbench_zs.schemes.trainable import TRAINABLE
+from robustbench_zs.schemes.atlas import quarter_of
+from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.perturbation_table import Number, PerturbationTable, StudyTable, perturbations_of
+from robustbench_zs.studies.study_networks import AtlasTable, Scale, ScaleTable, SchemeTable, networks_of, paper_networks
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
@@ -31,7 +31,6 @@ PROBE_QUERIES = 100
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Coefficient = Annotated[str, BeforeValidator(str, json_schema_input_type=float | str), Field(max_length=100)]
 
 
 class DatasetTable(StudyTable):
@@ -47,68 +46,6 @@ class DatasetTable(StudyTable):
             if asked is not None and there_are is not None and asked > there_are:
                 raise ValueError(f"{self.name} has {there_are} {split} images, not {asked}")
         return self
-
-
-class SchemeTable(StudyTable):
-    """A scheme by its coefficients, read as exact text."""
-
-    alphas: list[Coefficient] = Field(min_length=1)
-    beta: Coefficient
-
-    def scheme(self) -> MultistepScheme:
-        unnamed = MultistepScheme(self.alphas, self.beta)
-        return MultistepScheme(self.alphas, self.beta, multistep_name(unnamed))
-
-
-class AtlasTable(StudyTable):
-    """Schemes of the atlas beside those that are listed, with the study's seeds; see `schemes.atlas`.
-
-    Args:
-        schemes_per_half: so many of the first of each half; all by default.
-        second_seed: `"quarter"` trains a random quarter of each half with one seed more, always the same quarter.
-    """
-
-    half: Literal["discovery", "confirmation", "both"] = "both"
-    schemes_per_half: int | None = None
-    second_seed: Literal["quarter"] | None = None
-
-    def halves(self) -> list[list[str]]:
-        """The names of each half, discovery first."""
-        return [atlas_names(half, self.schemes_per_half) for half in HALVES if self.half in (half, "both")]
-
-    @model_validator(mode="after")
-    def _check(self) -> AtlasTable:
-        self.halves()
-        return self
-
-
-def networks_of(
-    schemes: Sequence[str | SchemeTable],
-    depths: Sequence[int],
-    block: str | None = None,
-    widths: tuple[int, ...] = (),
-    form: Form = "cifar",
-) -> list[NetworkSpec]:
-    """Each depth with all schemes; besides schemes there are `resnet`, `zerosnet-tra` and `lm-original`.
-
-    Raises:
-        RequestError: an unknown scheme, a depth that is not allowed.
-    """
-    made: list[Scheme] = [
-        s.scheme() if isinstance(s, SchemeTable) else None if s == "resnet" else TRAINABLE.get(s) or scheme_from_name(s)
-        for s in schemes
-    ]
-    return [
-        NetworkSpec(scheme, depth, block or default_block(depth, form), widths, form) for depth in depths for scheme in made
-    ]
-
-
-def paper_networks(
-    specs: Sequence[NetworkSpec], depths: Sequence[int], paper_depths: Sequence[int]
-) -> dict[str, tuple[str, int]]:
-    """Name of each network → scheme and depth of the paper's one that it stands for."""
-    depth_of = dict(zip(depths, paper_depths or depths, strict=False))
-    return {spec.name: (spec.scheme_name or spec.name, depth_of.get(spec.depth, spec.depth)) for spec in specs}
 
 
 class RecipeTable(StudyTable):
@@ -157,25 +94,19 @@ PaperTable = Literal[
     "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "figure4"
 ]
 
-Scale = Literal["smoke", "small"]
 
+HIDDEN = ("scaled", "request", "measured")
+"""Keys that no file sets."""
 
-class ScaleTable(StudyTable):
-    """A scaled-down form: what stands here replaces the study's own."""
-
-    epochs: int | None = None
-    train_examples: int | None = None
-    test_examples: int | None = None
-    image_size: int | None = None
-    depths: list[int] | None = None
-    seeds: list[int] | None = None
-    schemes: list[str] | None = None
-    networks: list[str] | None = None
-    schemes_per_half: int | None = None
+MEASURED_KEYS = ("name", "title", "note", "paper_depths", "paper", "scale", "schemes", "depths")
+"""Keys of a file that trains nothing, besides those of its `Measurement`."""
 
 
 class Study(StudyTable):
     """A study as its file states it; every value has been checked, down to each network and perturbation.
+
+    Either its networks are trained on `dataset` and asked what follows there, or `measured` says what is measured of them as
+    they are made. One with `parts` consists of these, and its own fields are those of the first; no file sets `measured`.
 
     `note` is shown in the report; `paper` is the table whose numbers stand beside ours there, `paper_depths` which depths of
     it the study's depths stand for, in order (the same by default). `scaled` says how a scaled-down form differs, `request`
@@ -198,7 +129,9 @@ class Study(StudyTable):
     paper: PaperTable | None = None
     checkpoints: str | None = Field(None, pattern=NAME)
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
-    dataset: DatasetTable
+    parts: list[Study] = Field(default_factory=list)
+    measured: Measurement | None = None
+    dataset: DatasetTable | None = None
     schemes: list[str | SchemeTable] = Field(default_factory=list, max_length=1000)
     atlas: AtlasTable | None = None
     depths: list[int] = Field(default_factory=lambda: [20], min_length=1, max_length=100)
@@ -215,6 +148,20 @@ class Study(StudyTable):
     transfer: TransferTable | None = None
     curve: CurveTable | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        """In a file `measure` and its settings stand beside the other keys."""
+        if not isinstance(data, dict) or "measure" not in data:
+            return data
+        settings = {key: value for key, value in data.items() if key in Measurement.model_fields}
+        others = {key: value for key, value in data.items() if key not in settings}
+        allowed = (*MEASURED_KEYS, *Measurement.model_fields)
+        for key in others:
+            if key not in allowed and key not in HIDDEN:
+                raise ValueError(f"unknown key {str(key)[:80]!r}; allowed there are {', '.join(allowed)}")
+        return {**others, "measured": settings}
+
     @field_validator("seeds", "depths", "networks", "schemes")
     @classmethod
     def _distinct(cls, values: list[Any]) -> list[Any]:
@@ -224,7 +171,16 @@ class Study(StudyTable):
 
     @model_validator(mode="after")
     def _check(self) -> Study:
-        if not 1 <= self.size <= MOST_NETWORKS:
+        for scale, form in self.scale.items():
+            for key in form.model_dump(exclude_none=True).keys() - self._scalable():
+                raise ValueError(f"unknown key 'scale.{scale}.{key}'; allowed there are {', '.join(self._scalable())}")
+        if self.measured:
+            if not self.specs():
+                raise ValueError("the key 'schemes' is missing")
+            return self
+        if self.dataset is None:
+            raise ValueError("the key 'dataset' is missing")
+        if not self.parts and not 1 <= self.size <= MOST_NETWORKS:
             raise ValueError(f"a study trains 1 to {MOST_NETWORKS} networks, not {self.size}: see schemes")
         if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
             raise ValueError("schemes_per_half in a scaled-down form goes with the table [atlas]")
@@ -238,10 +194,24 @@ class Study(StudyTable):
             raise ValueError("two perturbations are the same")
         return self
 
-    @property
-    def parts(self) -> list[Study]:
-        """The studies it consists of: itself alone."""
-        return [self]
+    def trainings(self) -> list[Study]:
+        """The studies that train its networks: its parts, or itself.
+
+        Raises:
+            RequestError: it trains none.
+        """
+        self.trained_on()
+        return self.parts or [self]
+
+    def trained_on(self) -> DatasetTable:
+        """The images that its networks are trained and evaluated on.
+
+        Raises:
+            RequestError: it trains none.
+        """
+        if self.dataset is None:
+            raise RequestError(f"the study {self.name!r} trains nothing: it measures networks as they are made")
+        return self.dataset
 
     def specs(self) -> list[NetworkSpec]:
         """The networks, each depth with all schemes, then those given by name, then those of the atlas."""
@@ -264,6 +234,8 @@ class Study(StudyTable):
     @property
     def size(self) -> int:
         """Number of trainings, those of `phases`, without making a list that may be long."""
+        if self.parts or self.measured:
+            return sum(part.size for part in self.parts)
         again = sum(len(names) // 4 for names in self.atlas.halves()) if self.atlas and self.atlas.second_seed else 0
         return len(self.specs()) * len(self.seeds) + again * len(self.depths)
 
@@ -277,13 +249,21 @@ class Study(StudyTable):
         """Name of each network → scheme and depth of the paper's one that it stands for."""
         return paper_networks(self.specs(), self.depths, self.paper_depths)
 
+    def _scalable(self) -> Sequence[str]:
+        """The keys that a scaled-down form may replace."""
+        measured = ("schemes", "depths", "image_size", "images", "repeats")
+        return measured if self.measured else [key for key in ScaleTable.model_fields if key not in ("images", "repeats")]
+
     def before(self) -> dict[str, Any]:
         """What a scaled-down form may replace, as text for saying so."""
+        if self.measured:
+            return {**self.measured.model_dump(), "depths": self.depths, "schemes": len(self.schemes)}
+        dataset = self.trained_on()
         return {
             "epochs": self.full_recipe().epochs,
-            "train_examples": self.dataset.train_examples or "all",
-            "test_examples": self.dataset.test_examples or "all",
-            "image_size": self.dataset.image_size or "the dataset's",
+            "train_examples": dataset.train_examples or "all",
+            "test_examples": dataset.test_examples or "all",
+            "image_size": dataset.image_size or "the dataset's",
             "depths": self.depths,
             "seeds": self.seeds,
             "schemes": len(self.schemes),
@@ -293,7 +273,7 @@ class Study(StudyTable):
 
     def full_recipe(self) -> Recipe:
         """The recipe with everything in it."""
-        base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.dataset.name)
+        base = recipe_from_name(self.recipe.name) if self.recipe.name else recipe_for(self.trained_on().name)
         return base.with_changes(**self.recipe.model_dump(exclude={"name"}))
 
     def with_precision(self, precision: Precision) -> Study:

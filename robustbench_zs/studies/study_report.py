@@ -21,9 +21,8 @@ from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.network_sections import examples_of
 from robustbench_zs.reporting.report import write_examples, write_report
-from robustbench_zs.reporting.sections import examples_of
-from robustbench_zs.studies.collection import Collection
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.plan import Plan
@@ -150,9 +149,9 @@ def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageO
     return ImageOutcomes(images, search.eps, frozenset(p.label for p in attacks if p.ball == search.norm))
 
 
-def joined(study: Study | Collection, done: list[StudyResult]) -> StudyResult:
-    """The result of all parts; a collection gets its report here."""
-    if isinstance(study, Study):
+def joined(study: Study, done: list[StudyResult]) -> StudyResult:
+    """The result of a study with trainings; one of several parts gets its joint report here."""
+    if not study.parts:
         return done[0]
     folder = Path("reports") / study.name
     if is_first():

@@ -14,6 +14,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from robustbench_zs.errors import UnfinishedError
 from robustbench_zs.training.distributed import device_of_this_process, processes
+from robustbench_zs.training.events import Events
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.task import TrainingTask
@@ -65,7 +66,7 @@ def _train(rank: int, size: int, port: int, task: TrainingTask, execution: Execu
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     device = device_of_this_process(execution.device)
     with processes(device) as group:
-        train_all([task], replace(execution, device=str(device)), 1, group, partial(_put, events))
+        train_all([task], replace(execution, device=str(device)), 1, group, Events(epoch=partial(_put, events)))
 
 
 def _put(events: Any, task: TrainingTask, epoch: Epoch) -> None:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import time
-from collections.abc import Callable, Hashable
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
-from robustbench_zs.errors import RequestError
-from robustbench_zs.networks.multistep import MultistepResNet
-from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.schemes import TrainableScheme
-from robustbench_zs.training.checkpoint import EpochHeader, finite
-from robustbench_zs.training.distributed import ALONE, Processes, wrapped
-from robustbench_zs.training.feed import Share, make_feed
+from robustbench_zs.training.distributed import ALONE, Processes
+from robustbench_zs.training.feed import make_feed
+from robustbench_zs.training.header import EpochHeader, finite
 from robustbench_zs.training.recipe import Recipe
 from robustbench_zs.training.state import StateFile, TrainingState, restore
+from robustbench_zs.training.step import Step, set_rate, sgd
 from robustbench_zs.training.streams import stream
 
 TEST_BATCH = 512
@@ -32,11 +26,6 @@ TEST_BATCH = 512
 TEST_SHARE = 0.03
 """How much of a training's time testing may take as it goes: where test images are many beside the training images, it is
 left out after some of the epochs."""
-
-
-def can_compile(device: str) -> bool:
-    """Whether torch can make code for the device here: for a CPU it needs a C++ compiler."""
-    return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 @dataclass(frozen=True)
@@ -85,7 +74,7 @@ class Training:
     """One network between two epochs, and everything that goes on from one to the next.
 
     Args:
-        network: on `device`, changed in place.
+        network: on the device that trains it, changed in place.
         state: where the training is written down from time to time.
         loaders: worker processes that decode images from files.
     """
@@ -96,15 +85,15 @@ class Training:
         train: Split,
         recipe: Recipe,
         seed: int,
-        device: torch.device,
         on_epoch: OnEpoch = lambda epoch: None,
         state: StateFile | None = None,
         loaders: int = 0,
     ) -> None:
-        self.network = network.to(device).train()
+        self.network = network.train()
+        self.device = next(network.parameters()).device
         self.recipe, self.on_epoch, self.state = recipe, on_epoch, state
         self.optimizer = sgd(network, recipe)
-        self.feed = make_feed(train, recipe.augmentation, seed, device, loaders)
+        self.feed = make_feed(train, recipe.augmentation, seed, self.device, loaders)
         self.images = len(train)
         self.generators = {"order": stream(seed, "order")}
         if self.feed.generator is not None:
@@ -163,45 +152,25 @@ class Training:
         return self.history
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for parameters in optimizer.param_groups:
-        parameters["lr"] = rate
+def fit(training: Training, test: Split, group: Processes = ALONE, compiled: bool = False) -> list[Epoch]:
+    """Go through with a training and return the history; the network is left with the weights the recipe asks for.
 
-
-def fit(
-    network: nn.Module,
-    train: Split,
-    test: Split,
-    recipe: Recipe,
-    seed: int,
-    device: torch.device,
-    on_epoch: OnEpoch = lambda epoch: None,
-    *,
-    group: Processes = ALONE,
-    state: StateFile | None = None,
-    loaders: int = 0,
-    compiled: bool = False,
-) -> list[Epoch]:
-    """Train `network` in place on `device` and return the history; it is left with the weights the recipe asks for.
-
-    A loss that is not finite ends the training after that epoch.
+    It goes on from where it was written down, if it was interrupted. A loss that is not finite ends it after that epoch.
 
     Args:
         group: the processes that train it together; each calls this function with its own device.
-        state: where the training is written down from time to time, and goes on from if it was interrupted.
-        loaders: worker processes that decode images from files.
         compiled: whether steps run compiled code; results change by rounding.
 
     Raises:
         RequestError: recipe, images and number of processes do not go together; the written state is damaged.
     """
-    training = Training(network, train, recipe, seed, device, on_epoch, state, loaders)
+    network, recipe, state = training.network, training.recipe, training.state
     training.resume(group.agreed(state.read() if state and group.first else None))
     step = Step(network, training.optimizer, recipe, group, compiled)
     while not training.ended:
         start, number = time.perf_counter(), len(training.history)
         # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
-        sums = torch.zeros(2, device=device)
+        sums = torch.zeros(2, device=training.device)
         steps, used = step.batches(training.order())
         rates = recipe.learning_rates(number, len(steps))
         feed = training.feed.shares(number, steps, step.shares, step.own)
@@ -217,7 +186,7 @@ def fit(
                 learning_rate=max(rates),
                 loss=loss_sum / used,
                 train_accuracy=100 * correct / used,
-                test_accuracy=_accuracy(network, test, device, group) if tested else math.nan,
+                test_accuracy=_accuracy(network, test, training.device, group) if tested else math.nan,
                 seconds=time.perf_counter() - start,
                 block_parameters=_block_parameters(network),
             )
@@ -232,120 +201,6 @@ def tested_after(epoch: int, recipe: Recipe, images: int, test_images: int) -> b
     weights; besides as often as `TEST_SHARE` allows, for which a gradient counts as three classifications."""
     every = math.ceil(test_images / (3 * images * TEST_SHARE))
     return recipe.weights == "best" or epoch == recipe.epochs or epoch % every == 0
-
-
-class Step:
-    """One step of SGD over the shares of this process; see `Recipe.replicas`.
-
-    Args:
-        network: on its device.
-        optimizer: of the network's parameters.
-        group: the processes that take the step together.
-        compiled: see `fit`; with several shares or processes it has no effect.
-
-    Raises:
-        RequestError: the shares cannot be dealt to the processes.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        recipe: Recipe,
-        group: Processes,
-        compiled: bool = False,
-    ) -> None:
-        self.shares, self.own = group.dealt(recipe.replicas)
-        self.batch_size = recipe.batch_size
-        self.group = group
-        self.optimizer = optimizer
-        self.device_type = next(network.parameters()).device.type
-        self.autocast = recipe.precision == "bfloat16"
-        self.network = wrapped(network, group, recipe.replicas)
-        self.whole: Callable[[Tensor], Tensor] = self.network
-        if compiled and group.size == 1 and recipe.replicas == 1:
-            if isinstance(network, MultistepResNet):
-                network.scalars_to_data()
-            _make_room(network, recipe)
-            # On a GPU hundreds of small kernels a step are replayed as CUDA graphs.
-            mode = "reduce-overhead" if self.device_type == "cuda" else None
-            self.whole = torch.compile(network, dynamic=False, mode=mode)
-        # Running statistics follow the first share, whoever works on the others.
-        follow = (nn.BatchNorm2d,) if recipe.replicas > 1 else ()
-        self.followers = [m for m in network.modules() if isinstance(m, follow)]
-
-    def batches(self, order: Tensor) -> tuple[list[Tensor], int]:
-        """The images of each step, and how many there are in all; what is too small a rest for all shares is left out.
-
-        Raises:
-            RequestError: fewer images than shares.
-        """
-        steps = [batch for batch in order.split(self.batch_size) if len(batch) >= self.shares]
-        if not steps:
-            raise RequestError(f"{len(order)} training images cannot be dealt to {self.shares} replicas")
-        return steps, sum(map(len, steps))
-
-    def __call__(self, shares: list[Share], images_of_step: int) -> Tensor:
-        """Take the step; sums over this process's images of loss and of right answers, float32 of 2."""
-        self.optimizer.zero_grad(set_to_none=True)
-        sums = torch.zeros(2, device=shares[0][0].device)
-        for number, (images, labels) in zip(self.own, shares, strict=True):
-            for module in self.followers:
-                module.track_running_stats = number == 0
-            last = number == self.own[-1]
-            with nullcontext() if last or self.group.size == 1 else self.network.no_sync():  # type: ignore[operator]
-                with torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast):
-                    # The rest at the end of an epoch is another shape, which is not worth compiling for.
-                    logits = (self.whole if len(images) == self.batch_size else self.network)(images)
-                    loss = F.cross_entropy(logits, labels)
-                # The gradient of the mean over the whole step; where there are several processes, they average theirs.
-                (loss * (self.group.size * len(labels) / images_of_step)).backward()
-            sums[0] += loss.detach() * len(labels)
-            sums[1] += (logits.detach().argmax(1) == labels).sum()
-        for module in self.followers:
-            module.track_running_stats = True
-        self.optimizer.step()
-        return sums
-
-
-_compiled: set[Hashable] = set()
-"""Shapes of the networks that this process has compiled code for."""
-
-MOST_COMPILED = 4
-"""Shapes for which compiled code is kept: a network of a known shape starts at once. Torch silently stops compiling at 8."""
-
-
-def _make_room(network: nn.Module, recipe: Recipe) -> None:
-    """Drop compiled code where this network's would be too much; a GPU's CUDA graphs hold the tensors of one network."""
-    spec = getattr(network, "spec", None)
-    sizes = tuple(tuple(p.shape) for p in network.parameters())
-    shape = (spec and (stack_shape(spec) or spec), sizes, recipe.batch_size, recipe.precision)
-    if next(network.parameters()).is_cuda or (shape not in _compiled and len(_compiled) >= MOST_COMPILED):
-        torch.compiler.reset()
-        _compiled.clear()
-    _compiled.add(shape)
-
-
-def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """The recipe's optimizer, with one fused update for all of the 230 parameter tensors that 56 layers have."""
-    return torch.optim.SGD(
-        parameter_groups(network, recipe.weight_decay),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        fused=next(network.parameters()).device.type in ("cpu", "cuda"),
-    )
-
-
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for the optimizer: everything decays but the parameters of a scheme that says it does not."""
-    scheme = getattr(network, "scheme", None)
-    spared = isinstance(scheme, TrainableScheme) and not scheme.weight_decay
-    decaying: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        (free if spared and name == "parameters_of_blocks" else decaying).append(parameter)
-    groups: list[dict[str, Any]] = [{"params": decaying, "weight_decay": weight_decay}]
-    return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
 
 
 def _block_parameters(network: nn.Module) -> tuple[float, ...] | None:

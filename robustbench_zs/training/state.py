@@ -15,16 +15,8 @@ from torch import Generator, Tensor, nn
 from robustbench_zs.errors import RequestError
 from robustbench_zs.schemes import parse_coefficient
 from robustbench_zs.system.files import write_atomically
-from robustbench_zs.training.checkpoint import (
-    DIGEST_KEY,
-    METADATA_KEY,
-    EpochHeader,
-    ExecutionTable,
-    History,
-    Part,
-    first_problem,
-    weights_digest,
-)
+from robustbench_zs.training.checkpoint import DIGEST_KEY, METADATA_KEY, weights_digest
+from robustbench_zs.training.header import EpochHeader, ExecutionTable, History, Part, first_problem
 
 STATE_INTERVAL = 60.0
 """Seconds between two writings: what an interruption costs at most, besides the epoch it falls in."""

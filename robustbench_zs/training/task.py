@@ -14,8 +14,9 @@ from robustbench_zs.datasets.load import Images
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import Network, build_network
 from robustbench_zs.system.files import canonical_json
-from robustbench_zs.training.checkpoint import Checkpoint, description, network_header, read_checkpoint
+from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint
 from robustbench_zs.training.execution import Execution
+from robustbench_zs.training.header import description, network_header
 from robustbench_zs.training.recipe import Recipe
 from robustbench_zs.training.streams import stream
 
@@ -46,14 +47,14 @@ class TrainingTask:
         return self.images.load()
 
     def network_to_train(self, execution: Execution) -> Network:
-        """The network with the weights that the seed draws, on the CPU, in the layout of `execution`."""
+        """The network with the weights that the seed draws, on the device and in the layout of `execution`."""
         dataset = self.load_dataset()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.set_state(stream(self.seed, "weights").get_state())
             network = build_network(
                 self.network, dataset.train.shape[0], dataset.classes, *dataset.train.channel_statistics()
             )
-        return network.to(memory_format=getattr(torch, execution.layout))
+        return network.to(memory_format=getattr(torch, execution.layout)).to(execution.device)
 
     @property
     def key(self) -> str:

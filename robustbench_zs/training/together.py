@@ -19,7 +19,8 @@ from robustbench_zs.datasets import Split
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import joined, part_of, stack
 from robustbench_zs.training.feed import Share
-from robustbench_zs.training.loop import TEST_BATCH, Epoch, Training, set_rate, sgd, tested_after
+from robustbench_zs.training.loop import TEST_BATCH, Epoch, Training, tested_after
+from robustbench_zs.training.step import set_rate, sgd
 
 
 class Stack:

@@ -19,20 +19,15 @@ from robustbench_zs.system.locks import alone_in
 from robustbench_zs.system.memory import enough_memory_or, is_out_of_memory
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.system.workers import Job, run_jobs
-from robustbench_zs.training.checkpoint import (
-    FORMAT,
-    Checkpoint,
-    DatasetHeader,
-    Header,
-    network_header,
-    read_checkpoint,
-    save_checkpoint,
-)
+from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
+from robustbench_zs.training.events import Events
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
-from robustbench_zs.training.loop import Epoch, Training, can_compile, fit
+from robustbench_zs.training.header import FORMAT, DatasetHeader, Header, network_header
+from robustbench_zs.training.loop import Epoch, Training, fit
 from robustbench_zs.training.recipe import Recipe, recipe_for
 from robustbench_zs.training.state import StateFile
+from robustbench_zs.training.step import can_compile
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import fit_together
 from robustbench_zs.training.trial import choose_executions, deal
@@ -119,7 +114,8 @@ def train(
         missing = list({task.path: task for task in tasks if task.existing() is None}.values())
         missing = group.agreed(missing)  # the others may have no disk in common with the first
         execution = choose_execution(len(missing), device, threads, workers, group.size)
-        train_all(missing, execution, workers, group, on_progress or (lambda task, epoch: None), say)
+        told = Events(epoch=on_progress or (lambda task, epoch: None), say=say)
+        train_all(missing, execution, workers, group, told)
         if group.first:
             remove_states(tasks)
     return [read_checkpoint(task.path) for task in tasks] if group.first else []
@@ -136,24 +132,19 @@ def train_all(
     execution: Execution,
     workers: int,
     group: Processes,
-    on_progress: OnProgress,
-    say: Callable[[str], None] = lambda words: None,
+    events: Events,
 ) -> None:
-    """Train the networks, several at a time on a CPU; with other processes, each network together with them.
-
-    Args:
-        say: gets a sentence on how they are trained, where that is chosen by a trial.
-    """
+    """Train the networks, several at a time on a CPU; with other processes, each network together with them."""
     if group.size > 1:
         for task in tasks:
-            send = partial(on_progress, task) if group.first else lambda epoch: None
+            send = partial(events.epoch, task) if group.first else lambda epoch: None
             with torch_threads(execution.threads), enough_memory_or(_too_large(task)):
                 _train_alone(task, execution, send, group)
         return
     workers = workers if execution.device == "cpu" else 1
-    dealt = deal(tasks, choose_executions(tasks, execution, workers, say), workers)
+    dealt = deal(tasks, choose_executions(tasks, execution, workers, events.say), workers)
     jobs = [Job(train_some, ([tasks[i] for i in indices], chosen)) for indices, chosen in dealt]
-    for _ in run_jobs(jobs, workers, lambda index, event: on_progress(tasks[dealt[index][0][event[0]]], event[1])):
+    for _ in run_jobs(jobs, workers, lambda index, event: events.epoch(tasks[dealt[index][0][event[0]]], event[1])):
         pass
 
 
@@ -198,17 +189,8 @@ def _train_in_stacks(tasks: Sequence[TrainingTask], execution: Execution, send: 
     for index, task in enumerate(tasks):
         if task.existing():
             continue
-        state = _state_file(task, execution)
-        training = Training(
-            task.network_to_train(execution),
-            dataset.train,
-            task.recipe,
-            task.seed,
-            device,
-            partial(_send, send, index),
-            state,
-        )
-        training.resume(state.read())
+        training = _training(task, execution, partial(_send, send, index))
+        training.resume(_state_file(task, execution).read())
         at_epoch.setdefault(len(training.history), []).append((task, training))
     for members in at_epoch.values():
         for start in range(0, len(members), execution.places):
@@ -225,21 +207,14 @@ def _send(send: Callable[[tuple[int, Epoch]], None], index: int, epoch: Epoch) -
 def _train_alone(
     task: TrainingTask, execution: Execution, send: Callable[[Epoch], None], group: Processes = ALONE
 ) -> Checkpoint:
-    dataset, network = task.load_dataset(), task.network_to_train(execution)
-    history = fit(
-        network,
-        dataset.train,
-        dataset.test,
-        task.recipe,
-        task.seed,
-        torch.device(execution.device),
-        send,
-        group=group,
-        state=_state_file(task, execution),
-        loaders=execution.loaders,
-        compiled=execution.compiled,
-    )
-    return _finished(task, execution, network, history, write=group.first)
+    training = _training(task, execution, send)
+    history = fit(training, task.load_dataset().test, group, execution.compiled)
+    return _finished(task, execution, training.network, history, write=group.first)
+
+
+def _training(task: TrainingTask, execution: Execution, on_epoch: Callable[[Epoch], None]) -> Training:
+    data, state = task.load_dataset().train, _state_file(task, execution)
+    return Training(task.network_to_train(execution), data, task.recipe, task.seed, on_epoch, state, execution.loaders)
 
 
 def _too_large(task: TrainingTask) -> str:

@@ -17,10 +17,11 @@ from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.system.files import canonical_json, write_atomically
 from robustbench_zs.system.memory import is_out_of_memory
 from robustbench_zs.system.threads import torch_threads
-from robustbench_zs.training.checkpoint import Part
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step, Training, can_compile
+from robustbench_zs.training.header import Part
+from robustbench_zs.training.loop import Training
+from robustbench_zs.training.step import Step, can_compile
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import Stack
 
@@ -181,8 +182,8 @@ def deal(tasks: Sequence[TrainingTask], executions: Sequence[Execution], workers
 def rate(task: TrainingTask, execution: Execution) -> Rate:
     """The speed of a few steps of a training, in this process; nothing of it is kept."""
     with torch_threads(execution.threads):
-        data, device = task.load_dataset().train, torch.device(execution.device)
-        training = Training(task.network_to_train(execution), data, task.recipe, task.seed, device)
+        data = task.load_dataset().train
+        training = Training(task.network_to_train(execution), data, task.recipe, task.seed)
         batch = torch.arange(min(task.recipe.batch_size, len(data)))
         ((images, labels),) = next(training.feed.shares(0, [batch], 1, range(1)))
         times = [time.perf_counter()]

@@ -8,7 +8,8 @@ from pathlib import Path
 from robustbench_zs.errors import RequestError
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import Network
-from robustbench_zs.training.checkpoint import Checkpoint, description, find_checkpoints, network_header
+from robustbench_zs.training.checkpoint import Checkpoint, find_checkpoints
+from robustbench_zs.training.header import description, network_header
 
 CHECKPOINTS = Path("checkpoints")
 """Of the user's own, in the working folder."""

@@ -13,7 +13,7 @@ import pytest
 
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.studies.toml import read_toml
-from robustbench_zs.training.loop import can_compile
+from robustbench_zs.training.step import can_compile
 
 
 def roots(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[bytes]:

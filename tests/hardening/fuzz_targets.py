@@ -106,7 +106,7 @@ def use_study(path: Path, case: Case) -> None:
             if scale is None:
                 raise
             continue
-        for part in loaded.parts:
+        for part in loaded.trainings() if loaded.size else ():
             if len(part.specs()) * len(part.seeds) <= 20:
                 make_plan(part).table()
 

@@ -81,7 +81,7 @@ def equal_logits(weights: Weights) -> None:
 def patched(text: str, change: Change) -> Path:
     """The study with its networks trained and then changed, run to its report."""
     Path("odd.toml").write_text(text)
-    (part,) = load_study("odd.toml").parts
+    part = load_study("odd.toml")
     for step in make_plan(part).evaluations:
         task = step.task
         (made,) = train(

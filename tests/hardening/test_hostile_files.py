@@ -228,7 +228,7 @@ def test_the_dataset_of_a_study_decides_no_place_of_a_file(working_folder: Path)
         write_parquet(outside / f"{split}.parquet", [encode(np.zeros((8, 8), np.uint8))] * 4, [0, 1, 0, 1])
     text = STUDY.replace('"digits"', '"../inner/..;<x> "').replace("train_examples = 32\ntest_examples = 16\n", "")
     (working_folder / "a.toml").write_text(text)
-    (study,) = load_study("a.toml").parts
+    study = load_study("a.toml")
     plan = make_plan(study, "data")
     for step in plan.evaluations:
         assert step.task.path.parent == Path("checkpoints/tiny")

@@ -20,11 +20,12 @@ from robustbench_zs.cli.main import main
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate import Rule, compare
 from robustbench_zs.gate.rendering import junit_xml, markdown_summary
-from robustbench_zs.reporting import figures
+from robustbench_zs.reporting import drawing, root_figures
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.studies import load_study, make_plan, run_study
 from robustbench_zs.training import read_checkpoint, train
-from robustbench_zs.training.checkpoint import METADATA_KEY, Header
+from robustbench_zs.training.checkpoint import METADATA_KEY
+from robustbench_zs.training.header import Header
 
 HOSTILE = (
     r"""<script>alert(1)</script><img src=x onerror=alert(1)>"'`{{ 7*7 }}{% raw %}](javascript:alert(1))"""
@@ -81,7 +82,7 @@ def reported(working_folder: Path) -> Path:
         'name = "tiny"\n', f"name = \"tiny\"\ntitle = '''{HOSTILE}'''\nnote = '''{HOSTILE}\n\n# {HOSTILE}'''\n"
     )
     (working_folder / "a.toml").write_text(text + PERTURBATIONS)
-    (part,) = load_study("a.toml").parts
+    part = load_study("a.toml")
     (step,) = make_plan(part).evaluations
     task = step.task
     (made,) = train(
@@ -135,9 +136,9 @@ def check_picture(svg: bytes) -> None:
 @pytest.mark.parametrize("name", ["$", r"$\bad{$", "$x$ and $", "\\", "%s {} <b>", "𝟙 ± \u202e"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     scheme = MultistepScheme(["1"], 1, name)
-    drawn = figures.roots_in_the_plane({name: scheme})
-    assert figures.png(drawn).startswith(b"\x89PNG")
-    check_picture(figures.svg(drawn))
+    drawn = root_figures.roots_in_the_plane({name: scheme})
+    assert drawing.png(drawn).startswith(b"\x89PNG")
+    check_picture(drawing.svg(drawn))
 
 
 @pytest.mark.parametrize("name", ["line\nbreak", "\x1b[2Jclear", "\x9b2J", "bell\a", "\u2028", "\0"])

@@ -10,7 +10,8 @@ from safetensors.torch import save, save_file
 
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
-from robustbench_zs.training.checkpoint import DIGEST_KEY, METADATA_KEY, network_header, weights_digest
+from robustbench_zs.training.checkpoint import DIGEST_KEY, METADATA_KEY, weights_digest
+from robustbench_zs.training.header import network_header
 
 NETWORK = "preresnet8:widths=2-2-2"
 DIGEST = "0" * 64

@@ -21,7 +21,7 @@ from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.reporting.commands import command_of
 from robustbench_zs.reporting.findings import Findings, StudyFacts
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.training.checkpoint import Header, network_header
+from robustbench_zs.training.header import Header, network_header
 
 IMAGES = 200
 SEARCH = EpsSearch(0.2)

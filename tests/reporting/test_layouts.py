@@ -7,25 +7,17 @@ import pytest
 from robustbench_zs.analysis import conclude, network_outcomes
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import p_text, share, share_interval
-from robustbench_zs.reporting.figures import (
-    accuracy_against_level,
-    accuracy_by_roots,
-    png,
-    robustness_against_modulus,
-    roots_in_the_plane,
-    svg,
-)
+from robustbench_zs.reporting.cells import interval, markdown, moduli_text, spread
+from robustbench_zs.reporting.drawing import png, svg
+from robustbench_zs.reporting.figures import accuracy_against_level, robustness_against_modulus
+from robustbench_zs.reporting.root_figures import accuracy_by_roots, roots_in_the_plane
 from robustbench_zs.reporting.tables import (
     FLAG,
     best_predictor_table,
     correlation_table,
     effect_table,
     every_network,
-    interval,
-    markdown,
-    moduli_text,
     predictor_table,
-    spread,
     table_6,
     table_7,
 )

@@ -18,7 +18,6 @@ from robustbench_zs.reporting.plain import plain_page
 from robustbench_zs.reporting.report import write_report
 from robustbench_zs.reporting.sections import SECTIONS
 from robustbench_zs.studies import load_study
-from robustbench_zs.studies.measurement import Measurement
 
 MIXED = ("zerosnet20-tra", "resnet20", "preresnet20", "zerosnet20-opt", "lm-resnet20", "table10-3:depth=20")
 WIDEST = 10 * 72
@@ -65,7 +64,7 @@ def test_a_section_that_has_nothing_to_say_is_left_out_and_others_can_be_added(t
 
 def test_a_measurement_has_the_same_page() -> None:
     study = load_study("table10")
-    assert isinstance(study, Measurement)
+    assert study.measured
     page = plain_page(study, "All equal.", [], ["Counted."])
     assert "`zsbench run table10`" in str(page.sections[-1].blocks)
 

@@ -23,6 +23,7 @@ from ray_cluster import Cluster, rows
 
 from robustbench_zs import RequestError, UnfinishedError, load_study, make_plan, run_study
 from robustbench_zs.studies.engines import Standing, open_engine
+from robustbench_zs.training.execution import Compute
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -119,7 +120,7 @@ def test_a_driver_that_is_killed_goes_on_when_it_is_started_again(
 def test_a_job_that_always_fails_is_reported_and_the_others_are_done(
     cluster: Cluster, data: Path, wanted: dict[str, list[tuple[object, ...]]], working_folder: Path
 ) -> None:
-    [study] = load_study(STUDY, "smoke").parts
+    study = load_study(STUDY, "smoke")
     task = make_plan(study.with_precision("float32"), data).evaluations[0].task
     task.state_path.parent.mkdir(parents=True)
     task.state_path.write_bytes(b"no state of a training")
@@ -151,9 +152,9 @@ def test_a_node_that_is_killed_loses_only_its_running_jobs(
 
 def test_without_ray_the_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RequestError, match=r"pip install 'robustbench_zs\[ray\]'"), open_engine("ray", "cpu", 1, 1):
+    with pytest.raises(RequestError, match=r"pip install 'robustbench_zs\[ray\]'"), open_engine("ray", Compute("cpu", 1)):
         pass
-    with pytest.raises(RequestError, match="local, ray"), open_engine("slurm", "cpu", 1, 1):
+    with pytest.raises(RequestError, match="local, ray"), open_engine("slurm", Compute("cpu", 1)):
         pass
-    with pytest.raises(RequestError, match="goes with the engine ray"), open_engine("local", "cpu", 1, 1, "auto"):
+    with pytest.raises(RequestError, match="goes with the engine ray"), open_engine("local", Compute("cpu", 1), "auto"):
         pass

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.studies import Measurement, load_study, make_plan, report, run_study
+from robustbench_zs.studies import load_study, make_plan, report, run_study
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data"
@@ -75,13 +75,13 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_study_is_that_of_the_paper_and_its_small_forms_differ_only_where_they_may(name: str) -> None:
-    whole = load_study(name).parts
+    whole = load_study(name).trainings()
     assert [(len(part.specs()), len(part.seeds), part.full_recipe().epochs) for part in whole] == FULL[name]
     for scale in ("smoke", "small"):
         collected = load_study(name, scale)
         assert collected.name == f"{name}-{scale}"
         assert collected.request == f"{name} --scale {scale}"
-        for full, scaled in zip(whole, collected.parts, strict=True):
+        for full, scaled in zip(whole, collected.trainings(), strict=True):
             assert scaled.name == f"{full.name}-{scale}"
             assert scaled.request == f"{name} --scale {scale}"
             assert f"`{scale}`: epochs {scaled.full_recipe().epochs} instead of {full.full_recipe().epochs}" in scaled.scaled
@@ -100,10 +100,10 @@ def test_a_study_is_that_of_the_paper_and_its_small_forms_differ_only_where_they
 )
 def test_the_smallest_form_runs(name: str, generated: Path, working_folder: Path) -> None:
     loaded = load_study(name, "smoke")
-    data = REAL if all((REAL / part.dataset.name).is_dir() for part in loaded.parts) else generated
+    data = REAL if all((REAL / part.trained_on().name).is_dir() for part in loaded.trainings()) else generated
     result = run_study(loaded, data_dir=data, device="cpu", threads=1)
-    assert result.trained == 2 * len(loaded.parts)
-    for part in loaded.parts:
+    assert result.trained == 2 * len(loaded.trainings())
+    for part in loaded.trainings():
         text = (working_folder / "reports" / part.name / "report.md").read_text()
         assert "Scaled down, `smoke`: epochs 1 instead of" in text
         assert f"`zsbench run {name} --scale smoke`" in text
@@ -116,7 +116,7 @@ def test_the_smallest_form_runs(name: str, generated: Path, working_folder: Path
     assert "**Scaled down: each network stands for" in text
     beside = pd.read_csv(working_folder / "reports" / f"{name}-smoke" / "against_paper.csv")
     outcomes = {"table6": 7, "table7": 3, "zoo-cifar10": 7, "zoo-cifar10-56": 7}.get(name, 1)
-    assert len(beside) == 2 * len(loaded.parts) * outcomes
+    assert len(beside) == 2 * len(loaded.trainings()) * outcomes
     assert beside["paper_mean"].notna().all() == (name != "figure4")
     if name == "table4":
         assert set(zip(beside["dataset"], beside["network"], strict=True)) >= {
@@ -171,7 +171,7 @@ def test_what_is_measured_without_training(name: str, scale: str | None, working
         assert (folder / "passes.csv").read_bytes() == before
         pd.testing.assert_frame_equal(again.results, result.results)
         assert (result.results["ratio_low"] <= result.results["ratio_high"]).all()
-    assert isinstance(full, Measurement)
+    assert full.measured
 
 
 def test_run_times_that_were_never_measured(working_folder: Path) -> None:

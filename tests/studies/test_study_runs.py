@@ -63,7 +63,7 @@ def stored_rows() -> list[tuple[object, ...]]:
 
 
 def test_coefficients_in_toml_are_exact_text() -> None:
-    scheme = load_study("tiny.toml").parts[0].specs()[1].fixed_scheme
+    scheme = load_study("tiny.toml").specs()[1].fixed_scheme
     assert scheme is not None
     assert scheme.exact
     assert [str(a) for a in scheme.alphas] == ["1/10", "1/3"]
@@ -71,7 +71,7 @@ def test_coefficients_in_toml_are_exact_text() -> None:
 
 
 def test_plan_says_what_waits_for_what() -> None:
-    table = make_plan(load_study("tiny.toml").parts[0]).table()
+    table = make_plan(load_study("tiny.toml")).table()
     assert list(table["kind"]) == ["train", "evaluate"] * 4 + ["report"]
     assert [list(n) for n in table["needs"][:2]] == [[], [table["step"][0]]]
     assert len(table["needs"].iloc[-1]) == 4
@@ -203,7 +203,7 @@ def test_studies_of_the_repository_are_those_in_the_package() -> None:
 @pytest.mark.parametrize("name", ["digits", "cifar10-small"])
 def test_shipped_studies_are_found_from_anywhere(name: str) -> None:
     assert load_study(find_study(name)).name == name
-    assert len(load_study(name).parts[0].specs()) == 10
+    assert len(load_study(name).specs()) == 10
 
 
 @pytest.mark.parametrize(

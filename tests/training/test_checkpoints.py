@@ -23,7 +23,8 @@ from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training import Checkpoint, find_checkpoints, read_checkpoint
-from robustbench_zs.training.checkpoint import METADATA_KEY, Header, network_header, network_spec, save_checkpoint
+from robustbench_zs.training.checkpoint import METADATA_KEY, save_checkpoint
+from robustbench_zs.training.header import Header, network_header, network_spec
 
 Edit = Callable[[dict[str, Any]], object]
 

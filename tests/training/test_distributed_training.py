@@ -21,7 +21,7 @@ from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.training import Recipe, read_checkpoint, train
 from robustbench_zs.training.distributed import Processes
-from robustbench_zs.training.loop import Epoch, fit
+from robustbench_zs.training.loop import Epoch, Training, fit
 from robustbench_zs.training.streams import stream
 
 NETWORK = "zerosnet20-opt:widths=4-8-16"
@@ -151,10 +151,10 @@ def test_more_shares_than_one_are_other_statistics_and_another_training(tmp_path
 def test_a_rest_too_small_for_all_shares_is_left_out() -> None:
     data = load_dataset("digits", train_examples=17).train
     network = build_network(network_from_name(NETWORK), 1, 10, (0.0,), (1.0,))
-    history = fit(network, data, data, Recipe(epochs=1, batch_size=16, replicas=4), 0, CPU)
+    history = fit(Training(network, data, Recipe(epochs=1, batch_size=16, replicas=4), 0), data)
     assert history[0].train_accuracy % (100 / 16) == pytest.approx(0, abs=1e-4)
     with pytest.raises(RequestError, match="17 training images cannot be dealt to 18 replicas"):
-        fit(network, data, data, Recipe(epochs=1, batch_size=18, replicas=18), 0, CPU)
+        fit(Training(network, data, Recipe(epochs=1, batch_size=18, replicas=18), 0), data)
 
 
 def test_shares_are_dealt_evenly() -> None:

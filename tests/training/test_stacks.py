@@ -23,8 +23,8 @@ from robustbench_zs.training import Checkpoint, Recipe
 from robustbench_zs.training import trial as trial_module
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.loop import Step, sgd
 from robustbench_zs.training.state import StateFile
+from robustbench_zs.training.step import Step, sgd
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.together import Stack
 from robustbench_zs.training.train import train_some

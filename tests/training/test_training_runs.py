@@ -12,7 +12,7 @@ from torch import nn
 from robustbench_zs.datasets import load_dataset
 from robustbench_zs.errors import RequestError
 from robustbench_zs.training import Checkpoint, Recipe, loop, read_checkpoint, train, training_table
-from robustbench_zs.training.loop import Epoch, fit
+from robustbench_zs.training.loop import Epoch, Training, fit
 
 NETWORK = "zerosnet20-opt:widths=4-8-16"
 SHORT = Recipe(epochs=2, batch_size=16)
@@ -144,7 +144,7 @@ def test_the_loop_is_sgd_with_momentum_decay_and_steps() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     weight, bias = (p.detach().clone().double() for p in network.parameters())
     velocities = [torch.zeros_like(weight), torch.zeros_like(bias)]
-    history = fit(network, data, data, recipe, 0, torch.device("cpu"))
+    history = fit(Training(network, data, recipe, 0), data)
     losses = []
     for rate in (0.1, 0.1, 0.01, 0.001):  # Sutskever et al. 2013 as torch writes it, on the whole set at a time
         parameters = [weight.requires_grad_(), bias.requires_grad_()]
@@ -175,7 +175,7 @@ def test_what_is_left_over_makes_a_last_smaller_batch() -> None:
 
     data = load_dataset("digits").train.first(40)
     network = Counting()
-    fit(network, data, data, Recipe(epochs=2, batch_size=16), 0, torch.device("cpu"))
+    fit(Training(network, data, Recipe(epochs=2, batch_size=16), 0), data)
     assert network.sizes == [16, 16, 8] * 2
     assert not network.training
 

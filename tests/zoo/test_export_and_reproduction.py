@@ -238,5 +238,5 @@ def test_the_command_says_by_its_exit_code_whether_something_differs(
 
 
 def test_a_scale_goes_to_the_checkpoints_of_the_same_scale() -> None:
-    assert load_study("tiny-more", "smoke").parts[0].checkpoints == "tiny-smoke"
-    assert load_study("tiny", "smoke").parts[0].checkpoints is None
+    assert load_study("tiny-more", "smoke").checkpoints == "tiny-smoke"
+    assert load_study("tiny", "smoke").checkpoints is None

@@ -10,6 +10,7 @@ from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescent
 from torch import Tensor, nn
 
 from robustbench_zs.perturbations import draws
+from robustbench_zs.perturbations.engines import Batch
 
 
 class _PGD(LinfProjectedGradientDescentAttack):  # type: ignore[misc]
@@ -28,19 +29,9 @@ def fgsm(network: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tens
     return _run(LinfFastGradientAttack(), network, images, labels, eps)
 
 
-def pgd(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    indices: Tensor,
-    eps: float,
-    steps: int,
-    step_size: float,
-    seed: int,
-    restart: int,
-) -> Tensor:
-    start = draws.uniform(seed, draws.RANDOM_START, indices, tuple(images.shape[1:]), restart)
-    return _run(_PGD(steps, step_size, start), network, images, labels, eps)
+def pgd(network: nn.Module, batch: Batch, eps: float, steps: int, step_size: float, seed: int, restart: int) -> Tensor:
+    start = draws.uniform(seed, draws.RANDOM_START, batch.indices, tuple(batch.images.shape[1:]), restart)
+    return _run(_PGD(steps, step_size, start), network, batch.images, batch.labels, eps)
 
 
 def _run(attack: Any, network: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:

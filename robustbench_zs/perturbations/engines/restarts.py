@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.perturbations.engines import engine
+from robustbench_zs.perturbations.engines import Batch, engine
 from robustbench_zs.perturbations.pgd import PGD
 
 
@@ -16,7 +16,7 @@ def pgd_in_restarts(attack: PGD, network: nn.Module, images: Tensor, labels: Ten
     standing = torch.arange(len(images))  # rows no restart has fooled yet
     for restart in range(attack.restarts):
         x, y, index = images[standing], labels[standing], indices[standing]
-        found = pgd(network, x, y, index, attack.eps, attack.steps, attack.step_size, attack.seed, restart)
+        found = pgd(network, Batch(x, y, index), attack.eps, attack.steps, attack.step_size, attack.seed, restart)
         result[standing] = adversarial = attack.verified(x, found)
         if restart + 1 < attack.restarts:
             with torch.no_grad():

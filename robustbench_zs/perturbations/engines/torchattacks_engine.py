@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.errors import RequestError
+from robustbench_zs.perturbations.engines import Batch
 
 try:
     import torchattacks
@@ -26,29 +27,17 @@ def fgsm(network: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tens
     return _run(attack, images, labels)
 
 
-def pgd(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    indices: Tensor,
-    eps: float,
-    steps: int,
-    step_size: float,
-    seed: int,
-    restart: int,
-) -> Tensor:
+def pgd(network: nn.Module, batch: Batch, eps: float, steps: int, step_size: float, seed: int, restart: int) -> Tensor:
     with redirect_stdout(sys.stderr):
         attack = torchattacks.PGD(network, eps=eps, alpha=step_size, steps=steps, random_start=True)
-    return _run(attack, images, labels, [seed, restart, int(indices[0])])
+    return _run(attack, batch.images, batch.labels, [seed, restart, int(batch.indices[0])])
 
 
-def square(
-    network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, norm: str, queries: int, seed: int
-) -> Tensor:
-    words = [seed, int(indices[0])]
+def square(network: nn.Module, batch: Batch, eps: float, norm: str, queries: int, seed: int) -> Tensor:
+    words = [seed, int(batch.indices[0])]
     with redirect_stdout(sys.stderr):
         attack = torchattacks.Square(network, norm=LIBRARY_NORM[norm], eps=eps, n_queries=queries, seed=_seed(words))
-    return _run(attack, images, labels, words)
+    return _run(attack, batch.images, batch.labels, words)
 
 
 AUTO_STEPS, AUTO_TARGETS, AUTO_QUERIES = 100, 9, 5000

@@ -5,16 +5,12 @@ from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Budgets, La
 from robustbench_zs.perturbations.native.fab import FABRule, beyond_ties
 from robustbench_zs.perturbations.native.in_turn import search_in_turn
 from robustbench_zs.perturbations.native.losses import LOSSES, TARGETED_LOSSES
+from robustbench_zs.perturbations.native.method import Chosen, Found, Images, Method
 from robustbench_zs.perturbations.native.minimum_norm import minimum_norm
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.passes import SUSPECT, faster_directions, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
-from robustbench_zs.perturbations.native.search import (
-    Found,
-    Images,
-    Method,
-    search,
-)
+from robustbench_zs.perturbations.native.search import search
 from robustbench_zs.perturbations.native.square import SquareL2, SquareLinf
 from robustbench_zs.perturbations.native.targets import Nearest, One, Targets
 
@@ -27,6 +23,7 @@ __all__ = [
     "WIDEST_RUNG",
     "APGDRule",
     "Budgets",
+    "Chosen",
     "Directions",
     "FABRule",
     "Found",

@@ -11,29 +11,28 @@ import torch
 from torch import nn
 
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.search import Found, Images, Method, search
+from robustbench_zs.perturbations.native.method import Chosen, Found, Method
+from robustbench_zs.perturbations.native.search import search
 
 
 def search_in_turn(
     network: nn.Module,
-    data: Images,
-    chosen: Sequence[int],
+    chosen: Chosen,
     methods: Sequence[Method],
     budgets: Budgets,
     *,
-    numbers: Sequence[int] | None = None,
     examples: bool = False,
     **options: Any,
 ) -> Found:
     """One method after the other, each on the images that those before it did not fool; see `search`."""
-    places, named = np.asarray(chosen, np.int64), np.asarray(chosen if numbers is None else numbers, np.int64)
+    places, numbers = (each.numpy() for each in chosen.tensors())
     whole: Found | None = None
     for turn, method in enumerate(methods):
         left = np.arange(len(places)) if whole is None else np.flatnonzero(np.isinf(whole.fooled_at))
         if whole is not None and not len(left):
             break
-        part = (network, data, places[left].tolist(), method, budgets)
-        found = search(*part, numbers=named[left].tolist(), examples=examples, **options)
+        part = Chosen(chosen.data, places[left].tolist(), numbers[left].tolist())
+        found = search(network, part, method, budgets, examples=examples, **options)
         fell = np.isfinite(found.fooled_at)
         if whole is None:
             whole = replace(found, by=np.zeros(len(places), np.intp))

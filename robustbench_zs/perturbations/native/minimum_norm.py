@@ -13,7 +13,6 @@ decision is clear of rounding: what is found does not depend on who shares the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +20,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from robustbench_zs.perturbations.native.method import Chosen
 from robustbench_zs.perturbations.native.norms import Norm, wide
 from robustbench_zs.perturbations.native.passes import CLEAR, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import Rows
-from robustbench_zs.perturbations.native.search import Images
 
 MOST_RANKED = 9
 """Classes whose boundaries are compared at the image, at most: those of the largest logits besides the label."""
@@ -67,8 +66,7 @@ class _Turn:
 
 def minimum_norm(
     network: nn.Module,
-    data: Images,
-    chosen: Sequence[int],
+    chosen: Chosen,
     norm: Norm,
     largest: float,
     steps: int,
@@ -80,27 +78,25 @@ def minimum_norm(
 
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
-        chosen: places in `data` of the N images; they should be right when clean.
         steps: to refine the best example; two thirds as many, at most, are spent on each class that is tried.
     """
-    return _MinimumNorm(network, data, chosen, norm, largest, steps, device, batch_size).run()
+    return _MinimumNorm(network, chosen, norm, largest, steps, device, batch_size).run()
 
 
 class _MinimumNorm:
     def __init__(
         self,
         network: nn.Module,
-        data: Images,
-        chosen: Sequence[int],
+        chosen: Chosen,
         norm: Norm,
         largest: float,
         steps: int,
         device: torch.device,
         batch_size: int,
     ) -> None:
-        self.network, self.data, self.norm, self.largest = network, data, norm, largest
+        self.network, self.data, self.norm, self.largest = network, chosen.data, norm, largest
         self.device, self.batch_size = device, batch_size
-        self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
+        self.chosen, _ = chosen.tensors()
         self.waiting = 0  # the first image that has not begun
         self.distances = np.full(len(self.chosen), np.inf)
         self.trying = _Turn(max(2, 2 * steps // 3), length=(1.0, 0.1), change=(0.5, 0.05))

@@ -10,22 +10,17 @@ so what is found does not depend on who shares the batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.perturbations.base import Directions
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.losses import Loss
-from robustbench_zs.perturbations.native.norms import Norm
+from robustbench_zs.perturbations.native.method import Attempt, Chosen, Found, Method
 from robustbench_zs.perturbations.native.passes import PASSES, Slopes
-from robustbench_zs.perturbations.native.rules import Rows, Rule, Turning
-from robustbench_zs.perturbations.native.targets import Targets
+from robustbench_zs.perturbations.native.rows import count_of, joined, select, split
+from robustbench_zs.perturbations.native.rules import Rows, Turning
 
 GAIN_AGAIN = 0.75
 """An iterate that would fool if this part of the last step's gain came again is looked at without gradients first: of those
@@ -39,124 +34,53 @@ FULL = 64
 beyond, what an image that falls has spent on its other targets costs more than larger batches spare."""
 
 
-class Images(Protocol):
-    """Labelled images that are read by index."""
-
-    @property
-    def labels(self) -> Tensor: ...
-
-    def images(self, indices: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What was found for N images.
-
-    Args:
-        fooled_at: N, the ε at which an example was found; infinite where none was.
-        close_at: N, the smallest ε at which some iterate was wrong, but not clearly; infinite where none was.
-        examples: N×C×H×W on the device, the example, or the last iterate where there is none; None unless asked for.
-        by: N, the place of the method that fooled it, see `search_in_turn`.
-    """
-
-    fooled_at: npt.NDArray[np.float64]
-    close_at: npt.NDArray[np.float64]
-    examples: Tensor | None
-    by: npt.NDArray[np.intp] | None = None
-
-
-@dataclass(frozen=True)
-class _Try:
-    """An image that is to be attacked at an ε.
-
-    Args:
-        change: C×H×W, of the image, where it goes on from an iterate; None begins as `Method.seed` says.
-        step: the number of the iterate that it begins with.
-    """
-
-    place: int
-    eps: float
-    restart: int = 0
-    change: Tensor | None = None
-    step: int = 0
-
-
-@dataclass(frozen=True)
-class Method:
-    """How iterates move, in which ball, to make what larger.
-
-    Args:
-        restarts: starts an ε and target, random but for the first where an image goes on from a smaller ε.
-        seed: of the random starts; None starts at the image itself.
-        only_last: only the iterate after the last step counts, as in the libraries.
-        targets: classes that the image is driven to, with their loss instead of `loss`; None is untargeted.
-        directions: what gradients are computed in, see `passes`; not for a rule that follows the loss.
-    """
-
-    rule: Rule
-    norm: Norm
-    loss: Loss
-    restarts: int = 1
-    seed: int | None = None
-    only_last: bool = False
-    targets: Targets | None = None
-    directions: Directions = "float32"
-
-
 def search(
     network: nn.Module,
-    data: Images,
-    chosen: Sequence[int],
+    chosen: Chosen,
     method: Method,
     budgets: Budgets,
     *,
     device: torch.device,
     batch_size: int,
-    numbers: Sequence[int] | None = None,
     examples: bool = False,
 ) -> Found:
     """Attack images: each for itself as far as results go, `batch_size` at a time as far as the network sees.
 
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
-        chosen: places in `data` of the N images; they should be right when clean.
-        numbers: N, the number of each image, to which its random starts belong; `chosen` by default.
         examples: whether the images found are wanted.
     """
-    return _Search(network, data, chosen, method, budgets, device, batch_size, numbers, examples).run()
+    return _Search(network, chosen, method, budgets, device, batch_size, examples).run()
 
 
 class _Search:
     def __init__(
         self,
         network: nn.Module,
-        data: Images,
-        chosen: Sequence[int],
+        chosen: Chosen,
         method: Method,
         budgets: Budgets,
         device: torch.device,
         batch_size: int,
-        numbers: Sequence[int] | None,
         examples: bool,
     ) -> None:
-        self.data, self.method, self.budgets = data, method, budgets
+        self.data, self.method, self.budgets = chosen.data, method, budgets
         self.passes = PASSES[method.directions](network)
-        self.chosen = torch.as_tensor(np.asarray(chosen, dtype=np.int64))
-        self.numbers = self.chosen if numbers is None else torch.as_tensor(np.asarray(numbers, dtype=np.int64))
+        self.chosen, self.numbers = chosen.tensors()
         self.device, self.batch_size = device, batch_size
         n = len(self.chosen)
         self.fooled_at, self.close_at = np.full(n, np.inf), np.full(n, np.inf)
         self.keep_examples = examples
         self.examples: Tensor | None = None
         self.aims = self._aims() if method.targets else None
-        self.queue: deque[_Try] = deque()
+        self.queue: deque[Attempt] = deque()
         self.next_try = np.zeros(n, np.int64)  # of each image at its ε, the first attempt that is not in the queue yet
         self.open = np.zeros(n, np.int64)  # and how many attempts are in the queue or under way
         # Which of the targets fools first depends on who shares the batch: an example that is wanted is found in turn.
         several = self.aims is not None and self.aims.shape[1] > 1
         self.full = min(FULL, batch_size) if several and not examples else 0
         for place in range(n):
-            self._queue(_Try(place, budgets.first()))
+            self._queue(Attempt(place, budgets.first()))
         self.steps = method.rule.steps
         self.seen = np.zeros(self.steps + 1)  # iterates by number of steps, and how many of them spared a gradient
         self.fell = np.zeros(self.steps + 1)
@@ -165,33 +89,33 @@ class _Search:
         climbing: Rows = {}  # rows whose gradient is wanted
         looking: Rows = {}  # rows that are looked at before a gradient is spent on them
         while True:
-            if (_count(climbing) < self.batch_size and _count(looking) and not self.queue) or (
-                _count(looking) >= self.batch_size
+            if (count_of(climbing) < self.batch_size and count_of(looking) and not self.queue) or (
+                count_of(looking) >= self.batch_size
             ):
-                part, looking = _split(looking, self.batch_size)
+                part, looking = split(looking, self.batch_size)
                 standing = self._look(part)
                 climbing, looking = self._without_fallen(climbing), self._without_fallen(looking)
                 if self.method.rule.gradients:
-                    climbing = _joined(climbing, standing)
+                    climbing = joined(climbing, standing)
                 else:
-                    looking = _joined(looking, standing)
+                    looking = joined(looking, standing)
                 continue
             self._fill(climbing, looking)
-            room = self.batch_size - _count(climbing)
+            room = self.batch_size - count_of(climbing)
             if room > 0 and self.queue:
                 begun = self._begin(min(room, len(self.queue)))
                 if not self.method.rule.gradients:
-                    looking = _joined(looking, begun)
+                    looking = joined(looking, begun)
                     continue
-                climbing = _joined(climbing, begun)
-            if not _count(climbing):
+                climbing = joined(climbing, begun)
+            if not count_of(climbing):
                 return Found(self.fooled_at, self.close_at, self.examples)
-            part, climbing = _split(climbing, self.batch_size)
+            part, climbing = split(climbing, self.batch_size)
             moved = self._climb(part)
             climbing, looking = self._without_fallen(climbing), self._without_fallen(looking)
             first = self._looked_at_first(moved)
-            looking = _joined(looking, _select(moved, first))
-            climbing = _joined(climbing, _select(moved, ~first))
+            looking = joined(looking, select(moved, first))
+            climbing = joined(climbing, select(moved, ~first))
 
     def _aims(self) -> Tensor:
         """N×T target classes."""
@@ -204,7 +128,7 @@ class _Search:
             aims.append(self.method.targets.choice(logits, labels, self.numbers[rows]))
         return torch.cat(aims).cpu() if aims else torch.empty((0, 1), dtype=torch.int64)
 
-    def _queue(self, attempt: _Try) -> bool:
+    def _queue(self, attempt: Attempt) -> bool:
         """Put in an attempt, or the next one that there is; whether there is one."""
         last = self.method.restarts * (1 if self.aims is None else self.aims.shape[1])
         for restart in range(attempt.restart, last):
@@ -213,7 +137,7 @@ class _Search:
                 return True
         return False
 
-    def _put(self, attempt: _Try, first: bool = False) -> None:
+    def _put(self, attempt: Attempt, first: bool = False) -> None:
         self.next_try[attempt.place] = attempt.restart + 1
         self.open[attempt.place] += 1
         (self.queue.appendleft if first else self.queue.append)(attempt)
@@ -224,16 +148,16 @@ class _Search:
 
     def _fill(self, *under_way: Rows) -> None:
         """Put in further attempts at the images whose turn it is, one each in turn, while the batch is not full."""
-        room = self.full - len(self.queue) - sum(map(_count, under_way))
+        room = self.full - len(self.queue) - sum(map(count_of, under_way))
         if room <= 0:
             return
         at = {attempt.place: attempt.eps for attempt in self.queue}
-        for rows in filter(_count, under_way):
+        for rows in filter(count_of, under_way):
             at |= zip(rows["place"].tolist(), rows["budget"].tolist(), strict=True)
         images = deque(at.items())
         while room > 0 and images:
             place, eps = images.popleft()
-            if self._queue(_Try(place, eps, int(self.next_try[place]))):
+            if self._queue(Attempt(place, eps, int(self.next_try[place]))):
                 room -= 1
                 images.append((place, eps))
 
@@ -243,7 +167,7 @@ class _Search:
 
     def _without_fallen(self, rows: Rows) -> Rows:
         """Rows without those of images that another of their attempts has fooled meanwhile."""
-        return _select(rows, self._standing(rows)) if self.full and _count(rows) else rows
+        return select(rows, self._standing(rows)) if self.full and count_of(rows) else rows
 
     def _begin(self, count: int) -> Rows:
         tries = [self.queue.popleft() for _ in range(count)]
@@ -290,7 +214,7 @@ class _Search:
         found = self.passes.slopes(rows, self._losses, self._counts(rows))
         stands, turned = self._judge(rows, found.fooled, found.close)
         on = stands & ~turned
-        return _joined(self._moved(rows, found, on), _select(rows, stands & turned))
+        return joined(self._moved(rows, found, on), select(rows, stands & turned))
 
     def _losses(self, logits: Tensor, rows: Rows) -> Tensor:
         targets = self.method.targets
@@ -298,8 +222,8 @@ class _Search:
 
     def _moved(self, rows: Rows, found: Slopes, on: Tensor) -> Rows:
         """Some of the rows, one step on."""
-        rows = _select(rows, on)
-        if _count(rows):
+        rows = select(rows, on)
+        if count_of(rows):
             gradients = torch.nan_to_num(found.gradients[on], nan=0.0, posinf=0.0, neginf=0.0)
             lead = found.leads[on]
             rows["expected"], rows["lead"] = lead + GAIN_AGAIN * (lead - rows["lead"]), lead
@@ -312,9 +236,9 @@ class _Search:
         found = self.passes.judge(rows, self._losses)
         stands, _ = self._judge(rows, found.fooled, found.close)
         ended = stands & (rows["step"] == self.steps)
-        self._end(_select(rows, ended), fooled=False)
+        self._end(select(rows, ended), fooled=False)
         on = stands & ~ended
-        return _select(rows, on) if self.method.rule.gradients else self._moved(rows, found, on)
+        return select(rows, on) if self.method.rule.gradients else self._moved(rows, found, on)
 
     def _looked_at_first(self, rows: Rows) -> Tensor:
         if self.method.only_last:
@@ -337,17 +261,17 @@ class _Search:
             turned = self.method.rule.turn(rows, fooled & ~inside)
             fooled, close = fooled & inside, close & inside
         if close.any():
-            at = _select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
+            at = select({"place": rows["place"], "budget": rows["budget"]}, close.cpu())
             np.minimum.at(self.close_at, at["place"].numpy(), at["budget"].numpy())
         steps, fell = rows["step"].cpu().numpy(), (fooled | turned).cpu().numpy()
         np.add.at(self.seen, steps, 1)
         np.add.at(self.fell, steps[fell], 1)
-        self._end(_select(rows, fooled), fooled=True)
+        self._end(select(rows, fooled), fooled=True)
         return self._standing(rows), turned
 
     def _end(self, rows: Rows, fooled: bool) -> None:
         """Attempts that ended: what was found, and what comes next for these images."""
-        if not _count(rows):
+        if not count_of(rows):
             return
         if self.keep_examples:
             if self.examples is None:
@@ -361,41 +285,15 @@ class _Search:
             return
         for row, (place, eps) in enumerate(zip(rows["place"].tolist(), rows["budget"].tolist(), strict=True)):
             self.open[place] -= 1
-            if self._queue(_Try(place, eps, int(self.next_try[place]))) or self.open[place]:
+            if self._queue(Attempt(place, eps, int(self.next_try[place]))) or self.open[place]:
                 continue
             following = self.budgets.after(eps)
             if following is None:
                 continue
             if (steps_on := self.budgets.steps_on(eps, following)) is None:
-                self._queue(_Try(place, following))
+                self._queue(Attempt(place, following))
             else:
                 # Enlarged with the ball, which alone fools most images that will fall. First in the queue, so that few
                 # iterates wait there.
                 change = (rows["x"][row] - rows["x0"][row]) * (following / eps)
-                self._put(_Try(place, following, 0, change, self.steps - steps_on), first=True)
-
-
-def _count(rows: Rows) -> int:
-    return len(rows["place"]) if rows else 0
-
-
-def _select(rows: Rows, which: Tensor) -> Rows:
-    """The rows that a mask keeps; rows that stay on the CPU are chosen there."""
-    here = which.cpu()
-    if bool(here.all()):
-        return dict(rows)
-    return {name: values[which if values.device == which.device else here] for name, values in rows.items()}
-
-
-def _split(rows: Rows, count: int) -> tuple[Rows, Rows]:
-    if _count(rows) <= count:
-        return rows, {}
-    return {name: v[:count] for name, v in rows.items()}, {name: v[count:] for name, v in rows.items()}
-
-
-def _joined(first: Rows, second: Rows) -> Rows:
-    if not _count(first):
-        return second
-    if not _count(second):
-        return first
-    return {name: torch.cat([values, second[name]]) for name, values in first.items()}
+                self._put(Attempt(place, following, 0, change, self.steps - steps_on), first=True)

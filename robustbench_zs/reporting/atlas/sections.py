@@ -10,15 +10,15 @@ from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import share
-from robustbench_zs.reporting import sections
+from robustbench_zs.reporting import network_sections, provenance, sections
 from robustbench_zs.reporting.atlas import figures, tables
 from robustbench_zs.reporting.atlas.explorer import write_explorer
 from robustbench_zs.reporting.atlas.study import AtlasStudy
-from robustbench_zs.reporting.figures import svg
+from robustbench_zs.reporting.drawing import svg
 from robustbench_zs.reporting.page import Picture, Section, Table
 from robustbench_zs.reporting.plain import bullets, count
 from robustbench_zs.reporting.tables import SECOND_LOOKS
-from robustbench_zs.training.checkpoint import network_spec
+from robustbench_zs.training.header import network_spec
 
 EXPLORER = "schemes.html"
 
@@ -242,8 +242,8 @@ def interactive(atlas: AtlasStudy) -> Section | None:
 SECTIONS: Sequence[Callable[[AtlasStudy], Section | None]] = (
     *(compared, confirmed, predicted, beside, models, plane, ranked, reliable, designed, interactive),
     lambda atlas: sections.quantities(atlas.study),
-    lambda atlas: sections.diverged(atlas.study),
-    lambda atlas: sections.made(atlas.study),
+    lambda atlas: network_sections.diverged(atlas.study),
+    lambda atlas: provenance.made(atlas.study),
 )
 
 

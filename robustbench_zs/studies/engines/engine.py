@@ -11,6 +11,9 @@ import torch
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.studies.engines.standing import Standing
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep
+from robustbench_zs.studies.status import Status
+from robustbench_zs.studies.study import Study
+from robustbench_zs.training.events import Events
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.task import TrainingTask
@@ -19,21 +22,36 @@ OnEvent = Callable[[TrainingTask, Epoch | str], None]
 """Called with the network's task and an epoch of its training, or the label of an evaluation that is done."""
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What an engine works for: the plan, the store that results go to, images per batch, and who is told.
+@dataclass(frozen=True, kw_only=True)
+class StudyEvents(Events):
+    """Who is told what happens while a study is run; see `Events`, whose `say` also gets a sentence on each job that failed.
 
     Args:
-        say: gets a sentence on how networks are trained, where that is chosen by a trial, and on a job that failed.
-        on_standing: called from time to time with how far the work is, by engines that know it.
+        started: called with a study and what of it is to be done.
+        evaluated: called with the task of a network and the label of an evaluation that is done.
+        standing: called from time to time with how far the work is, by engines that know it.
     """
+
+    started: Callable[[Study, Status], None] = lambda study, status: None
+    evaluated: Callable[[TrainingTask, str], None] = lambda task, label: None
+    standing: Callable[[Standing], None] = lambda standing: None
+
+    def tell(self, task: TrainingTask, event: Epoch | str) -> None:
+        """An epoch of a network's training, or the label of an evaluation, is done."""
+        if isinstance(event, Epoch):
+            self.epoch(task, event)
+        else:
+            self.evaluated(task, event)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What an engine works for: the plan, the store that results go to, images per batch, and who is told."""
 
     plan: Plan
     store: ResultsStore
     batch_size: int
-    on_event: OnEvent
-    say: Callable[[str], None]
-    on_standing: Callable[[Standing], None] = lambda standing: None
+    events: StudyEvents
 
     def begun(self, execution: Execution) -> Execution:
         """The execution with as many threads as the study began with on the device, so that all are trained alike."""

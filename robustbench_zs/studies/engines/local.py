@@ -43,7 +43,7 @@ class LocalEngine:
     def _train_together(self, steps: Sequence[EvaluateStep], assignment: Assignment, group: Processes) -> None:
         untrained = group.agreed([step.task for step in steps if step.task.existing() is None])
         execution = self._execution(len(untrained), assignment, group.size)
-        train_all(untrained, execution, self.workers, group, assignment.on_event)
+        train_all(untrained, execution, self.workers, group, assignment.events)
 
     def _in_jobs(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> None:
         execution = self._execution(len(steps), assignment)
@@ -51,13 +51,13 @@ class LocalEngine:
         trained: list[EvaluateStep] = []
         for step in steps:
             (trained if step.task.existing() else untrained).append(step)
-        chosen = choose_executions([step.task for step in untrained], execution, self._at_a_time, assignment.say)
+        chosen = choose_executions([step.task for step in untrained], execution, self._at_a_time, assignment.events.say)
         dealt = deal_steps(untrained, chosen, self._at_a_time)
         dealt += [([step], execution) for step in trained]
         store, batch_size = str(assignment.store.path), assignment.batch_size
         jobs = [Job(do_networks, (some, how, store, batch_size)) for some, how in dealt]
         for _ in run_jobs(
-            jobs, self._at_a_time, lambda job, event: assignment.on_event(dealt[job][0][event[0]].task, event[1])
+            jobs, self._at_a_time, lambda job, event: assignment.events.tell(dealt[job][0][event[0]].task, event[1])
         ):
             pass
 
@@ -65,7 +65,7 @@ class LocalEngine:
         execution = self._execution(len(steps), assignment)
         store, batch_size = str(assignment.store.path), assignment.batch_size
         jobs = [Job(transfer_one, (transfer_task(step, execution, store, batch_size),)) for step in steps]
-        for _ in run_jobs(jobs, self._at_a_time, lambda job, label: assignment.on_event(steps[job].task, label)):
+        for _ in run_jobs(jobs, self._at_a_time, lambda job, label: assignment.events.tell(steps[job].task, label)):
             pass
         return []
 

@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from robustbench_zs.errors import RequestError, UnfinishedError, ZsbenchError
-from robustbench_zs.evaluation.sources import remember
-from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.networks.stacked import stack_shape
 from robustbench_zs.studies.cost import epoch_work, work
-from robustbench_zs.studies.engines.claims import Claim, Node, claim_of
-from robustbench_zs.studies.engines.data_on_node import DataFolder, Files, folder_of, read_folder
+from robustbench_zs.studies.engines.claims import Node, claim_of
+from robustbench_zs.studies.engines.data_on_node import DataFolder, folder_of, read_folder
+from robustbench_zs.studies.engines.delivery import Delivery, known_results
 from robustbench_zs.studies.engines.engine import Assignment
-from robustbench_zs.studies.engines.errand import STORE, Errand, News, Trial, run_errand, run_trial, tasks_of
-from robustbench_zs.studies.engines.parcel import Parcel, parcels
+from robustbench_zs.studies.engines.errand import Errand, Trial, tasks_of
+from robustbench_zs.studies.engines.parcel import parcels
+from robustbench_zs.studies.engines.ray_jobs import Inbox, RayJob, do_errand, do_trial
 from robustbench_zs.studies.engines.standing import Count
 from robustbench_zs.studies.engines.work import deal_steps
 from robustbench_zs.studies.plan import EvaluateStep, TransferStep
 from robustbench_zs.training.execution import Execution, choose_execution
-from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.trial import CHOICES, merge_choices
 
@@ -46,68 +43,6 @@ AHEAD = 2
 
 LOOK = 0.5
 """Seconds between two looks for news."""
-
-
-class Inbox:
-    """Keeps what jobs send until it is fetched; an actor of Ray, since its clients know no other way to be told."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[int, int, News]] = []
-
-    def put(self, job: int, attempt: int, news: News) -> None:
-        self.kept.append((job, attempt, news))
-
-    def take(self) -> list[tuple[int, int, News]]:
-        taken, self.kept = self.kept, []
-        return taken
-
-
-def _work(errand: Errand, job: int, attempt: int, inbox: Any, files: list[Any], data: list[Any]) -> News:
-    """An errand in a process of Ray; references in lists stay references until they are asked for."""
-    import ray
-
-    def send(news: News) -> None:
-        ray.get(inbox.put.remote(job, attempt, news))  # waits: what was sent has arrived when the job ends
-
-    send(News())
-    errand = replace(errand, files=(*errand.files, *ray.get(files)))
-    return run_errand(errand, partial(_fetched, data), send)
-
-
-def _try(trial: Trial, data: list[Any]) -> tuple[list[Execution], Parcel | None, list[str]]:
-    said: list[str] = []
-    chosen, file = run_trial(trial, partial(_fetched, data), said.append)
-    return chosen, file, said
-
-
-def _fetched(data: list[Any]) -> Files:
-    import ray
-
-    found: Files = ray.get(data[0]) if data else {}
-    return found
-
-
-@dataclass
-class _Job:
-    """A job of a study on its way."""
-
-    number: int
-    steps: tuple[EvaluateStep, ...] | tuple[TransferStep]
-    execution: Execution
-    claim: Claim
-    work: float
-    attempt: int = 0
-    failures: int = 0
-    running: bool = False
-
-    @property
-    def tasks(self) -> tuple[TrainingTask, ...]:
-        return tasks_of(self.steps)
-
-    @property
-    def name(self) -> str:
-        names = [f"{step.task.network.name} seed {step.task.seed}" for step in self.steps]
-        return ", ".join(names[:1]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 class RayEngine:
@@ -133,7 +68,7 @@ class RayEngine:
             self.close()
             raise RequestError(f"the cluster has no device {kind[:40]!r}: give --device {'cuda or ' if gpus else ''}cpu")
         self.device = torch.device(kind)
-        self._work = self.ray.remote(_work)
+        self._work = self.ray.remote(do_errand)
         self._sent: dict[Path, tuple[DataFolder, list[Any]]] = {}
 
     def close(self) -> None:
@@ -158,13 +93,13 @@ class RayEngine:
         execution = self._execution(len(steps), assignment)
         return self._run([self._job(number, (step,), execution) for number, step in enumerate(steps)], assignment)
 
-    def _job(self, number: int, steps: tuple[EvaluateStep, ...] | tuple[TransferStep], execution: Execution) -> _Job:
+    def _job(self, number: int, steps: tuple[EvaluateStep, ...] | tuple[TransferStep], execution: Execution) -> RayJob:
         claim = claim_of(steps[0].task, execution, self._nodes())
         if isinstance(steps[0], TransferStep):
             claim = replace(claim, gpus=min(1.0, claim.gpus))
         untrained = [task for task in tasks_of(steps) if task.existing() is None]
         training = sum(task.recipe.epochs * epoch_work(task) for task in untrained)
-        return _Job(number, steps, execution, claim, training + sum(work(step) for step in steps))
+        return RayJob(number, steps, execution, claim, training + sum(work(step) for step in steps))
 
     def _execution(self, networks: int, assignment: Assignment) -> Execution:
         nodes = self._nodes()
@@ -189,7 +124,7 @@ class RayEngine:
             trial = Trial(
                 tuple(tasks[place] for place in places), execution, claim.places(self._nodes()), data, parcels([path])
             )
-            remote = self.ray.remote(_try).options(num_cpus=claim.cores, num_gpus=claim.gpus, name="trial")
+            remote = self.ray.remote(do_trial).options(num_cpus=claim.cores, num_gpus=claim.gpus, name="trial")
             running.append(remote.remote(trial, reference))
         chosen = [execution] * len(tasks)
         for places, reference in zip(shapes.values(), running, strict=True):
@@ -200,16 +135,16 @@ class RayEngine:
             for place, how in zip(places, executions, strict=True):
                 chosen[place] = how
             for words in said:
-                assignment.say(words)
+                assignment.events.say(words)
             if file is not None:
                 merge_choices(path, file.content)
         return chosen
 
-    def _run(self, jobs: Sequence[_Job], assignment: Assignment) -> list[str]:
+    def _run(self, jobs: Sequence[RayJob], assignment: Assignment) -> list[str]:
         inbox = self.ray.remote(Inbox).options(num_cpus=0, scheduling_strategy=self._here()).remote()
         count = Count(len(jobs), sum(job.work for job in jobs))
-        delivery = _Delivery(assignment, count)
-        waiting, running, given_up = deque(jobs), dict[Any, _Job](), []
+        delivery = Delivery(assignment, count)
+        waiting, running, given_up = deque(jobs), dict[Any, RayJob](), []
         try:
             while waiting or running:
                 nodes = self._nodes()
@@ -230,21 +165,23 @@ class RayEngine:
                         job.failures += 1
                         job.attempt += 1
                         if job.failures < MOST_FAILURES:
-                            assignment.say(f"{job.name}: {_reason(error)}; it goes on elsewhere from what was saved")
+                            assignment.events.say(f"{job.name}: {_reason(error)}; it goes on elsewhere from what was saved")
                             waiting.appendleft(job)
                         else:
-                            assignment.say(f"{job.name} failed {MOST_FAILURES} times and is given up: {_reason(error)}")
+                            assignment.events.say(
+                                f"{job.name} failed {MOST_FAILURES} times and is given up: {_reason(error)}"
+                            )
                             given_up.append(f"{job.name}: {_reason(error)}")
                             count.failed += 1
                 count.running = sum(job.running for job in running.values())
-                assignment.on_standing(count.standing())
+                assignment.events.standing(count.standing())
         finally:
             for reference in running:
                 self.ray.cancel(reference, force=True)
             self.ray.kill(inbox)
         return given_up
 
-    def _handed_out(self, job: _Job, inbox: Any, assignment: Assignment) -> Any:
+    def _handed_out(self, job: RayJob, inbox: Any, assignment: Assignment) -> Any:
         """Give a job to Ray with the files that it goes on from; a reference to what it will return."""
         data, reference = self._data(job.tasks[0]) if job.tasks else (None, [])
         there = [path for task in job.tasks for path in (task.path, task.state_path)]
@@ -254,7 +191,7 @@ class RayEngine:
             execution=job.execution,
             batch_size=assignment.batch_size,
             data=data,
-            known=_known(job.tasks, assignment.store),
+            known=known_results(job.tasks, assignment.store),
             gpus=job.claim.processes if job.claim.gpus > 1 else 0,
         )
         # The examples of every network are shown to all: so each file is put where nodes fetch it once.
@@ -289,63 +226,6 @@ class RayEngine:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         return NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
-
-
-@dataclass
-class _Delivery:
-    """Puts what jobs send to its place, and tells of it."""
-
-    assignment: Assignment
-    count: Count
-
-    def take(self, job: _Job, news: News) -> None:
-        """Keep what a job sent; an `UnfinishedError` if a file was damaged on its way or cannot be written."""
-        job.running = True
-        if news.files or news.results:
-            job.failures = 0
-        self._keep(job.tasks, news.files)
-        if news.results:
-            with tempfile.TemporaryDirectory() as folder:
-                news.results.unpack(Path(folder) / STORE)
-                self.assignment.store.take_over(Path(folder) / STORE)
-        for place, event in news.events:
-            self._tell(job.steps[place].task, event)
-
-    def end(self, job: _Job, news: News) -> None:
-        """Keep the last that a job sent; an `UnfinishedError` as of `take`, or if a checkpoint did not arrive."""
-        self.take(job, news)
-        job.running = False
-        for task in job.tasks:
-            if task.existing() is None:
-                raise UnfinishedError(f"the checkpoint of {task.network.name} did not arrive")
-        self.count.done += 1
-        self.count.worked += job.work
-
-    def _keep(self, tasks: Sequence[TrainingTask], files: Sequence[Parcel]) -> None:
-        places = {path.name: (task, path) for task in tasks for path in (task.path, task.state_path)}
-        for file in files:
-            task, path = places[file.name]
-            file.unpack(path)
-            checkpoint = task.existing() if path == task.path else None
-            if checkpoint is not None:
-                remember(self.assignment.store, checkpoint)
-                task.state_path.unlink(missing_ok=True)
-
-    def _tell(self, task: TrainingTask, event: Epoch | str) -> None:
-        if isinstance(event, Epoch):
-            self.count.images(len(task.load_dataset().train))
-        self.assignment.on_event(task, event)
-
-
-def _known(tasks: Sequence[TrainingTask], store: ResultsStore) -> Parcel | None:
-    """What is known of the networks that are trained, as a store of its own."""
-    digests = [checkpoint.digest for task in tasks if (checkpoint := task.existing())]
-    if not any(store.knows(digest) for digest in digests):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / STORE
-        ResultsStore(path).take_over(store.path, digests)
-        return Parcel.of(path)
 
 
 def _reason(error: Exception) -> str:

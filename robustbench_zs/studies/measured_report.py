@@ -1,8 +1,7 @@
-"""Measure what a study without trainings asks for, and write its report."""
+"""What is measured without training, and the report of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,16 +13,16 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.runtime import measure_runtime
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
-from robustbench_zs.reporting import tables
+from robustbench_zs.reporting.cells import flat_cell, moduli_text, spread, verdict
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
-from robustbench_zs.reporting.tables import flat_cell
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.table import roots_table
 from robustbench_zs.studies.measurement import Measurement
+from robustbench_zs.studies.study import Study
 from robustbench_zs.system.files import canonical_json, write_atomically
-from robustbench_zs.training.execution import choose_execution
+from robustbench_zs.training.execution import Compute
 
 PASSES = "passes.csv"
 TOLERANCES = {"parameters": 0.015, "roots": 0.005, "runtime": None}
@@ -31,39 +30,39 @@ TOLERANCES = {"parameters": 0.015, "roots": 0.005, "runtime": None}
 
 
 def run_measurement(
-    study: Measurement,
+    study: Study,
+    asked: Measurement,
     folder: Path,
-    device: str | None = None,
-    threads: int | None = None,
-    measure: bool = True,
-    on_done: Callable[[str], None] = lambda what: None,
+    compute: Compute | None,
 ) -> pd.DataFrame:
     """Measure, write the report into `folder` and return its table.
 
     Run times are measured once for a folder and kept there; removing `passes.csv` has them measured again.
 
     Args:
-        measure: whether run times may be measured; else they must be there.
+        asked: what to measure of the study's networks.
+        compute: where run times are measured; without it they must be there.
 
     Raises:
         RequestError: run times are not there and may not be measured.
     """
-    kinds = {"parameters": _parameters, "roots": _roots}
-    if study.measure in kinds:
-        frame, numbers, sections, made = kinds[study.measure](study)
+    if asked.measure == "parameters":
+        frame, numbers, sections, made = _parameters(study, asked)
+    elif asked.measure == "roots":
+        frame, numbers, sections, made = _roots(study)
     else:
-        passes, made = _passes(study, folder, device, threads, measure, on_done)
-        frame, numbers, sections = _runtime(study, passes)
-    csv: dict[str, pd.DataFrame] = {study.measure: frame}
-    verdict = f"{len(frame)} rows, shown below."
+        passes, made = _passes(study, asked, folder, compute)
+        frame, numbers, sections = _runtime(study, asked, passes)
+    csv: dict[str, pd.DataFrame] = {asked.measure: frame}
+    answer = f"{len(frame)} rows, shown below."
     if study.paper:
-        beside = against_paper(study.paper, numbers, study.paper_networks(), TOLERANCES[study.measure])
-        verdict, section = beside_paper(beside, study.paper, study.scaled, "")
+        beside = against_paper(study.paper, numbers, study.paper_networks(), TOLERANCES[asked.measure])
+        answer, section = beside_paper(beside, study.paper, study.scaled, "")
         sections.append(section)
         csv["against_paper"] = beside
     write_page(
         folder,
-        plain_page(study, verdict, sections, made),
+        plain_page(study, answer, sections, made),
         {
             name: table.assign(**{c: [flat_cell(c, v) for v in table[c]] for c in table.columns})
             for name, table in csv.items()
@@ -79,8 +78,8 @@ def _numbers(rows: list[tuple[str, str, float, float]], dataset: str = "cifar10"
 Made = tuple[pd.DataFrame, pd.DataFrame, list[Section], list[str]]
 
 
-def _parameters(study: Measurement) -> Made:
-    frame = networks_table(study.specs(), size=study.image_size)
+def _parameters(study: Study, asked: Measurement) -> Made:
+    frame = networks_table(study.specs(), size=asked.image_size)
     shown = pd.DataFrame(
         {
             "Network": frame["network"],
@@ -89,11 +88,11 @@ def _parameters(study: Measurement) -> Made:
         }
     )
     rows = [(r["network"], "parameters (millions)", r["parameters"] / 1e6, float("nan")) for _, r in frame.iterrows()]
-    words = f"For three channels, ten classes and {study.image_size}×{study.image_size} pixels; multiply-adds for one image."
+    words = f"For three channels, ten classes and {asked.image_size}×{asked.image_size} pixels; multiply-adds for one image."
     return frame, _numbers(rows), [Section("Parameters", words, [Table("parameters", shown)])], ["Counted, not measured."]
 
 
-def _roots(study: Measurement) -> Made:
+def _roots(study: Study) -> Made:
     specs = [spec for spec in study.specs() if isinstance(spec.scheme, MultistepScheme)]
     schemes = [spec.fixed_scheme for spec in specs if spec.fixed_scheme]
     frame = roots_table(schemes)
@@ -102,8 +101,8 @@ def _roots(study: Measurement) -> Made:
             "Scheme": frame["scheme"],
             "α": [", ".join(a) for a in frame["alphas"]],
             "β": frame["beta"],
-            "Moduli of roots": [tables.moduli_text(m) for m in frame["moduli"]],
-            "Z. stab.": [tables.verdict(v) for v in frame["zero_stable"]],
+            "Moduli of roots": [moduli_text(m) for m in frame["moduli"]],
+            "Z. stab.": [verdict(v) for v in frame["zero_stable"]],
         }
     )
     rows = []
@@ -115,23 +114,16 @@ def _roots(study: Measurement) -> Made:
     return frame, _numbers(rows, "-"), [Section("Roots", words, [Table("roots", shown)])], made
 
 
-def _passes(
-    study: Measurement,
-    folder: Path,
-    device: str | None,
-    threads: int | None,
-    measure: bool,
-    on_done: Callable[[str], None],
-) -> tuple[pd.DataFrame, list[str]]:
+def _passes(study: Study, asked: Measurement, folder: Path, compute: Compute | None) -> tuple[pd.DataFrame, list[str]]:
     """Measured passes, from the folder if they are there, and how they were made."""
     path = folder / PASSES
     settings = canonical_json(
         {
             "networks": [spec.name for spec in study.specs()],
-            "batch_sizes": study.batch_sizes,
-            "image_size": study.image_size,
-            "images": study.images,
-            "repeats": study.repeats,
+            "batch_sizes": asked.batch_sizes,
+            "image_size": asked.image_size,
+            "images": asked.images,
+            "repeats": asked.repeats,
         }
     )
     if path.is_file():
@@ -141,17 +133,16 @@ def _passes(
                 return found, [str(found["made"].iloc[0]), f"Measured once; remove `{PASSES}` to measure again."]
         except (ValueError, KeyError, OSError):
             pass  # not a table of passes: measured again
-    if not measure:
+    if compute is None:
         raise RequestError(f"the run times of {study.name!r} are not in {path}: run `zsbench run {study.request}` first")
-    execution = choose_execution(1, device, threads, 1)
+    execution = compute.execution(1)
     passes = measure_runtime(
         study.specs(),
-        study.batch_sizes,
+        asked.batch_sizes,
         execution,
-        image_size=study.image_size,
-        images=study.images,
-        repeats=study.repeats,
-        on_done=on_done,
+        image_size=asked.image_size,
+        images=asked.images,
+        repeats=asked.repeats,
     )
     how = ", ".join(f"{name} {value}" for name, value in asdict(execution).items())
     made = f"{how}; {versions()}"
@@ -160,8 +151,8 @@ def _passes(
     return kept, [made, f"Measured once; remove `{PASSES}` to measure again."]
 
 
-def _runtime(study: Measurement, passes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Section]]:
-    frame = runtime_summary(passes, study.epochs, study.train_images, study.test_images)
+def _runtime(study: Study, asked: Measurement, passes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Section]]:
+    frame = runtime_summary(passes, asked.epochs, asked.train_images, asked.test_images)
     paper = {}
     if study.paper:
         cells = {(c["scheme"], c["outcome"]): c["mean"] for c in paper_results(study.paper).to_dict("records")}
@@ -182,14 +173,14 @@ def _runtime(study: Measurement, passes: pd.DataFrame) -> tuple[pd.DataFrame, pd
                 "Network": row["network"],
                 "Phase": row["phase"],
                 "Batch": row["batch_size"],
-                "Seconds": tables.spread(row["seconds"], row["seconds_std"]),
+                "Seconds": spread(row["seconds"], row["seconds_std"]),
                 "Ratio": f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
                 "Paper's ratio": f"{paper[row['network'], outcome]:.3f}" if (row["network"], outcome) in paper else "–",
             }
         )
     words = (
-        f"Seconds for {study.epochs} passes over {study.train_images:,} training or {study.test_images:,} test images of "
-        f"{study.image_size}×{study.image_size} pixels, scaled up from {study.repeats} timed passes over {study.images:,} "
+        f"Seconds for {asked.epochs} passes over {asked.train_images:,} training or {asked.test_images:,} test images of "
+        f"{asked.image_size}×{asked.image_size} pixels, scaled up from {asked.repeats} timed passes over {asked.images:,} "
         "images (median ± standard deviation). Networks take turns; the ratio is that to the first network in the same "
         "turn, with the least and the greatest."
     )

@@ -1,0 +1,145 @@
+"""One step of SGD over the shares of a process, eager or compiled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Hashable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robustbench_zs.errors import RequestError
+from robustbench_zs.networks.multistep import MultistepResNet
+from robustbench_zs.networks.stacked import stack_shape
+from robustbench_zs.schemes import TrainableScheme
+from robustbench_zs.training.distributed import Processes, wrapped
+from robustbench_zs.training.feed import Share
+from robustbench_zs.training.recipe import Recipe
+
+
+def can_compile(device: str) -> bool:
+    """Whether torch can make code for the device here: for a CPU it needs a C++ compiler."""
+    return device != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+class Step:
+    """One step of SGD over the shares of this process; see `Recipe.replicas`.
+
+    Args:
+        network: on its device.
+        optimizer: of the network's parameters.
+        group: the processes that take the step together.
+        compiled: see `fit`; with several shares or processes it has no effect.
+
+    Raises:
+        RequestError: the shares cannot be dealt to the processes.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe,
+        group: Processes,
+        compiled: bool = False,
+    ) -> None:
+        self.shares, self.own = group.dealt(recipe.replicas)
+        self.batch_size = recipe.batch_size
+        self.group = group
+        self.optimizer = optimizer
+        self.device_type = next(network.parameters()).device.type
+        self.autocast = recipe.precision == "bfloat16"
+        self.network = wrapped(network, group, recipe.replicas)
+        self.whole: Callable[[Tensor], Tensor] = self.network
+        if compiled and group.size == 1 and recipe.replicas == 1:
+            if isinstance(network, MultistepResNet):
+                network.scalars_to_data()
+            _make_room(network, recipe)
+            # On a GPU hundreds of small kernels a step are replayed as CUDA graphs.
+            mode = "reduce-overhead" if self.device_type == "cuda" else None
+            self.whole = torch.compile(network, dynamic=False, mode=mode)
+        # Running statistics follow the first share, whoever works on the others.
+        follow = (nn.BatchNorm2d,) if recipe.replicas > 1 else ()
+        self.followers = [m for m in network.modules() if isinstance(m, follow)]
+
+    def batches(self, order: Tensor) -> tuple[list[Tensor], int]:
+        """The images of each step, and how many there are in all; what is too small a rest for all shares is left out.
+
+        Raises:
+            RequestError: fewer images than shares.
+        """
+        steps = [batch for batch in order.split(self.batch_size) if len(batch) >= self.shares]
+        if not steps:
+            raise RequestError(f"{len(order)} training images cannot be dealt to {self.shares} replicas")
+        return steps, sum(map(len, steps))
+
+    def __call__(self, shares: list[Share], images_of_step: int) -> Tensor:
+        """Take the step; sums over this process's images of loss and of right answers, float32 of 2."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(2, device=shares[0][0].device)
+        for number, (images, labels) in zip(self.own, shares, strict=True):
+            for module in self.followers:
+                module.track_running_stats = number == 0
+            last = number == self.own[-1]
+            with nullcontext() if last or self.group.size == 1 else self.network.no_sync():  # type: ignore[operator]
+                with torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast):
+                    # The rest at the end of an epoch is another shape, which is not worth compiling for.
+                    logits = (self.whole if len(images) == self.batch_size else self.network)(images)
+                    loss = F.cross_entropy(logits, labels)
+                # The gradient of the mean over the whole step; where there are several processes, they average theirs.
+                (loss * (self.group.size * len(labels) / images_of_step)).backward()
+            sums[0] += loss.detach() * len(labels)
+            sums[1] += (logits.detach().argmax(1) == labels).sum()
+        for module in self.followers:
+            module.track_running_stats = True
+        self.optimizer.step()
+        return sums
+
+
+_compiled: set[Hashable] = set()
+"""Shapes of the networks that this process has compiled code for."""
+
+MOST_COMPILED = 4
+"""Shapes for which compiled code is kept: a network of a known shape starts at once. Torch silently stops compiling at 8."""
+
+
+def _make_room(network: nn.Module, recipe: Recipe) -> None:
+    """Drop compiled code where this network's would be too much; a GPU's CUDA graphs hold the tensors of one network."""
+    spec = getattr(network, "spec", None)
+    sizes = tuple(tuple(p.shape) for p in network.parameters())
+    shape = (spec and (stack_shape(spec) or spec), sizes, recipe.batch_size, recipe.precision)
+    if next(network.parameters()).is_cuda or (shape not in _compiled and len(_compiled) >= MOST_COMPILED):
+        torch.compiler.reset()
+        _compiled.clear()
+    _compiled.add(shape)
+
+
+def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """The recipe's optimizer, with one fused update for all of the 230 parameter tensors that 56 layers have."""
+    return torch.optim.SGD(
+        parameter_groups(network, recipe.weight_decay),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        fused=next(network.parameters()).device.type in ("cpu", "cuda"),
+    )
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimizer: everything decays but the parameters of a scheme that says it does not."""
+    scheme = getattr(network, "scheme", None)
+    spared = isinstance(scheme, TrainableScheme) and not scheme.weight_decay
+    decaying: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        (free if spared and name == "parameters_of_blocks" else decaying).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": decaying, "weight_decay": weight_decay}]
+    return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for parameters in optimizer.param_groups:
+        parameters["lr"] = rate
