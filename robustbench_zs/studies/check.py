@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 from warnings import warn
@@ -179,7 +180,7 @@ def _as_it_is(
     if before:
         outcomes_to_be = dict.fromkeys(settings["perturbations"], np.zeros(len(test), np.bool_))
         before.check_settings(Baseline(loaded.name, settings, tuple(Entry(*n, "", outcomes_to_be) for n in networks)))
-    entries = []
+    entries: list[Entry] = []
     if models is None:
         done = complete(loaded, known, engine, options)
         for step in done.plan.evaluations:
@@ -198,7 +199,17 @@ def _as_it_is(
                 warn(f"{subject.network}: {results.warning}", ZsbenchWarning, stacklevel=3)
             correct = {q.perturbation_label: results[q].correct for q in questions}
             entries.append(Entry(subject.network, subject.seed, subject.digest, correct))
+        entries = _told_apart(entries)
     return Baseline(loaded.name, settings, tuple(entries))
+
+
+def _told_apart(entries: list[Entry]) -> list[Entry]:
+    """Networks of one factory by their place among all, which also decides what a network is compared with."""
+    count = Counter(entry.network for entry in entries)
+    return [
+        replace(entry, network=f"{entry.network} ({place})") if count[entry.network] > 1 else entry
+        for place, entry in enumerate(entries, 1)
+    ]
 
 
 def _on_test_images(step: EvaluateStep) -> tuple[Accuracy, ...]:

@@ -247,6 +247,15 @@ def test_a_model_of_the_users_own_is_always_evaluated_afresh(folder: Path) -> No
         check("small.toml", "own.json", device="cpu", threads=1)
 
 
+def test_two_networks_of_one_factory_are_told_apart_by_their_place(folder: Path) -> None:
+    models = [nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(2)]
+    made = make_baseline("small.toml", "own.json", models=models)
+    assert [entry.network for entry in made.entries] == ["Sequential (1)", "Sequential (2)"]
+    changed = check("small.toml", "own.json", models=models[::-1])
+    clean = {c.network: (c.before, c.now) for c in changed.comparisons if c.perturbation == "clean"}
+    assert clean["Sequential (1)"] == clean["Sequential (2)"][::-1]
+
+
 def test_torchvisions_resnet18_passes_through_model(folder: Path, run: Run) -> None:
     (folder / "wide.py").write_text(
         "import torch, torchvision\nfrom torch import nn\n\n"
