@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.conclusions import ESTABLISHED
+from robustbench_zs.analysis.conclusions import ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import Confirmation, finding
+from robustbench_zs.analysis.network_outcomes import SHARE_LOST
 from robustbench_zs.analysis.resampling import Floats
 
 
@@ -56,22 +57,24 @@ def holm(p: Sequence[float]) -> Floats:
 
 
 def agreement(relations: pd.DataFrame) -> pd.DataFrame:
-    """One row per candidate: `predictor` and what its `signs` in the studies say.
+    """One row per candidate: `predictor` and its `signs`, in words: in which studies robustness rises or falls with it.
 
     Args:
         relations: see `across_studies`.
     """
     rows = []
     for predictor, group in relations.groupby("predictor", sort=False):
-        stated = group[group["finding"].str.startswith(ESTABLISHED)]
-        signs = set(np.sign(stated["rho"]))
-        if len(signs) > 1:
-            words = "the sign differs between studies"
-        elif len(stated) == len(group):
-            words = f"the same sign in all {len(group)} studies"
-        elif len(stated):
-            words = f"the same sign in the {len(stated)} of {len(group)} studies where it is established"
-        else:
-            words = "established in no study"
+        studies: dict[str, list[str]] = {}
+        for _, row in group.iterrows():
+            studies.setdefault(_said(row), []).append(row["study"])
+        words = "; ".join(f"{what} in {', '.join(names)}" for what, names in studies.items())
         rows.append({"predictor": predictor, "signs": words})
     return pd.DataFrame(rows, columns=["predictor", "signs"])
+
+
+def _said(row: pd.Series) -> str:
+    """What may be said of robustness and a candidate in one study."""
+    if row["finding"].startswith(ESTABLISHED):
+        better = (row["rho"] > 0) != row["outcome"].startswith(SHARE_LOST)
+        return f"robustness {'rises' if better else 'falls'} with it"
+    return "no direction can be stated" if row["finding"].startswith(NO_DIRECTION) else "nothing is established"

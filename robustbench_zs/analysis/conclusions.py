@@ -28,6 +28,8 @@ ZERO_STABLE = "zero_stable"
 ALL = "all"
 NOTHING = "nothing to predict: the schemes do not differ in this"
 ESTABLISHED = "established"
+NO_DIRECTION = "no direction"
+"""What a finding begins with where chance is ruled out, but a second look has another sign."""
 CHECKS = {
     "shared_rho": "on images that nearly all networks classify correctly",
     "partial_rho": "given the clean accuracy",
@@ -189,9 +191,9 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
     if row["family"] == ROBUSTNESS:
         for column, where in CHECKS.items():
             if np.isnan(row[column]):
-                return f"no direction: not known {where}"
+                return f"{NO_DIRECTION}: not known {where}"
             if row[column] * row["rho"] <= 0:
-                return f"no direction: the sign is another {where}"
+                return f"{NO_DIRECTION}: the sign is another {where}"
     return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
 
 

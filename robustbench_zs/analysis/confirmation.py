@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from robustbench_zs.analysis.conclusions import CHECKS, ESTABLISHED
+from robustbench_zs.analysis.conclusions import CHECKS, ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.correlation import correlation_interval, partial_spearman, spearman
 from robustbench_zs.analysis.halves import AtlasHalf, finite
 from robustbench_zs.analysis.permutation import DRAWS, LEVEL, STREAM, joint_test
@@ -100,9 +100,9 @@ def finding(row: pd.Series) -> str:
         return "not established"
     for column, where in CHECKS.items():
         if np.isnan(row[column]):
-            return f"no direction: not known {where}"
+            return f"{NO_DIRECTION}: not known {where}"
         if row[column] * row["rho"] <= 0:
-            return f"no direction: the sign is another {where}"
+            return f"{NO_DIRECTION}: the sign is another {where}"
     return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
 
 

@@ -11,7 +11,9 @@ from robustbench_zs.analysis.conclusions import ESTABLISHED
 from robustbench_zs.analysis.confirmation import Confirmation
 from robustbench_zs.analysis.words import share, share_interval
 
-HELD, FAILED, OPEN = "held", "failed", "neither: the interval allows both"
+HELD, FAILED = "held", "failed"
+NOT_STATED = "open: the relation is not established"
+NOT_SEPARATED = "open: the interval of the lead contains 0"
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,18 @@ def judge(predictions: Sequence[Prediction], found: Confirmation | None) -> pd.D
             verdict, text = _weaker(prediction, found.leads)
             parts.append(verdict)
             words += f"; {text}"
-        verdict = FAILED if FAILED in parts else OPEN if OPEN in parts else HELD
+        verdict = FAILED if FAILED in parts else next((part for part in parts if part != HELD), HELD)
         rows.append({"predictor": prediction.predictor, "predicted": prediction.words, "found": words, "verdict": verdict})
     return pd.DataFrame(rows, columns=["predictor", "predicted", "found", "verdict"])
 
 
 def _range(prediction: Prediction, row: pd.Series) -> str:
     if pd.isna(row["rho"]):
-        return OPEN
+        return NOT_STATED
     if not prediction.low <= row["rho"] <= prediction.high:
         return FAILED
     is_sign = 0 in (prediction.low, prediction.high)
-    return HELD if not is_sign or str(row["finding"]).startswith(ESTABLISHED) else OPEN
+    return HELD if not is_sign or str(row["finding"]).startswith(ESTABLISHED) else NOT_STATED
 
 
 def _weaker(prediction: Prediction, leads: pd.DataFrame) -> tuple[str, str]:
@@ -91,4 +93,4 @@ def _weaker(prediction: Prediction, leads: pd.DataFrame) -> tuple[str, str]:
         (row["lead"], row["lead_low"], row["lead_high"]) if ahead else (-row["lead"], -row["lead_high"], -row["lead_low"])
     )
     text = f"behind by {share(lead)} {share_interval(low, high)} in |ρ|"
-    return HELD if low > 0 else FAILED if high < 0 else OPEN, text
+    return HELD if low > 0 else FAILED if high < 0 else NOT_SEPARATED, text

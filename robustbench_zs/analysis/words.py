@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NOTHING, Conclusions
+from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NO_DIRECTION, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
 from robustbench_zs.analysis.network_outcomes import (
     CLEAN_ACCURACY,
@@ -183,7 +183,7 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
     closest = (established if len(established) else known).sort_values("adjusted").iloc[0]
     where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
     chance = f"would appear by chance in {of_100(closest['adjusted'])} such studies if there were none"
-    if str(closest["finding"]).startswith("no direction"):
+    if str(closest["finding"]).startswith(NO_DIRECTION):
         reason = closest["finding"].partition(": ")[2]
         chance = f"is unlikely to be chance, but no direction can be stated ({reason})"
     if established.empty:
@@ -229,7 +229,8 @@ def p_words(row: pd.Series) -> str:
     """The p-value of a relation, adjusted for its family, and what that says."""
     if row["finding"] == NOTHING:
         return "nothing to predict"
-    finding = "established" if str(row["finding"]).startswith(ESTABLISHED) else "not established"
+    said = str(row["finding"])
+    finding = "established" if said.startswith(ESTABLISHED) else said if said.startswith(NO_DIRECTION) else "not established"
     return finding if pd.isna(row["adjusted"]) else f"adjusted p {_equals(row['adjusted'])}, {finding}"
 
 

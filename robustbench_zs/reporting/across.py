@@ -39,7 +39,7 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
         ]
     )
     judged = pd.concat([judge(predictions_of(name), found[name]).assign(study=name) for name in found], ignore_index=True)
-    verdict = "; ".join(f"{PREDICTORS[p]}: {words}" for p, words in zip(agreed["predictor"], agreed["signs"], strict=True))
+    verdict = [f"{PREDICTORS[p]}: {words}." for p, words in zip(agreed["predictor"], agreed["signs"], strict=True)]
     sections = [
         _candidates(relations, len(found)),
         *([_predicted(judged)] if len(judged) else []),
@@ -48,7 +48,7 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     page = Page(
         folder.name,
         f"Do the same candidates predict robustness in {len(found)} studies?",
-        f"{verdict[0].upper()}{verdict[1:]}.",
+        " ".join(f"{sentence[0].upper()}{sentence[1:]}" for sentence in verdict),
         [*sections, _studies(studies, halves)],
     )
     csv = {"relations": relations, "agreement": agreed, "halves": beside, **({"predictions": judged} if len(judged) else {})}

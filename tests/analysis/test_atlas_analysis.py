@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from robustbench_zs.analysis.across_studies import agreement, holm, holm_over_studies
 from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, confirm, lead
 from robustbench_zs.analysis.halves import AtlasHalf
-from robustbench_zs.analysis.predictions import FAILED, HELD, OPEN, judge, predictions_of
+from robustbench_zs.analysis.predictions import FAILED, HELD, NOT_SEPARATED, NOT_STATED, judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS, scheme_predictors
 from robustbench_zs.analysis.rank_regression import cross_validated, fit_ranks, ranks_among
 from robustbench_zs.analysis.reliability import ceiling, reliability_interval, spearman_brown
@@ -79,10 +79,10 @@ def confirmation(gain: float, modulus: float, lead_low: float, lead_high: float,
     [
         ("atlas-digits", confirmation(-0.8, -0.4, 0.1, 0.6), [HELD, HELD, HELD]),
         ("atlas-digits-small", confirmation(-0.4, -0.6, -0.6, -0.1), [FAILED, FAILED, HELD]),
-        ("atlas-digits", confirmation(-0.8, -0.4, -0.1, 0.6), [HELD, OPEN, HELD]),
+        ("atlas-digits", confirmation(-0.8, -0.4, -0.1, 0.6), [HELD, NOT_SEPARATED, HELD]),
         ("atlas-cifar10", confirmation(0.3, 0.2, 0.1, 0.2), [HELD, HELD, FAILED]),
-        ("atlas-cifar10", confirmation(0.3, 0.2, 0.1, 0.2, stated=False), [OPEN, OPEN, FAILED]),
-        ("atlas-mnist", confirmation(0.3, 0.2, -0.2, 0.2), [FAILED, OPEN, HELD]),
+        ("atlas-cifar10", confirmation(0.3, 0.2, 0.1, 0.2, stated=False), [NOT_STATED, NOT_STATED, FAILED]),
+        ("atlas-mnist", confirmation(0.3, 0.2, -0.2, 0.2), [FAILED, NOT_SEPARATED, HELD]),
     ],
 )
 def test_predictions_hold_or_fail_as_written_down(study: str, found: Confirmation, verdicts: list[str]) -> None:
@@ -122,13 +122,22 @@ def _with(i: int, n: int) -> list[tuple[bool, ...]]:
     return [chosen for chosen in product((True, False), repeat=n) if chosen[i]]
 
 
-def test_agreement_counts_established_signs_alone() -> None:
-    rows = [("a", 0.5, "established, rising"), ("a", -0.5, "established, falling"), ("b", 0.5, "established, rising")]
-    rows += [("b", -0.1, "not established"), ("c", 0.1, "not established")]
-    found = agreement(pd.DataFrame(rows, columns=["predictor", "rho", "finding"])).set_index("predictor")["signs"]
-    assert found["a"] == "the sign differs between studies"
-    assert found["b"] == "the same sign in the 1 of 2 studies where it is established"
-    assert found["c"] == "established in no study"
+def test_agreement_states_established_signs_alone() -> None:
+    eps, lost = "mean smallest ε", "share lost, fgsm(eps=0.1)"
+    rows = [
+        ("a", "x", eps, 0.5, "established, rising"),
+        ("a", "y", eps, -0.5, "established, falling"),
+        ("b", "x", lost, 0.5, "established, rising"),
+        ("b", "y", eps, -0.5, "established, falling"),
+        ("c", "x", eps, -0.5, "no direction: the sign is another given the clean accuracy"),
+        ("c", "y", eps, 0.1, "not established"),
+    ]
+    columns = ["predictor", "study", "outcome", "rho", "finding"]
+    assert agreement(pd.DataFrame(rows, columns=columns)).set_index("predictor")["signs"].to_dict() == {
+        "a": "robustness rises with it in x; robustness falls with it in y",
+        "b": "robustness falls with it in x, y",
+        "c": "no direction can be stated in x; nothing is established in y",
+    }
 
 
 def test_the_interval_of_reliability_is_that_of_r() -> None:

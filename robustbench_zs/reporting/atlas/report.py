@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from robustbench_zs.analysis.conclusions import ESTABLISHED
+from robustbench_zs.analysis.conclusions import ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
+from robustbench_zs.analysis.predictions import FAILED, HELD
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import of_100, outcome_words, p_words, share, share_interval, strength
 from robustbench_zs.reporting import glossary
@@ -77,10 +78,17 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
         for word, some in groups.items()
         if len(some)
     ]
-    rest = _joined([HOW_MUCH[p] for p, _ in _candidates(rows[~stated])], " or ")
-    if not moves:
-        return f"{where} no relation of robustness to {rest} is established."
-    return f"{where} networks are {', and '.join(moves)}." + (f" No relation to {rest} is established." if rest else "")
+    undirected = rows["finding"].str.startswith(NO_DIRECTION)
+    unlikely = [
+        f"Robustness does vary with {HOW_MUCH[row['predictor']]} (ρ = {share(row['rho'])}), but no direction is stated: "
+        f"{row['finding'].removeprefix(f'{NO_DIRECTION}: ')}."
+        for _, row in rows[undirected].iterrows()
+    ]
+    rest = _joined([HOW_MUCH[p] for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
+    first = f"networks are {', and '.join(moves)}." if moves else f"no relation of robustness to {rest} is established."
+    if not (moves or rest):
+        first = "no relation of robustness has an established direction."
+    return " ".join([where, first, *unlikely, *([f"No relation to {rest} is established."] if moves and rest else [])])
 
 
 def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
@@ -91,12 +99,14 @@ def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
         said.append(
             f"{which} would appear by chance in {of_100(stated['adjusted_studies'].max())} such studies if there were none."
         )
-    verdicts = atlas.judged["verdict"].value_counts()
-    if len(atlas.judged):
-        said.append(
-            f"Of {len(atlas.judged)} predictions written down before the test, {verdicts.get('held', 0)} held and "
-            f"{verdicts.get('failed', 0)} failed."
+    verdicts = atlas.judged["verdict"]
+    held, failed = int((verdicts == HELD).sum()), int((verdicts == FAILED).sum())
+    if len(verdicts):
+        rest = len(verdicts) - held - failed
+        counts = (
+            f"{held} held, {failed} failed and {rest} could not be decided" if rest else f"{held} held and {failed} failed"
         )
+        said.append(f"Of {len(verdicts)} predictions written down before the test, {counts}.")
     return said
 
 
