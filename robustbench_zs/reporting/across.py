@@ -39,7 +39,6 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
         ]
     )
     judged = pd.concat([judge(predictions_of(name), found[name]).assign(study=name) for name in found], ignore_index=True)
-    verdict = [f"{PREDICTORS[p]}: {words}." for p, words in zip(agreed["predictor"], agreed["signs"], strict=True)]
     sections = [
         _candidates(relations, len(found)),
         *([_predicted(judged)] if len(judged) else []),
@@ -48,11 +47,23 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     page = Page(
         folder.name,
         f"Do the same candidates predict robustness in {len(found)} studies?",
-        " ".join(f"{sentence[0].upper()}{sentence[1:]}" for sentence in verdict),
+        _verdict(agreed, list(found)),
         [*sections, _studies(studies, halves)],
     )
     csv = {"relations": relations, "agreement": agreed, "halves": beside, **({"predictions": judged} if len(judged) else {})}
     write_page(folder, page, csv)
+
+
+def _verdict(agreed: pd.DataFrame, studies: list[str]) -> str:
+    """Which candidates have one sign everywhere, and below that what each study says."""
+    candidates = [(PREDICTORS[p], words) for p, words in zip(agreed["predictor"], agreed["signs"], strict=True)]
+    ending = f" with it in {', '.join(studies)}"
+    everywhere = [f"{words.removesuffix(ending)} with {name}" for name, words in candidates if words.endswith(ending)]
+    each = " ".join(f"{name[0].upper()}{name[1:]}: {words}." for name, words in candidates)
+    in_all = "in both studies" if len(studies) == 2 else f"in all {len(studies)} studies"
+    if not everywhere:
+        return f"No candidate is established with the same sign {in_all}.\n\n{each}"
+    return f"{in_all.capitalize()}, {', and '.join(everywhere)}.\n\n{each}"
 
 
 COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]

@@ -64,7 +64,7 @@ def _verdict(atlas: AtlasStudy) -> str:
         return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
     rows = atlas.confirmation.relations
     stated = rows["finding"].str.startswith(ESTABLISHED)
-    said = [*_how_sure(atlas, rows[stated]), _robustness(atlas.outcome)]
+    said = [*_undirected(rows), *_how_sure(atlas, rows[stated]), _robustness(atlas.outcome)]
     return f"{_found(atlas.outcome, rows, stated)}\n\n{' '.join(said)}{scaled}"
 
 
@@ -79,16 +79,19 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
         if len(some)
     ]
     undirected = rows["finding"].str.startswith(NO_DIRECTION)
-    unlikely = [
+    rest = _joined([HOW_MUCH[p] for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
+    if not moves:
+        return f"{where} no relation of robustness{f' to {rest}' if rest else ' in one direction'} is established."
+    return f"{where} networks are {', and '.join(moves)}." + (f" No relation to {rest} is established." if rest else "")
+
+
+def _undirected(rows: pd.DataFrame) -> list[str]:
+    """Of relations that are unlikely to be chance, but have no direction."""
+    return [
         f"Robustness does vary with {HOW_MUCH[row['predictor']]} (ρ = {share(row['rho'])}), but no direction is stated: "
         f"{row['finding'].removeprefix(f'{NO_DIRECTION}: ')}."
-        for _, row in rows[undirected].iterrows()
+        for _, row in rows[rows["finding"].str.startswith(NO_DIRECTION)].iterrows()
     ]
-    rest = _joined([HOW_MUCH[p] for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
-    first = f"networks are {', and '.join(moves)}." if moves else f"no relation of robustness to {rest} is established."
-    if not (moves or rest):
-        first = "no relation of robustness has an established direction."
-    return " ".join([where, first, *unlikely, *([f"No relation to {rest} is established."] if moves and rest else [])])
 
 
 def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
