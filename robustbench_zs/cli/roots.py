@@ -61,7 +61,8 @@ def roots(
     zsbench roots --catalog --depth 56
 
     With --depth, what the atlas predicts comes from a model of two quantities of the scheme that was fitted to its discovery
-    half; the intervals hold 95% of the schemes of its confirmation half.
+    half; the intervals hold 95% of the schemes of its confirmation half. It is about networks like those of the atlas, which
+    are narrow and saw few images: see the studies `atlas-digits` and `atlas-mnist`.
     """
     from robustbench_zs.schemes.table import roots_table
 
