@@ -150,6 +150,15 @@ def test_a_node_that_is_killed_loses_only_its_running_jobs(
     assert rows(STORE) == wanted
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:999999", "nonsense"])
+def test_an_address_without_a_cluster_is_said_at_once(address: str) -> None:
+    with (
+        pytest.raises(UnfinishedError, match=f"there is no connection to Ray at {address}"),
+        open_engine("ray", Compute("cpu", 1), address),
+    ):
+        pass
+
+
 def test_without_ray_the_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RequestError, match=r"pip install 'robustbench_zs\[ray\]'"), open_engine("ray", Compute("cpu", 1)):

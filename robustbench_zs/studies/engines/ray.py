@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -237,6 +238,20 @@ def _reason(error: Exception) -> str:
     return f"{type(cause).__name__}: {first[:200]}"
 
 
+def _knock(address: str | None) -> None:
+    """Let an address that nobody answers fail at once; Ray itself would go on trying for many minutes.
+
+    Raises:
+        ConnectionError: nobody answers there.
+    """
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise ConnectionError(str(error)) from error
+
+
 def _connected(address: str | None) -> Any:
     """The module `ray`, connected."""
     try:
@@ -247,6 +262,7 @@ def _connected(address: str | None) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         if not ray.is_initialized():
+            _knock(address)
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
         with suppress(Exception):
