@@ -16,7 +16,10 @@ from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import Outcomes, measure
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
+from robustbench_zs.perturbations.attacks import GradientAttack
 from robustbench_zs.perturbations.engines import ENGINES
+from robustbench_zs.perturbations.make import ATTACKS
+from robustbench_zs.perturbations.parameters import parameters_of
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -264,3 +267,13 @@ def test_square_asks_for_logits_only_and_stays_in_the_ball(network: nn.Module, d
 def test_square_refuses_what_is_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         Square(**{"eps": 0.1, **wrong})
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_every_attack_that_a_library_may_carry_out_says_how(kind: str) -> None:
+    (engine,) = (parameter for parameter in parameters_of(ATTACKS[kind]) if parameter.name == "engine")
+    says_how = ATTACKS[kind]._by_library is not GradientAttack._by_library  # type: ignore[attr-defined]
+    assert (len(engine.meaning.choices) > 1) == says_how
+    if not says_how:
+        with pytest.raises(RequestError, match="engine"):
+            ATTACKS[kind](0.1, "torchattacks")
