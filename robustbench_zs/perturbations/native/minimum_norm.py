@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from robustbench_zs.perturbations.native.method import Chosen
 from robustbench_zs.perturbations.native.norms import Norm, wide
 from robustbench_zs.perturbations.native.passes import CLEAR, fooled_or_close, gradient_at
+from robustbench_zs.perturbations.native.rows import count_of, joined, select, split
 from robustbench_zs.perturbations.native.rules import Rows
 
 MOST_RANKED = 9
@@ -105,12 +106,12 @@ class _MinimumNorm:
     def run(self) -> npt.NDArray[np.float64]:
         rows: Rows = {}
         while True:
-            while _count(rows) < self.batch_size and self.waiting < len(self.chosen):
-                rows = _joined(rows, self._begin())
-            if not _count(rows):
+            while count_of(rows) < self.batch_size and self.waiting < len(self.chosen):
+                rows = joined(rows, self._begin())
+            if not count_of(rows):
                 return self.distances
-            part, rest = ({k: v[s] for k, v in rows.items()} for s in (slice(self.batch_size), slice(self.batch_size, None)))
-            rows = _joined(rest, self._step(part))  # in turns, so that all end together, in full batches
+            part, rest = split(rows, self.batch_size)
+            rows = joined(rest, self._step(part))  # in turns, so that all end together, in full batches
 
     def _begin(self) -> Rows:
         """The next images, each at the boundary of its nearest class; those that no gradient reaches stay out."""
@@ -133,7 +134,7 @@ class _MinimumNorm:
             "best_turn": torch.full_like(y, -1),
             "distance": x0.new_full((len(x0),), torch.inf),  # of the best example
         }
-        return _select(rows, tried > 0)
+        return select(rows, tried > 0)
 
     def _nearest_classes(self, x0: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """N×T classes, the nearest first, N×T×C×H×W points of their boundaries, and how many of them are to be tried (N)."""
@@ -208,8 +209,8 @@ class _MinimumNorm:
         rows["x"] = torch.where(wide(ended), start, rows["x"])
         rows["step"] = torch.where(ended, torch.where(refines, 0, 1), rows["step"])
         leaves = ended & (refining | (refines & torch.isinf(rows["distance"])))
-        self._write_down(_select(rows, leaves))
-        return _select(rows, ~leaves)
+        self._write_down(select(rows, leaves))
+        return select(rows, ~leaves)
 
     def _write_down(self, rows: Rows) -> None:
         exact = self.norm.distance(rows["best"].double(), rows["x0"].double())
@@ -221,17 +222,3 @@ class _MinimumNorm:
 def _of_turn(values: Tensor, turn: Tensor) -> Tensor:
     """N×T×… values → N×…: that of each row's turn, of the last one behind it."""
     return values[torch.arange(len(turn), device=turn.device), turn.clamp_max(values.shape[1] - 1)]
-
-
-def _count(rows: Rows) -> int:
-    return len(rows["place"]) if rows else 0
-
-
-def _select(rows: Rows, which: Tensor) -> Rows:
-    return rows if bool(which.all()) else {name: values[which] for name, values in rows.items()}
-
-
-def _joined(first: Rows, second: Rows) -> Rows:
-    if not (_count(first) and _count(second)):
-        return second if _count(second) else first
-    return {name: torch.cat([values, second[name]]) for name, values in first.items()}
