@@ -188,12 +188,16 @@ def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
         return "not established"
     if together > LEVEL:
         return "not established: all relations taken together could be chance"
-    if row["family"] == ROBUSTNESS:
-        for column, where in CHECKS.items():
-            if np.isnan(row[column]):
-                return f"{NO_DIRECTION}: not known {where}"
-            if row[column] * row["rho"] <= 0:
-                return f"{NO_DIRECTION}: the sign is another {where}"
+    return direction(row, CHECKS if row["family"] == ROBUSTNESS else {})
+
+
+def direction(row: Mapping[Any, Any], checks: Mapping[str, str] = CHECKS) -> str:
+    """What may be said of the direction of a relation that is no chance; `row` has `rho` and the column of each check."""
+    for column, where in checks.items():
+        if np.isnan(row[column]):
+            return f"{NO_DIRECTION}: not known {where}"
+        if row[column] * row["rho"] <= 0:
+            return f"{NO_DIRECTION}: the sign is another {where}"
     return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
 
 

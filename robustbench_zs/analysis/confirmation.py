@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from robustbench_zs.analysis.conclusions import CHECKS, ESTABLISHED, NO_DIRECTION
+from robustbench_zs.analysis.conclusions import direction
 from robustbench_zs.analysis.correlation import correlation_interval, partial_spearman, spearman
 from robustbench_zs.analysis.halves import AtlasHalf, finite
 from robustbench_zs.analysis.permutation import DRAWS, LEVEL, STREAM, joint_test
@@ -98,12 +98,7 @@ def finding(row: pd.Series) -> str:
         return "cannot be computed: too few schemes, or all alike"
     if row["adjusted_studies"] > LEVEL:
         return "not established"
-    for column, where in CHECKS.items():
-        if np.isnan(row[column]):
-            return f"{NO_DIRECTION}: not known {where}"
-        if row[column] * row["rho"] <= 0:
-            return f"{NO_DIRECTION}: the sign is another {where}"
-    return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
+    return direction(row.to_dict())
 
 
 def lead(first: Floats, second: Floats, y: Floats, draws: int = BOOTSTRAPS) -> dict[str, float]:
