@@ -72,9 +72,16 @@ def agreement(relations: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["predictor", "signs"])
 
 
+def change_of_robustness(row: pd.Series) -> str | None:
+    """`"robustness rises"` or `"robustness falls"` as the candidate grows; None where neither is established."""
+    if not row["finding"].startswith(ESTABLISHED):
+        return None
+    better = (row["rho"] > 0) != row["outcome"].startswith(SHARE_LOST)
+    return f"robustness {'rises' if better else 'falls'}"
+
+
 def _said(row: pd.Series) -> str:
     """What may be said of robustness and a candidate in one study."""
-    if row["finding"].startswith(ESTABLISHED):
-        better = (row["rho"] > 0) != row["outcome"].startswith(SHARE_LOST)
-        return f"robustness {'rises' if better else 'falls'} with it"
+    if change := change_of_robustness(row):
+        return f"{change} with it"
     return "no direction can be stated" if row["finding"].startswith(NO_DIRECTION) else "nothing is established"

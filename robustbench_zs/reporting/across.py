@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from robustbench_zs.analysis.across_studies import across_studies, agreement
+from robustbench_zs.analysis.across_studies import across_studies, agreement, change_of_robustness
 from robustbench_zs.analysis.confirmation import confirm
 from robustbench_zs.analysis.halves import AtlasHalf, headline, whole_study
 from robustbench_zs.analysis.predictions import judge, predictions_of
@@ -47,23 +47,25 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     page = Page(
         folder.name,
         f"Do the same candidates predict robustness in {len(found)} studies?",
-        _verdict(agreed, list(found)),
+        _verdict(relations, agreed, len(found)),
         [*sections, _studies(studies, halves)],
     )
     csv = {"relations": relations, "agreement": agreed, "halves": beside, **({"predictions": judged} if len(judged) else {})}
     write_page(folder, page, csv)
 
 
-def _verdict(agreed: pd.DataFrame, studies: list[str]) -> str:
+def _verdict(relations: pd.DataFrame, agreed: pd.DataFrame, studies: int) -> str:
     """Which candidates have one sign everywhere, and below that what each study says."""
-    candidates = [(PREDICTORS[p], words) for p, words in zip(agreed["predictor"], agreed["signs"], strict=True)]
-    ending = f" with it in {', '.join(studies)}"
-    everywhere = [f"{words.removesuffix(ending)} with {name}" for name, words in candidates if words.endswith(ending)]
-    each = " ".join(f"{name[0].upper()}{name[1:]}: {words}." for name, words in candidates)
-    in_all = "in both studies" if len(studies) == 2 else f"in all {len(studies)} studies"
-    if not everywhere:
-        return f"No candidate is established with the same sign {in_all}.\n\n{each}"
-    return f"{in_all.capitalize()}, {', and '.join(everywhere)}.\n\n{each}"
+    in_all = "in both studies" if studies == 2 else f"in all {studies} studies"
+    everywhere = []
+    for predictor, group in relations.groupby("predictor", sort=False):
+        changes = {change_of_robustness(row) for _, row in group.iterrows()}
+        if len(changes) == 1 and None not in changes:
+            everywhere.append(f"{changes.pop()} with {PREDICTORS[str(predictor)]}")
+    names = [PREDICTORS[p] for p in agreed["predictor"]]
+    each = " ".join(f"{n[0].upper()}{n[1:]}: {words}." for n, words in zip(names, agreed["signs"], strict=True))
+    first = f"{in_all.capitalize()}, {', and '.join(everywhere)}" if everywhere else None
+    return f"{first or f'No candidate is established with the same sign {in_all}'}.\n\n{each}"
 
 
 COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]
