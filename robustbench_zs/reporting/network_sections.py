@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from robustbench_zs.reporting import alternatives, tables
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.page import Picture, Section, Table
-from robustbench_zs.reporting.plain import bullets, count
+from robustbench_zs.reporting.plain import bullets, count, in_a_row
 from robustbench_zs.reporting.siblings import shared_networks
 from robustbench_zs.schemes import TrainableScheme
 from robustbench_zs.schemes.coefficients import LARGEST
@@ -23,6 +21,8 @@ def compared(study: Findings) -> Section:
     facts, headers = study.facts, study.facts.headers
     schemes = len({network_spec(h.network).scheme for h in headers})
     depths, seeds = sorted({h.network.depth for h in headers}), len({h.seed for h in headers})
+    some = in_a_row([str(depth) for depth in depths])
+    layers = some if len(depths) < 4 else f"{len(depths)} depths of {depths[0]} to {depths[-1]}"
     data, stable = headers[0].dataset, sum(s.zero_stable for s in study.schemes.values())
     blocks: Blocks = [facts.note] if facts.note else []
     if facts.scaled:
@@ -30,7 +30,7 @@ def compared(study: Findings) -> Section:
     return Section(
         "What was compared",
         f"The study `{facts.name}` trained {len(headers)} networks: {count(schemes, 'scheme')}, "
-        f"{_list(map(str, depths)) if len(depths) < 4 else f'{len(depths)} depths of {depths[0]} to {depths[-1]}'} layers, "
+        f"{layers} layers, "
         f"{count(seeds, 'seed')}. {stable} of the {count(len(study.schemes), 'scheme')} with fixed coefficients "
         f"{'is' if stable == 1 else 'are'} zero-stable. All were trained on {data.train_examples:,} images of `{data.name}` "
         f"with the same recipe and tested on the same {int(study.results['examples'].iloc[0]):,}.",
@@ -106,11 +106,6 @@ def every_network(study: Findings) -> Section:
             Table("names", names, "Full names, which every command of `zsbench` accepts."),
         ],
     )
-
-
-def _list(items: Iterable[str]) -> str:
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _trained_coefficients(header: Header) -> str | None:

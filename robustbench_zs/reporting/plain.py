@@ -84,3 +84,8 @@ def bullets(sentences: Sequence[str]) -> str:
 def count(n: int, thing: str) -> str:
     """`"1 scheme"`, `"2 schemes"`."""
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def in_a_row(words: Sequence[str], last: str = " and ") -> str:
+    """`"a, b and c"`; `last` stands before the last one."""
+    return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

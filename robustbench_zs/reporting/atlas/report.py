@@ -12,10 +12,12 @@ from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import of_100, outcome_words, p_words, share, share_interval, strength
 from robustbench_zs.reporting import glossary
 from robustbench_zs.reporting.atlas import figures, tables
-from robustbench_zs.reporting.atlas.sections import SECTIONS, picture, rhos
+from robustbench_zs.reporting.atlas.sections import SECTIONS, rhos
 from robustbench_zs.reporting.atlas.study import AtlasStudy
+from robustbench_zs.reporting.drawing import picture
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.page import Number, Page
+from robustbench_zs.reporting.plain import in_a_row
 
 
 def atlas_page(study: Findings) -> tuple[Page, dict[str, pd.DataFrame]]:
@@ -74,12 +76,12 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
     toward = rows["rho"] * (-1 if outcome.startswith(SHARE_LOST) else 1)
     groups = {"less": rows[stated & (toward < 0)], "more": rows[stated & (toward > 0)]}
     moves = [
-        f"{word} robust {_joined([f'{MORE[p]} ({strength(rho)} relation)' for p, rho in _candidates(some)], ' and ')}"
+        f"{word} robust {in_a_row([f'{MORE[p]} ({strength(rho)} relation)' for p, rho in _candidates(some)], ' and ')}"
         for word, some in groups.items()
         if len(some)
     ]
     undirected = rows["finding"].str.startswith(NO_DIRECTION)
-    rest = _joined([HOW_MUCH[p] for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
+    rest = in_a_row([HOW_MUCH[p] for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
     if not moves:
         return f"{where} no relation of robustness{f' to {rest}' if rest else ' in one direction'} is established."
     return f"{where} networks are {', and '.join(moves)}." + (f" No relation to {rest} is established." if rest else "")
@@ -137,11 +139,6 @@ HOW_MUCH = {
 
 def _candidates(rows: pd.DataFrame) -> list[tuple[str, float]]:
     return list(zip(rows["predictor"], rows["rho"], strict=True))
-
-
-def _joined(words: list[str], last: str) -> str:
-    """`last` stands before the last one."""
-    return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _numbers(atlas: AtlasStudy) -> list[Number]:

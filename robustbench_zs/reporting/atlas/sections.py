@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from matplotlib.figure import Figure
-
 from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY
 from robustbench_zs.analysis.predictors import PREDICTORS
@@ -14,8 +12,8 @@ from robustbench_zs.reporting import network_sections, provenance, sections
 from robustbench_zs.reporting.atlas import figures, tables
 from robustbench_zs.reporting.atlas.explorer import write_explorer
 from robustbench_zs.reporting.atlas.study import AtlasStudy
-from robustbench_zs.reporting.drawing import svg
-from robustbench_zs.reporting.page import Picture, Section, Table
+from robustbench_zs.reporting.drawing import picture
+from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import bullets, count
 from robustbench_zs.reporting.tables import SECOND_LOOKS
 from robustbench_zs.training.header import network_spec
@@ -245,11 +243,6 @@ SECTIONS: Sequence[Callable[[AtlasStudy], Section | None]] = (
     lambda atlas: network_sections.diverged(atlas.study),
     lambda atlas: provenance.made(atlas.study),
 )
-
-
-def picture(name: str, figure: Figure, caption: str, alternative: str) -> Picture:
-    """A figure as a block of a page."""
-    return Picture(f"{name}.svg", svg(figure), caption, alternative)
 
 
 def rhos(atlas: AtlasStudy) -> str:
