@@ -90,7 +90,7 @@ def attack(
 
     def averaged() -> pd.DataFrame:
         assert eot is not None
-        return over_draws(chosen, at_once(str(chosen.options["dataset"])), eot, said.get("seed", 1))
+        return over_draws(chosen, at_once(str(chosen.options["dataset"])), eot, said.get("seed"))
 
     def transferred() -> pd.DataFrame:
         from robustbench_zs.evaluation import transfer_attack

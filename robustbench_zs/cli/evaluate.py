@@ -58,7 +58,7 @@ def evaluate(
         said = {name: value for name, value in parameters.items() if value is not None}
         perturbations = _noise(noise, said)
         if eot is not None:
-            return over_draws(chosen, perturbations, eot, said.get("seed", 1))
+            return over_draws(chosen, perturbations, eot, said.get("seed"))
         from robustbench_zs.evaluation import evaluate as evaluate_checkpoints
 
         return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
@@ -79,7 +79,7 @@ def _noise(noise: str | None, said: dict[str, Any]) -> Sequence[Perturbation]:
     return NOISES[noise].of(**{name: said[name] for name in parameters if name in said}) if noise else []
 
 
-def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int) -> pd.DataFrame:
+def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int | None) -> pd.DataFrame:
     """The rows of networks of the user's own over draws of their noise.
 
     Raises:
@@ -90,7 +90,9 @@ def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int
     from robustbench_zs.evaluation import expected_accuracy
 
     options = {name: value for name, value in chosen.options.items() if name != "workers"}
-    return expected_accuracy(chosen.sources or (), perturbations, draws=draws, seed=seed, **options)
+    if seed is not None:
+        options["seed"] = seed
+    return expected_accuracy(chosen.sources or (), perturbations, draws=draws, **options)
 
 
 def compare_with_care(frame: pd.DataFrame) -> str | None:
