@@ -7,16 +7,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.networks.spec import network_from_name
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.amplification import amplification_over
 from robustbench_zs.schemes.gains import gains_over, last_share
-
-if TYPE_CHECKING:
-    pass
 
 LARGEST_MODULUS = "largest_modulus"
 
