@@ -184,7 +184,7 @@ def test_a_text_file_is_no_checkpoint(tmp_path: Path, refused: Refused) -> None:
 
 def test_train_evaluate_attack_one_after_the_other(tmp_path: Path) -> None:
     """The three commands of the first page, with fewer epochs."""
-    trained = zsbench("train", "--epochs", "1", cwd=tmp_path)
+    trained = zsbench("train", "--epochs", "2", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "zerosnet56-opt" in trained.stdout
     assert "table10-1" in trained.stdout

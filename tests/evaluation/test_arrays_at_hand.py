@@ -51,7 +51,7 @@ def test_all_functions_take_them(network: nn.Sequential, digits: LabelledImages,
     for frame, other in (
         (attack(checkpoint, images=images, labels=labels, eps=0.1, store=None), attack(checkpoint, eps=0.1, **same)),
         (robustness_curve(network, eps=0.1, dataset=at_hand, steps=4, store=None), None),
-        (masking(network, dataset=at_hand, images=5, queries=20, store=None), None),
+        (masking(network, dataset=at_hand, images=5, store=None), None),
         (transfer_attack(network, network, dataset=at_hand, eps=0.1, store=None), None),
     ):
         assert set(frame["dataset"]) <= {"some digits", "arrays"}

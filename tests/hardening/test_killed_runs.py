@@ -27,3 +27,4 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     assert folder.interrupt_after(4) == 130
     assert "the same command goes on from there" in (folder.path / "log.txt").read_text()
     assert not [name for name in folder.files() if name.endswith((".part", ".lock"))]
+    folder.finish()

@@ -104,7 +104,7 @@ def test_examples_stay_in_the_ball_and_fool_the_network_alone(
 def test_outcomes_do_not_depend_on_the_batch_size(
     networks: dict[str, nn.Module], digits: LabelledImages, attack: GradientAttack
 ) -> None:
-    data = digits.first(16)
+    data = digits.first(40)
     for network in networks.values():
         found = [outcomes(attack, network, data, size).correct for size in (1, 7, 500)]
         assert all(int((a != b).sum()) <= 1 for a, b in pairwise(found))
