@@ -50,7 +50,8 @@ class Execution:
     """How the training runs on a machine; decides the time and the rounding, not what is trained.
 
     On a CPU the same execution choice gives the same weights, bit for bit. `compiled` is whether steps run compiled code,
-    `places` of how many networks a stack consists (see `together`), `processes` how many train one network together.
+    `places` of how many networks a stack consists (see `together`), `streams` how many networks a GPU trains side by side by
+    CUDA graphs (see `graphed`), 1 for without; `processes` how many train one network together.
     """
 
     device: str
@@ -59,6 +60,7 @@ class Execution:
     processes: int = 1
     compiled: bool = False
     places: int = 1
+    streams: int = 1
 
     @property
     def loaders(self) -> int:

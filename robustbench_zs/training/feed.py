@@ -36,16 +36,22 @@ class MemoryFeed:
         Random numbers are drawn for the whole step, so that an image looks the same whoever gets it.
         """
         for step in steps:
-            draws = CropsAndFlips.draw(len(step), self.generator) if self.augmentation == "crop-flip" else None
+            index, draws = self.planned(step)
             made, start = [], 0
-            for number, part in enumerate(step.to(self.pixels.device).tensor_split(replicas)):
+            for number, part in enumerate(index.to(self.pixels.device).tensor_split(replicas)):
                 if number in own:
-                    images = self.pixels[part].to(torch.float32) / self.levels
-                    if draws is not None:
-                        images = crop_and_flip(images, draws.of(slice(start, start + len(part))))
-                    made.append((images, self.labels[part]))
+                    made.append(self.share(part, draws and draws.of(slice(start, start + len(part)))))
                 start += len(part)
             yield made
+
+    def planned(self, step: Tensor) -> tuple[Tensor, CropsAndFlips | None]:
+        """The images of a step, and what happens to each; random numbers are drawn in the order of the calls."""
+        return step, CropsAndFlips.draw(len(step), self.generator) if self.augmentation == "crop-flip" else None
+
+    def share(self, index: Tensor, draws: CropsAndFlips | None) -> Share:
+        """Those images as the training sees them."""
+        images = self.pixels[index].to(torch.float32) / self.levels
+        return images if draws is None else crop_and_flip(images, draws), self.labels[index]
 
 
 class FileFeed:

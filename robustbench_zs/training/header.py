@@ -90,6 +90,7 @@ class ExecutionHeader(Part):
     processes: int = Field(ge=1, le=100_000)
     compiled: bool = False
     places: int = Field(1, ge=1, le=1000)
+    streams: int = Field(1, ge=1, le=1000)
 
 
 def _checked_execution(execution: dict[str, Any]) -> dict[str, Any]:

@@ -186,9 +186,9 @@ def fit(training: Training, test: Split, group: Processes = ALONE, compiled: boo
                 learning_rate=max(rates),
                 loss=loss_sum / used,
                 train_accuracy=100 * correct / used,
-                test_accuracy=_accuracy(network, test, training.device, group) if tested else math.nan,
+                test_accuracy=accuracy(network, test, training.device, group) if tested else math.nan,
                 seconds=time.perf_counter() - start,
-                block_parameters=_block_parameters(network),
+                block_parameters=block_parameters(network),
             )
         )
         if group.first and training.state_due:
@@ -203,13 +203,14 @@ def tested_after(epoch: int, recipe: Recipe, images: int, test_images: int) -> b
     return recipe.weights == "best" or epoch == recipe.epochs or epoch % every == 0
 
 
-def _block_parameters(network: nn.Module) -> tuple[float, ...] | None:
+def block_parameters(network: nn.Module) -> tuple[float, ...] | None:
+    """The trainable parameters of the scheme as they act now, None without any."""
     if isinstance(getattr(network, "scheme", None), TrainableScheme):
         return tuple(network.effective_parameters().tolist())  # type: ignore[operator]
     return None
 
 
-def _accuracy(network: nn.Module, data: Split, device: torch.device, group: Processes) -> float:
+def accuracy(network: nn.Module, data: Split, device: torch.device, group: Processes = ALONE) -> float:
     """Accuracy in percent as the training goes; what is reported is measured by `evaluation`."""
     network.eval()
     correct = torch.zeros((), dtype=torch.int64, device=device)

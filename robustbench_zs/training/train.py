@@ -23,6 +23,7 @@ from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint, save
 from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
 from robustbench_zs.training.events import Events
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
+from robustbench_zs.training.graphed import fit_graphed
 from robustbench_zs.training.header import FORMAT, DatasetHeader, Header, network_header
 from robustbench_zs.training.loop import Epoch, Training, fit
 from robustbench_zs.training.recipe import Recipe, recipe_for
@@ -170,33 +171,38 @@ def train_some(
         if execution.compiled and not can_compile(execution.device):  # begun on another machine
             execution = replace(execution, compiled=False)
     with torch_threads(execution.threads), enough_memory_or(_too_large(tasks[0])):
-        while execution.places > 1:
+        while max(execution.places, execution.streams) > 1:
             try:
-                _train_in_stacks(tasks, execution, send)
+                _train_together(tasks, execution, send)
                 return [read_checkpoint(task.path) for task in tasks]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             # What was trained so far is in the states and checkpoints; the trial was made while there was more memory.
-            execution = replace(execution, places=execution.places // 2)
+            execution = replace(execution, places=-(-execution.places // 2), streams=-(-execution.streams // 2))
         return [task.existing() or _train_alone(task, execution, partial(_send, send, i)) for i, task in enumerate(tasks)]
 
 
-def _train_in_stacks(tasks: Sequence[TrainingTask], execution: Execution, send: Callable[[tuple[int, Epoch]], None]) -> None:
+def _train_together(tasks: Sequence[TrainingTask], execution: Execution, send: Callable[[tuple[int, Epoch]], None]) -> None:
+    """In stacks, or each on a stream of its own."""
     dataset, device = tasks[0].load_dataset(), torch.device(execution.device)
-    # Interrupted trainings may have got to different epochs; those that are at the same one go on together.
+    # Interrupted trainings may have got to different epochs; in stacks those that are at the same one go on together.
     at_epoch: dict[int, list[tuple[TrainingTask, Training]]] = {}
     for index, task in enumerate(tasks):
         if task.existing():
             continue
         training = _training(task, execution, partial(_send, send, index))
         training.resume(_state_file(task, execution).read())
-        at_epoch.setdefault(len(training.history), []).append((task, training))
+        at_epoch.setdefault(len(training.history) if execution.places > 1 else 0, []).append((task, training))
+    at_a_time = max(execution.places, execution.streams)
     for members in at_epoch.values():
-        for start in range(0, len(members), execution.places):
-            trainings = [training for _, training in members[start : start + execution.places]]
-            fit_together(trainings, execution.places, dataset.test, device)
-            for task, training in members[start : start + execution.places]:
+        for start in range(0, len(members), at_a_time):
+            trainings = [training for _, training in members[start : start + at_a_time]]
+            if execution.places > 1:
+                fit_together(trainings, execution.places, dataset.test, device)
+            else:
+                fit_graphed(trainings, dataset.test)
+            for task, training in members[start : start + at_a_time]:
                 _finished(task, execution, training.network, training.finish())
 
 

@@ -1,0 +1,165 @@
+"""Networks trained side by side on a GPU, the steps of each replayed as a CUDA graph on a stream of its own.
+
+A step of a small network is some hundred kernels of a few microseconds each: started one by one they keep a processor busy
+and leave most of a GPU idle. A graph starts them all at once, and several streams fill the GPU. Unlike a stack this asks for
+no shape in common, and nothing of one network enters the computation of another.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from robustbench_zs.datasets import LabelledImages, Split
+from robustbench_zs.training.augmentation import CropsAndFlips
+from robustbench_zs.training.feed import MemoryFeed
+from robustbench_zs.training.loop import Epoch, Training, accuracy, block_parameters, tested_after
+
+WARM_UP = 3
+"""Steps that are taken eagerly before one is recorded: cuDNN chooses its kernels in them, and momentum begins to exist."""
+
+
+class GraphedTraining:
+    """The epochs of one training on a stream of its own.
+
+    Order, random numbers and rates of an epoch lie on the device and a step reads its own by a counter there, so that a step
+    costs the processor one call.
+
+    Args:
+        training: of images in memory, on a CUDA device, with one replica.
+    """
+
+    def __init__(self, training: Training) -> None:
+        assert isinstance(training.feed, MemoryFeed)
+        self.training, self.feed, device = training, training.feed, training.device
+        size = training.recipe.batch_size
+        self.whole_steps, self.rest = divmod(training.images, size)
+        self.stream = torch.cuda.Stream(device)
+        self.stream.wait_stream(torch.cuda.current_stream(device))
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.taken = 0
+        with torch.cuda.stream(self.stream):
+            self.rate = torch.zeros((), device=device)
+            self.rates = torch.zeros(self.whole_steps + bool(self.rest), device=device)
+            self.plan = torch.zeros(self.whole_steps, 4, size, dtype=torch.int64, device=device)
+            self.plan_of_rest = torch.zeros(4, self.rest, dtype=torch.int64, device=device)
+            self.number = torch.zeros(1, dtype=torch.int64, device=device)
+            self.sums = torch.zeros(2, device=device)
+        for group in training.optimizer.param_groups:
+            group["lr"] = self.rate
+
+    def begin(self) -> None:
+        """Bring what the next epoch is made of to the device."""
+        training, feed = self.training, self.feed
+        steps = training.order().split(training.recipe.batch_size)
+        self.learning_rates = training.recipe.learning_rates(len(training.history), len(steps))
+        rows = [_row(*feed.planned(step)) for step in steps]
+        with torch.cuda.stream(self.stream):
+            self.rates.copy_(torch.tensor(self.learning_rates))
+            if self.whole_steps:
+                self.plan.copy_(torch.stack(rows[: self.whole_steps]))
+            if self.rest:
+                self.plan_of_rest.copy_(rows[-1])
+            self.number.zero_()
+            self.sums.zero_()
+
+    def take(self, number: int) -> None:
+        """Start the step of that number in the epoch; does not wait for it."""
+        with torch.cuda.stream(self.stream):
+            if number == self.whole_steps:
+                self._step(self.plan_of_rest)
+            elif self.graph is not None:
+                self.graph.replay()
+            else:
+                if self.taken == WARM_UP:
+                    self.graph = torch.cuda.CUDAGraph()
+                    with torch.cuda.graph(self.graph, stream=self.stream):
+                        self._whole_step()
+                    self.graph.replay()
+                else:
+                    self._whole_step()
+                self.taken += 1
+
+    def _whole_step(self) -> None:
+        self._step(self.plan.index_select(0, self.number)[0])
+
+    def _step(self, row: Tensor) -> None:
+        training = self.training
+        training.optimizer.zero_grad(set_to_none=True)
+        self.rate.copy_(self.rates.index_select(0, self.number)[0])
+        index, top, left, mirror = row.unbind()
+        draws = CropsAndFlips(top, left, mirror.bool()) if self.feed.augmentation == "crop-flip" else None
+        images, labels = self.feed.share(index, draws)
+        with torch.autocast("cuda", torch.bfloat16, enabled=training.recipe.precision == "bfloat16"):
+            logits = training.network(images)
+            loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        training.optimizer.step()
+        self.sums[0].add_(loss.detach(), alpha=len(index))
+        self.sums[1].add_((logits.detach().argmax(1) == labels).sum())
+        self.number.add_(1)
+
+    def end(self, test: Split, seconds: float) -> None:
+        """Wait for the epoch and note it.
+
+        Args:
+            seconds: what it took.
+        """
+        training = self.training
+        number = len(training.history) + 1
+        with torch.cuda.stream(self.stream):
+            loss_sum, right = self.sums.tolist()
+            tested = tested_after(number, training.recipe, training.images, len(test)) or not math.isfinite(loss_sum)
+            training.add(
+                Epoch(
+                    epoch=number,
+                    learning_rate=max(self.learning_rates),
+                    loss=loss_sum / training.images,
+                    train_accuracy=100 * right / training.images,
+                    test_accuracy=accuracy(training.network, test, training.device) if tested else math.nan,
+                    seconds=seconds,
+                    block_parameters=block_parameters(training.network),
+                )
+            )
+            if training.state_due:
+                training.write()
+
+
+def _row(index: Tensor, draws: CropsAndFlips | None) -> Tensor:
+    """A step as numbers, int64 4×N: images, top and left corners, whether mirrored."""
+    if draws is None:
+        return torch.stack([index] * 4)
+    return torch.stack([index, draws.top, draws.left, draws.mirror.long()])
+
+
+def fit_graphed(trainings: Sequence[Training], test: Split) -> None:
+    """Train networks of one recipe and number of images side by side on a GPU until all have ended; see `loop.fit`.
+
+    Args:
+        trainings: see `GraphedTraining`.
+    """
+    device = trainings[0].device
+    if isinstance(test, LabelledImages):
+        test = replace(test, pixels=test.pixels.to(device), labels=test.labels.to(device))
+    with torch.backends.cudnn.flags(benchmark=True):
+        under_way = [GraphedTraining(training) for training in trainings if not training.ended]
+        while under_way:
+            start = time.perf_counter()
+            for graphed in under_way:
+                graphed.begin()
+            for number in range(under_way[0].whole_steps + bool(under_way[0].rest)):
+                for graphed in under_way:
+                    graphed.take(number)
+            for graphed in under_way:
+                graphed.stream.synchronize()
+            seconds = (time.perf_counter() - start) / len(under_way)
+            for graphed in under_way:
+                graphed.end(test, seconds)
+            under_way = [graphed for graphed in under_way if not graphed.training.ended]
+    torch.cuda.synchronize(device)
