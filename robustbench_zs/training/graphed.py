@@ -147,7 +147,7 @@ def fit_graphed(trainings: Sequence[Training], test: Split) -> None:
     device = trainings[0].device
     if isinstance(test, LabelledImages):
         test = replace(test, pixels=test.pixels.to(device), labels=test.labels.to(device))
-    with torch.backends.cudnn.flags(benchmark=True):
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         under_way = [GraphedTraining(training) for training in trainings if not training.ended]
         while under_way:
             start = time.perf_counter()

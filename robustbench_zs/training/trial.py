@@ -225,7 +225,7 @@ def _rate_of_graphs(task: TrainingTask, execution: Execution) -> Rate:
         GraphedTraining(Training(task.network_to_train(execution), data, task.recipe, task.seed))
         for _ in range(execution.streams)
     ]
-    with torch.backends.cudnn.flags(benchmark=True):
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
         for count in range(WARM_UP + 1 + GRAPHED_STEPS):
             number = count % trainings[0].whole_steps
             for training in trainings:
