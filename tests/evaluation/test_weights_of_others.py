@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file, save_model
@@ -19,6 +20,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import Model, evaluate
 from robustbench_zs.evaluation.model import NORMALIZATIONS
 from robustbench_zs.evaluation.weights import load_weights
+from robustbench_zs.perturbations import draws
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -90,21 +92,76 @@ def trained(own: Path, images: Tensor, labels: Tensor) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.skipif(not (DATA / "cifar10").is_dir(), reason="CIFAR-10 is not in ../shared/data")
-def test_a_public_checkpoint_of_cifar10(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = load_dataset("cifar10", DATA, train_examples=640, test_examples=200)
-    network = trained(own, data.train.images(), data.train.labels)
-    arguments = "attack --pgd --model file.py:resnet20 --weights resnet20.pth --normalize cifar10 --dataset cifar10"
-    options = ["--data-dir", str(DATA), "--examples", "200", "--eps", "1/255", "--format", "json"]
-    with pytest.raises(SystemExit) as end:
-        main([*arguments.split(), *options])
-    assert end.value.code == 0
-    (row,) = json.loads(capsys.readouterr().out)
-    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in NORMALIZATIONS["cifar10"])
-    with torch.no_grad():
-        right = network((data.test.images() - mean) / std).argmax(1) == data.test.labels
-    assert row["clean_accuracy"] == pytest.approx(100 * float(right.float().mean()), abs=1e-4)
-    assert row["clean_accuracy"] > row["accuracy"]
+def pictures(folder: Path) -> Path:
+    """Class folders of 32×32 PNGs: each class has a colour of its own under noise."""
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    colours = generator.uniform(60, 195, (10, 1, 1, 3))
+    for split, count in (("train", 64), ("test", 4)):
+        for label, colour in enumerate(colours):
+            (folder / split / str(label)).mkdir(parents=True)
+            for n in range(count):
+                pixels = generator.normal(colour, 40, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / str(label) / f"{n}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["cifar10", "pictures"])
+def test_a_public_checkpoint(own: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Its accuracies, clean and under PGD, are those of a direct computation; foolbox starts where our own PGD does."""
+    import foolbox
+    import torchattacks
+
+    if name == "cifar10" and not (DATA / name).is_dir():
+        pytest.skip("CIFAR-10 is not in ../shared/data; the pictures stand for it")
+    folder = DATA if name == "cifar10" else pictures(own / name).parent
+    data = load_dataset(name, folder, train_examples=640, test_examples=40)
+    parallel = trained(own, data.train.images(), data.train.labels)
+    images, labels, eps = data.test.images(), data.test.labels, 2 / 255
+
+    def accuracies(*options: str) -> tuple[float, float]:
+        request = (
+            "attack --pgd --model file.py:resnet20 --weights resnet20.pth --normalize cifar10 --eps 2/255 --examples 40"
+        )
+        with pytest.raises(SystemExit) as end:
+            main([*request.split(), "--dataset", name, "--data-dir", str(folder), "--format", "json", *options])
+        printed = capsys.readouterr()
+        assert end.value.code == 0, printed.err
+        (row,) = json.loads(printed.out)
+        return row["clean_accuracy"], row["accuracy"]
+
+    class Normalized(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            mean, std = (torch.tensor(v).view(-1, 1, 1) for v in NORMALIZATIONS["cifar10"])
+            return (images - mean) / std
+
+    class FromOurStart(foolbox.attacks.LinfPGD):  # type: ignore[misc]
+        def get_random_start(self, x0: Any, epsilon: float) -> Any:
+            start = draws.uniform(1, draws.RANDOM_START, torch.arange(40)[right], tuple(x0.shape[1:]))
+            return x0 + (2 * start - 1) * epsilon
+
+    def standing(changed: Tensor) -> float:
+        """Percent of all images, of which only those that are right when clean are attacked."""
+        assert float((changed - images[right]).abs().max()) <= eps + 1e-6
+        return 100 * int((network(changed).argmax(1) == labels[right]).sum()) / 40
+
+    network = nn.Sequential(Normalized(), parallel).eval().requires_grad_(False)
+    right = network(images).argmax(1) == labels
+    model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
+    by_foolbox = standing(
+        FromOurStart(steps=10, abs_stepsize=eps / 4).run(
+            model, images[right], foolbox.criteria.Misclassification(labels[right]), epsilon=eps
+        )
+    )
+    torch.manual_seed(int(np.random.SeedSequence([1, 0, int(right.nonzero()[0])]).generate_state(1)[0]))
+    by_torchattacks = standing(torchattacks.PGD(network, eps=eps, alpha=eps / 4, steps=10)(images[right], labels[right]))
+
+    clean = 100 * float(right.float().mean())
+    assert accuracies("--last", "--directions", "float32") == pytest.approx((clean, by_foolbox), abs=1e-4)
+    assert accuracies("--engine", "foolbox") == pytest.approx((clean, by_foolbox), abs=1e-4)
+    assert accuracies("--engine", "torchattacks") == pytest.approx((clean, by_torchattacks), abs=1e-4)
+    assert accuracies()[1] <= min(by_foolbox, by_torchattacks) < clean
 
 
 def test_normalized_by_name_by_numbers_and_inside_are_one(own: Path) -> None:
