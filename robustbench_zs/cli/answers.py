@@ -140,7 +140,8 @@ def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
         if path.exists():
             yield str(path), path.stat()
         return
-    for root, folders, names in os.walk(path, followlinks=False):
+    for root, folders, names in os.walk(path, followlinks=True):  # class folders are often links
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
-            yield os.path.join(root, name), os.stat(os.path.join(root, name))
+            place = os.path.join(root, name)
+            yield place, os.stat(place) if os.path.exists(place) else os.lstat(place)  # a link to nowhere, as editors make

@@ -64,7 +64,7 @@ def load_dataset(
         raise RequestError(f"the data folder {directory} does not exist")
     if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
         raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
-    return _load(name, directory, train_examples, test_examples, image_size)
+    return _load(name, directory, (train_examples, test_examples), image_size, os.getcwd())
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,12 @@ class Images:
 
 
 @lru_cache(maxsize=4)
-def _load(
-    name: str, directory: Path, train_examples: int | None, test_examples: int | None, image_size: int | None
-) -> Dataset:
-    for examples in (train_examples, test_examples):
+def _load(name: str, directory: Path, first: tuple[int | None, int | None], image_size: int | None, here: str) -> Dataset:
+    """The dataset, read again where relative paths mean others: `here` is the working folder."""
+    for examples in first:
         if examples is not None and examples < 1:
             raise RequestError(f"the number of examples must be at least 1, not {examples}")
-    limits = {"train": train_examples, "test": test_examples}
+    limits = dict(zip(("train", "test"), first, strict=True))
     folder = directory / name
     known = KNOWN.get(name)
     loader = known.load if known else None
@@ -113,7 +112,7 @@ def _load(
             f"there is no dataset {name[:200]!r}: give one of {', '.join(KNOWN)}, or a folder that holds train and test "
             "as Parquet files or class folders"
         )
-    return dataset.limited(train_examples, test_examples)
+    return dataset.limited(*first)
 
 
 def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_size: int | None) -> Dataset:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -68,9 +68,14 @@ class Model:
             raise RequestError("give either a normalization by name, or mean and std")
         if self.normalize not in (None, *NORMALIZATIONS):
             raise RequestError(f"the normalization is one of {', '.join(NORMALIZATIONS)}, not {str(self.normalize)[:40]!r}")
+        for name in ("mean", "std"):
+            numbers = getattr(self, name)
+            if numbers is not None:  # NumPy's float64 would make the images float64
+                object.__setattr__(self, name, tuple(map(float, np.ravel(numbers))))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise RequestError("mean and std go together, a number per channel each")
-        if not all(math.isfinite(m) for m in self.mean or ()) or not all(0 < s < math.inf for s in self.std or ()):
+        mean, std = (torch.tensor(numbers or ()) for numbers in (self.mean, self.std))  # float32, where 1e-320 is 0
+        if not mean.isfinite().all() or not (std.isfinite() & (std > 0)).all():
             raise RequestError(f"a std is above 0, and all numbers are finite, not mean {self.mean} and std {self.std}")
 
     @property

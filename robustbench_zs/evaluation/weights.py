@@ -56,8 +56,8 @@ def load_weights(module: nn.Module, path: Path, whose: str) -> None:
 
 def _tensors(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        head = file.read(2)
-    if head == b"PK" or head[:1] == b"\x80":  # zip, or the pickle of before torch 1.6
+        head = file.read(4)
+    if head == b"PK\x03\x04" or head[:1] == b"\x80":  # zip, or the pickle of before torch 1.6
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -66,7 +66,8 @@ def _tensors(path: Path) -> dict[str, Any]:
                 "torch.save(network.state_dict(), FILE)"
             ) from error
         except Exception as error:
-            raise RequestError(f"{path} is not a file of weights that can be read: {str(error)[:100]}") from error
+            why = str(error)[:100] or "it ends too early"
+            raise RequestError(f"{path} is not a file of weights that can be read: {why}") from error
         return _held(loaded, path)
     from safetensors.torch import load_file
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from robustbench_zs.cli import answers
 from robustbench_zs.cli.main import main
@@ -86,6 +87,27 @@ def test_what_changes_the_answer_is_seen(ask: Ask, computed: list[int], diverged
     (working_folder / "reports" / "results.sqlite").unlink()
     ask("evaluate")
     assert len(computed) == 5
+
+
+def test_images_behind_links_are_seen_and_links_to_nowhere_passed_over(
+    ask: Ask, computed: list[int], working_folder: Path
+) -> None:
+    for split in ("train", "test"):
+        for label in range(10):
+            images = working_folder / "elsewhere" / split / str(label)
+            images.mkdir(parents=True)
+            for n in range(2):
+                Image.new("L", (8, 8), 20 * label + n).save(images / f"{n}.png")
+            (working_folder / "data" / "own" / split).mkdir(parents=True, exist_ok=True)
+            (working_folder / "data" / "own" / split / str(label)).symlink_to(images, target_is_directory=True)
+    (working_folder / "data" / "own" / ".#lock").symlink_to("nowhere")
+    request = ["evaluate", "checkpoints/a.safetensors", "--dataset", "own"]
+    first = ask(*request)
+    assert ask(*request) == first
+    assert len(computed) == 1
+    Image.new("L", (8, 8), 255).save(working_folder / "elsewhere" / "test" / "0" / "0.png")
+    ask(*request)
+    assert len(computed) == 2
 
 
 def test_young_files_and_networks_of_the_users_own_are_not_kept(

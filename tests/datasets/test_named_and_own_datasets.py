@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import pickle
 import struct
 from pathlib import Path
 
@@ -104,6 +106,16 @@ def test_class_folders_that_differ(tmp_path: Path, pixels: Pixels) -> None:
         load_dataset(str(tmp_path))
 
 
+def test_relative_names_are_of_the_working_folder(tmp_path: Path, pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = set()
+    for n in range(2):
+        for split in ("train", "test"):
+            class_folders(tmp_path / str(n) / "own" / split, {"cat": [encode(pixels[n])], "dog": [encode(pixels[2])]})
+        monkeypatch.chdir(tmp_path / str(n))
+        digests.add(load_dataset("own").test.digest)
+    assert len(digests) == 2
+
+
 def test_an_empty_class_folder(tmp_path: Path, pixels: Pixels) -> None:
     for split in ("train", "test"):
         class_folders(tmp_path / split, {"a": [encode(pixels[0])], "b": []})
@@ -164,6 +176,34 @@ def test_archives_of_torchvision_are_read_without_a_network(
     mnist = load_dataset("mnist")
     np.testing.assert_array_equal(in_memory(mnist.test).pixels[:, 0].numpy(), pixels)
     assert mnist.train.labels.tolist() == list(range(10)) * 2
+
+
+@pytest.mark.parametrize("root", ["cifar10", ""], ids=["ours", "torchvision's"])
+def test_batches_of_torchvision_are_read_if_their_checksums_match(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    """Ten images in each of its six files, whose checksums stand in the place of the published ones."""
+    from torchvision.datasets import CIFAR10
+
+    folder = working_folder / "data" / root / CIFAR10.base_folder
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 3072), dtype=np.uint8)
+    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
+    for name, part in zip(names, np.split(pixels, 6), strict=True):
+        (folder / name).write_bytes(pickle.dumps({"data": part, "labels": list(range(10))}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(RequestError, match="could not be downloaded"):
+        load_dataset("cifar10")
+    sums = [[name, hashlib.md5((folder / name).read_bytes()).hexdigest()] for name in names]
+    meta = hashlib.md5((folder / "batches.meta").read_bytes()).hexdigest()
+    monkeypatch.setattr(CIFAR10, "train_list", sums[:5])
+    monkeypatch.setattr(CIFAR10, "test_list", sums[5:])
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": meta})
+    cifar = load_dataset("cifar10")
+    np.testing.assert_array_equal(in_memory(cifar.train).pixels.numpy(), pixels[:50].reshape(50, 3, 32, 32))
+    np.testing.assert_array_equal(in_memory(cifar.test).pixels.numpy(), pixels[50:].reshape(10, 3, 32, 32))
+    assert (cifar.class_names, cifar.test.labels.tolist()) == (tuple("abcdefghij"), list(range(10)))
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_normalized_by_name_by_numbers_and_inside_are_one(own: Path) -> None:
     models = [
         Model("file.py:resnet20", "w.pt", normalize="imagenet"),
         Model("file.py:resnet20", "w.pt", mean=mean, std=std),
+        Model("file.py:resnet20", "w.pt", mean=np.array(mean), std=np.array(std)),  # type: ignore[arg-type]
         Model("inside.py:Inside", "w.pt"),
     ]
     images = load_dataset("images", own).test.images()
@@ -278,6 +279,17 @@ def test_weights_that_are_refused(working_folder: Path, saved: Any, words: str) 
     assert not Path("executed").exists()
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "before torch 1.6"])
+def test_files_that_are_broken(tmp_path: Path, old: bool) -> None:
+    file = tmp_path / "w.pth"
+    torch.save(NETWORK.state_dict(), file, _use_new_zipfile_serialization=not old)
+    whole = file.read_bytes()
+    for part in (b"", b"PKG 1", b"\x80", whole[:20], whole[: len(whole) // 2], whole[:-1]):
+        file.write_bytes(part)
+        with pytest.raises(RequestError, match=r"that can be read: \S|neither a safetensors file nor"):
+            load_weights(NETWORK, file, "it")
+
+
 def test_names_of_libraries_and_files(own: Path) -> None:
     made = Model("torchvision:resnet18", classes=7).load()
     assert made(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
@@ -301,7 +313,9 @@ def test_names_of_libraries_and_files(own: Path) -> None:
         ({"mean": (0.5,)}, "go together"),
         ({"mean": (0.5,), "std": (0.5, 0.5)}, "go together"),
         ({"mean": (0.5,), "std": (0.0,)}, "above 0"),
+        ({"mean": (0.5,), "std": (1e-320,)}, "above 0"),
         ({"mean": (float("nan"),), "std": (1.0,)}, "finite"),
+        ({"mean": (1e39,), "std": (1.0,)}, "finite"),
         ({"mean": (0.5,), "std": (1.0,), "normalize": "cifar10"}, "either"),
     ],
     ids=str,
