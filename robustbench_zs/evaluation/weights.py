@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,11 @@ def load_weights(module: nn.Module, path: Path, whose: str) -> None:
     if missing or unexpected:
         parts = [f"{w}: {_listed(names)}" for w, names in (("missing", missing), ("unexpected", unexpected)) if names]
         raise RequestError(f"the weights in {path} are not those of {whose}: {'; '.join(parts)}")
+    state = OrderedDict(given)
+    # Under the present names they are of the present version; int8 modules without one look for names of old.
+    state._metadata = wanted._metadata  # type: ignore[attr-defined]
     try:
-        module.load_state_dict(given, strict=False)
+        module.load_state_dict(state, strict=False)
     except RuntimeError as error:  # shapes
         first = " ".join(str(error).split())[:300]
         raise RequestError(f"the weights in {path} are not those of {whose}: {first}") from error

@@ -252,6 +252,18 @@ def test_tied_weights_that_safetensors_saved_once(tmp_path: Path) -> None:
     assert torch.equal(saved.second.weight, loaded.first.weight)
 
 
+def test_int8_weights_of_a_parallel_network(tmp_path: Path) -> None:
+    saved, loaded = (
+        torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), dtype=torch.qint8)
+        for _ in range(2)
+    )
+    images = torch.rand(3, 1, 8, 8)
+    torch.save({"state_dict": nn.DataParallel(saved).state_dict()}, tmp_path / "w.pth")
+    assert not torch.equal(saved(images), loaded(images))
+    load_weights(loaded, tmp_path / "w.pth", "it")
+    assert torch.equal(saved(images), loaded(images))
+
+
 class Harmful:
     def __reduce__(self) -> Any:
         return os.mkdir, ("executed",)
