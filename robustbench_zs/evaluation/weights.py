@@ -50,7 +50,7 @@ def load_weights(module: nn.Module, path: Path, whose: str) -> None:
         raise RequestError(f"the weights in {path} are not those of {whose}: {'; '.join(parts)}")
     state = OrderedDict(given)
     # Under the present names they are of the present version; int8 modules without one look for names of old.
-    state._metadata = wanted._metadata  # type: ignore[attr-defined]
+    state._metadata = getattr(wanted, "_metadata", None)  # type: ignore[attr-defined]
     try:
         module.load_state_dict(state, strict=False)
     except RuntimeError as error:  # shapes
