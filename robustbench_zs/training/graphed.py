@@ -32,7 +32,7 @@ class GraphedTraining:
     costs the processor one call.
 
     Args:
-        training: of images in memory, on a CUDA device, with one replica.
+        training: of images in memory, with one replica. Without CUDA there is no stream, and nothing is recorded.
     """
 
     def __init__(self, training: Training) -> None:
@@ -40,8 +40,9 @@ class GraphedTraining:
         self.training, self.feed, device = training, training.feed, training.device
         size = training.recipe.batch_size
         self.whole_steps, self.rest = divmod(training.images, size)
-        self.stream = torch.cuda.Stream(device)
-        self.stream.wait_stream(torch.cuda.current_stream(device))
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        if self.stream:
+            self.stream.wait_stream(torch.cuda.current_stream(device))
         self.graph: torch.cuda.CUDAGraph | None = None
         self.taken = 0
         with torch.cuda.stream(self.stream):
@@ -74,17 +75,16 @@ class GraphedTraining:
         with torch.cuda.stream(self.stream):
             if number == self.whole_steps:
                 self._step(self.plan_of_rest)
-            elif self.graph is not None:
+                return
+            if self.taken == WARM_UP and self.stream:
+                self.graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self.graph, stream=self.stream):
+                    self._whole_step()
+            self.taken += 1
+            if self.graph:
                 self.graph.replay()
             else:
-                if self.taken == WARM_UP:
-                    self.graph = torch.cuda.CUDAGraph()
-                    with torch.cuda.graph(self.graph, stream=self.stream):
-                        self._whole_step()
-                    self.graph.replay()
-                else:
-                    self._whole_step()
-                self.taken += 1
+                self._whole_step()
 
     def _whole_step(self) -> None:
         self._step(self.plan.index_select(0, self.number)[0])
@@ -96,7 +96,7 @@ class GraphedTraining:
         index, top, left, mirror = row.unbind()
         draws = CropsAndFlips(top, left, mirror.bool()) if self.feed.augmentation == "crop-flip" else None
         images, labels = self.feed.share(index, draws)
-        with torch.autocast("cuda", torch.bfloat16, enabled=training.recipe.precision == "bfloat16"):
+        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.recipe.precision == "bfloat16"):
             logits = training.network(images)
             loss = F.cross_entropy(logits, labels)
         loss.backward()
@@ -105,8 +105,13 @@ class GraphedTraining:
         self.sums[1].add_((logits.detach().argmax(1) == labels).sum())
         self.number.add_(1)
 
+    def wait(self) -> None:
+        """Wait for what was started."""
+        if self.stream:
+            self.stream.synchronize()
+
     def end(self, test: Split, seconds: float) -> None:
-        """Wait for the epoch and note it.
+        """Note an epoch whose steps are done.
 
         Args:
             seconds: what it took.
@@ -129,6 +134,7 @@ class GraphedTraining:
             )
             if training.state_due:
                 training.write()
+        self.wait()
 
 
 def _row(index: Tensor, draws: CropsAndFlips | None) -> Tensor:
@@ -139,7 +145,7 @@ def _row(index: Tensor, draws: CropsAndFlips | None) -> Tensor:
 
 
 def fit_graphed(trainings: Sequence[Training], test: Split) -> None:
-    """Train networks of one recipe and number of images side by side on a GPU until all have ended; see `loop.fit`.
+    """Train networks of one recipe and number of images side by side on a device until all have ended; see `loop.fit`.
 
     Args:
         trainings: see `GraphedTraining`.
@@ -157,9 +163,8 @@ def fit_graphed(trainings: Sequence[Training], test: Split) -> None:
                 for graphed in under_way:
                     graphed.take(number)
             for graphed in under_way:
-                graphed.stream.synchronize()
+                graphed.wait()
             seconds = (time.perf_counter() - start) / len(under_way)
             for graphed in under_way:
                 graphed.end(test, seconds)
             under_way = [graphed for graphed in under_way if not graphed.training.ended]
-    torch.cuda.synchronize(device)

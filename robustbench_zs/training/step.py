@@ -59,9 +59,7 @@ class Step:
             if isinstance(network, MultistepResNet):
                 network.scalars_to_data()
             _make_room(network, recipe)
-            # On a GPU hundreds of small kernels a step are replayed as CUDA graphs.
-            mode = "reduce-overhead" if self.device_type == "cuda" else None
-            self.whole = torch.compile(network, dynamic=False, mode=mode)
+            self.whole = torch.compile(network, dynamic=False)
         # Running statistics follow the first share, whoever works on the others.
         follow = (nn.BatchNorm2d,) if recipe.replicas > 1 else ()
         self.followers = [m for m in network.modules() if isinstance(m, follow)]
@@ -108,11 +106,11 @@ MOST_COMPILED = 4
 
 
 def _make_room(network: nn.Module, recipe: Recipe) -> None:
-    """Drop compiled code where this network's would be too much; a GPU's CUDA graphs hold the tensors of one network."""
+    """Drop compiled code where this network's would be too much."""
     spec = getattr(network, "spec", None)
     sizes = tuple(tuple(p.shape) for p in network.parameters())
     shape = (spec and (stack_shape(spec) or spec), sizes, recipe.batch_size, recipe.precision)
-    if next(network.parameters()).is_cuda or (shape not in _compiled and len(_compiled) >= MOST_COMPILED):
+    if shape not in _compiled and len(_compiled) >= MOST_COMPILED:
         torch.compiler.reset()
         _compiled.clear()
     _compiled.add(shape)

@@ -227,7 +227,7 @@ def test_memory_that_runs_out_while_training_halves_the_stack(tmp_path: Path, mo
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("how", [{}, {"compiled": True}, {"places": 4}, {"streams": 4}])
+@pytest.mark.parametrize("how", [{}, {"places": 4}, {"streams": 4}], ids=["eager", "stack", "graphs"])
 def test_networks_learn_on_a_gpu(tmp_path: Path, how: dict[str, Any]) -> None:
     """By each execution choice and in the precision of a GPU, as well as on the CPU within what rounding does."""
     recipe = Recipe(epochs=10, batch_size=32)
