@@ -14,6 +14,7 @@ from robustbench_zs.analysis import Conclusions, ImageOutcomes, conclude, networ
 from robustbench_zs.analysis.degradation import losses_by_verdict
 from robustbench_zs.analysis.labels import network_labels, outcome_labels, perturbation_labels
 from robustbench_zs.analysis.masking import flagged_networks
+from robustbench_zs.reporting.plain import in_a_row
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training.header import Header, network_spec
 
@@ -41,6 +42,28 @@ class StudyFacts:
 
 
 @dataclass(frozen=True, eq=False)
+class Control:
+    """What another study found out about networks of this one that it trained by another recipe.
+
+    Args:
+        name: of the other study.
+        changes: what differs in its recipe, as setting → value; empty for the study itself.
+        results, gaps: see `Findings`.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    results: pd.DataFrame
+    gaps: pd.DataFrame
+
+    @property
+    def recipe(self) -> str:
+        """`"learning rate 0.1"`, `"that of the study"`."""
+        changed = [f"{setting.replace('_', ' ')} {value}" for setting, value in self.changes.items()]
+        return in_a_row(changed) if changed else "that of the study"
+
+
+@dataclass(frozen=True, eq=False)
 class Findings:
     """A study and its results; what is concluded from them is computed once, when it is first asked for.
 
@@ -52,6 +75,7 @@ class Findings:
         transfers: one row per network that was attacked and network that saw the examples, see `evaluation.transfer_rows`.
         curves: one row per network with its robust accuracy against ε, see `evaluation.curve_row`.
         images: the same networks image by image, on which conclusions rest.
+        controls: what other studies found out about some of the networks by other recipes.
     """
 
     folder: Path
@@ -62,6 +86,7 @@ class Findings:
     transfers: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     images: ImageOutcomes | None = None
+    controls: Sequence[Control] = ()
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:

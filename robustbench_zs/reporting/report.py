@@ -12,6 +12,7 @@ import pandas as pd
 from robustbench_zs.analysis.transfer import transfer_by_verdict
 from robustbench_zs.reporting import accuracy_sections, answer, cells, drawing, figures, glossary, sections
 from robustbench_zs.reporting.atlas.report import atlas_page
+from robustbench_zs.reporting.control_section import control_rows
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Page, Section
@@ -47,6 +48,8 @@ def tidy_tables(study: Findings) -> dict[str, pd.DataFrame]:
     optional = {"masking": study.masking, "transfer": csv_ready(study.transfers), "curves": csv_ready(study.curves)}
     if len(study.transfers):
         optional["transfer_by_verdict"] = transfer_by_verdict(study.transfers)
+    if study.controls:
+        optional["controls"] = control_rows(study)
     if study.facts.paper:
         optional["against_paper"] = accuracy_sections.paper_cells(study)
     return {

@@ -9,6 +9,7 @@ from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matri
 from robustbench_zs.analysis.words import summary_sentences, together_sentence
 from robustbench_zs.reporting import alternatives, drawing, figures, root_figures, tables
 from robustbench_zs.reporting.accuracy_sections import accuracies, paper
+from robustbench_zs.reporting.control_section import controls
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.network_sections import Blocks, compared, diverged, every_network, examples, trainable
 from robustbench_zs.reporting.page import Section, Table
@@ -265,7 +266,21 @@ def gaps(study: Findings) -> Section:
 
 
 SECTIONS: Sequence[Callable[[Findings], Section | None]] = (
-    *(compared, found, modulus, predictors, effects, degradation, accuracies, paper, roots, masking, curves, transfer),
+    *(
+        compared,
+        found,
+        modulus,
+        predictors,
+        effects,
+        degradation,
+        accuracies,
+        controls,
+        paper,
+        roots,
+        masking,
+        curves,
+        transfer,
+    ),
     *(gaps, trainable, diverged, examples, every_network, quantities, made),
 )
 """The sections of a study's report, in their order."""

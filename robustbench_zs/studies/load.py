@@ -85,6 +85,8 @@ def _checked(data: dict[str, Any], scale: str | None, path: Path, request: str =
     for key in data.keys() & HIDDEN:
         raise RequestError(f"{path}: the key {key!r} is not for study files")
     full = Study.model_validate(data)
+    for control in full.controls:
+        find_study(control)
     request = request or full.name + (f" --scale {scale}" if scale else "")
     changed = data if scale is None else _scaled_down(data, full, scale)
     return Study.model_validate({**changed, "request": request})
@@ -130,6 +132,7 @@ def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any
     result = {**data, "name": f"{full.name}-{scale}", "scale": {}}
     if "checkpoints" in data:  # of the other study at the same scale
         result["checkpoints"] = f"{data['checkpoints']}-{scale}"
+    result.pop("controls", None)  # those are of networks at full scale
     texts = []
     for key, value in tables[scale].model_dump(exclude_none=True).items():
         if key in places:

@@ -17,6 +17,7 @@ MEANINGS = {
     "beta": "Coefficient β of the residual.",
     "block": "Residual block; basic up to 110 layers and bottleneck from 164 by default.",
     "checkpoints": "Name of another study whose trained networks this one evaluates.",
+    "controls": "Studies that train some of the same networks by another recipe, for a section of the report.",
     "curve": "Search the smallest ε that fools each image.",
     "dataset": "The images.",
     "directions": "Number format of an attack's gradients; examples count by float32 in any case.",

@@ -112,7 +112,8 @@ class Study(StudyTable):
     it the study's depths stand for, in order (the same by default). `scaled` says how a scaled-down form differs, `request`
     what `zsbench run` takes for it; no file sets these. `masking_images` is on how many images the gradients of the first
     seed of each network are checked where the study attacks it, 0 for none. `atlas` adds its schemes to `schemes`.
-    `checkpoints` is another study whose folder of checkpoints it uses, so that both evaluate the same networks.
+    `checkpoints` is another study whose folder of checkpoints it uses, so that both evaluate the same networks. `controls`
+    are studies that train some of the same networks by another recipe; the report shows what the store has of them.
 
     Examples:
         >>> study = zs.Study(name="mine", schemes=["euler", "zerosnet-opt"], depths=[20], dataset={"name": "digits"})
@@ -128,6 +129,7 @@ class Study(StudyTable):
     paper_depths: list[int] = Field(default_factory=list)
     paper: PaperTable | None = None
     checkpoints: str | None = Field(None, pattern=NAME)
+    controls: list[Annotated[str, Field(pattern=NAME)]] = Field(default_factory=list, max_length=20)
     scale: dict[Scale, ScaleTable] = Field(default_factory=dict)
     parts: list[Study] = Field(default_factory=list)
     measured: Measurement | None = None

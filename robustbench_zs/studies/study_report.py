@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.reporting.commands import command_of
-from robustbench_zs.reporting.findings import Findings, StudyFacts
+from robustbench_zs.reporting.findings import Control, Findings, StudyFacts
 from robustbench_zs.reporting.network_sections import examples_of
 from robustbench_zs.reporting.report import write_examples, write_report
 from robustbench_zs.studies.examples import make_examples
 from robustbench_zs.studies.joint_report import write_joint_report
+from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import Plan
-from robustbench_zs.studies.status import Status, stored_answers, stored_transfers, subject_of
+from robustbench_zs.studies.settle import stored_plans
+from robustbench_zs.studies.status import Status, plan_status, stored_answers, stored_transfers, subject_of
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.distributed import is_first
 
@@ -55,7 +57,7 @@ def report_study(
     Raises:
         RequestError: results are missing; the sentence says how many and what to do.
     """
-    findings = findings_of(plan, store, status)
+    findings = replace(findings_of(plan, store, status), controls=_controls(plan, store))
     if show_examples and examples_of(findings) is None:
         assert findings.images
         images = findings.images.networks
@@ -139,6 +141,26 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
         curves=frame_of_rows(curves),
         images=_image_outcomes(plan.study, images),
     )
+
+
+def _controls(plan: Plan, store: ResultsStore) -> list[Control]:
+    """What the store has of the study's controls; one that is not finished is left out.
+
+    Raises:
+        RequestError: there is no such study.
+    """
+    found = []
+    own, task = plan.study.full_recipe().as_dict(), plan.evaluations[0].task
+    for name in plan.study.controls:
+        _, plans = stored_plans(load_study(name), name, task.data_dir, store.path)
+        for other in plans:
+            try:
+                findings = findings_of(other, store, plan_status(other, store))
+            except RequestError:
+                continue
+            changes = {key: value for key, value in findings.facts.recipe.items() if value != own[key]}
+            found.append(Control(findings.facts.name, changes, findings.results, findings.gaps))
+    return found
 
 
 def _image_outcomes(study: Study, images: Mapping[str, NetworkImages]) -> ImageOutcomes:
