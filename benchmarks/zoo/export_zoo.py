@@ -16,7 +16,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,12 +25,14 @@ import pandas as pd
 from finished import Finished, FinishedStudy, finished_study
 from model_card import Rounding, Weights, file_stem, model_card, rounding_table
 
-from robustbench_zs import Baseline, Checkpoint, RequestError, UnfinishedError, read_checkpoint
-from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
+from robustbench_zs import Baseline, RequestError, UnfinishedError, read_checkpoint
+from robustbench_zs.evaluation.evaluator import Evaluated, EvaluationTask, evaluate_one
+from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.gate.baseline import write_baseline_file
 from robustbench_zs.reporting.cells import markdown
 from robustbench_zs.system.files import write_atomically
+from robustbench_zs.system.workers import Job, available_cores, run_jobs
 from robustbench_zs.training.execution import Compute
 from robustbench_zs.training.half_precision import save_in_half
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER, SHIPPED
@@ -50,8 +53,14 @@ def export_zoo(
     tolerance: float = TOLERANCE,
     attack_tolerance: float = ATTACK_TOLERANCE,
     device: str | None = None,
+    workers: int = 1,
+    kinds: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Write the zoo of the networks of the first study; the other studies have more outcomes of the same networks.
+
+    Args:
+        device, workers: for evaluating the rounded weights.
+        kinds: of perturbations that decide about rounding, besides clean images; all by default.
 
     Returns:
         What rounding changes, one row per network and perturbation, and the files written.
@@ -70,14 +79,16 @@ def export_zoo(
             )
     splits: list[tuple[FinishedStudy, Literal["train", "test"]]] = [(main, "train"), *((study, "test") for study in studies)]
     baselines = {f"{study.study.name}-{split}.json": study.baseline(split) for study, split in splits}
-    seed = main.study.seeds[0]
     tables = []
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary)
-        for finished in main.networks:
-            if finished.step.task.seed != seed:
-                continue
-            weights = _weights(finished, made, store, (tolerance, attack_tolerance), device)
+        firsts = [f for f in main.networks if f.step.task.seed == main.study.seeds[0]]
+        for finished, weights in zip(
+            firsts, _all_weights(firsts, made, store, Rounded(kinds, device, workers)), strict=True
+        ):
+            keep = all(abs(r.half - r.float32) <= (tolerance, attack_tolerance)[r.attack] + 1e-9 for r in weights.roundings)
+            if not keep:
+                weights = _unrounded(finished, weights)
             table, kept = rounding_table(weights.roundings), "float16" if weights.rounded else "float32"
             table.insert(0, "Network", finished.step.task.network.name)
             tables.append(table.assign(**{"Stored in": kept}))
@@ -97,29 +108,42 @@ def _card(finished: Finished, main: FinishedStudy, weights: Weights, baselines: 
     return model_card([f.known.header for f in main.networks if f.step.task.network.name == name], weights, baselines)
 
 
-def _weights(finished: Finished, folder: Path, store: Path, tolerances: tuple[float, float], device: str | None) -> Weights:
-    """The file of weights in `folder`: rounded, or as they are where that changes too much (without, with an attack)."""
-    original = finished.known.checkpoint
-    if original is None:
-        raise RequestError(f"the checkpoint {finished.known.path} is gone: the zoo needs its weights")
-    task = finished.step.task
-    path = folder / f"{file_stem(task.network.name)}-seed{task.seed}.safetensors"
-    rounded = save_in_half(original, path)
-    roundings = _roundings(finished, rounded, store, device)
-    keep = all(abs(r.half - r.float32) <= tolerances[r.attack] + 1e-9 for r in roundings)
-    if not keep:
-        shutil.copyfile(original.path, path)
-    return Weights(read_checkpoint(path), keep, roundings)
+@dataclass(frozen=True)
+class Rounded:
+    """How the rounded weights are judged, see `export_zoo`."""
+
+    kinds: Collection[str]
+    device: str | None
+    workers: int
 
 
-def _roundings(finished: Finished, rounded: Checkpoint, store: Path, device: str | None) -> list[Rounding]:
-    """The test images again with the rounded weights, clean and under every perturbation."""
-    questions = tuple(q for q in finished.outcomes if q.split == "test")
-    compute = Compute(device)
-    task = EvaluationTask(
-        rounded, finished.step.task.images, questions, compute.execution(1), compute.batch_size, str(store)
-    )
-    evaluated = evaluate_one(task, lambda done: None)
+def _all_weights(networks: Sequence[Finished], folder: Path, store: Path, how: Rounded) -> list[Weights]:
+    """The files of rounded weights in `folder`, and the test images again, clean and under what decides."""
+    paths, jobs = [], []
+    compute = Compute(how.device, workers=how.workers)
+    for finished in networks:
+        original, task = finished.known.checkpoint, finished.step.task
+        if original is None:
+            raise RequestError(f"the checkpoint {finished.known.path} is gone: the zoo needs its weights")
+        path = folder / f"{file_stem(task.network.name)}-seed{task.seed}.safetensors"
+        rounded = save_in_half(original, path)
+        questions, execution = _deciding(finished, how.kinds), compute.execution(len(networks))
+        asked = EvaluationTask(rounded, task.images, questions, execution, compute.batch_size, str(store))
+        paths.append(path)
+        jobs.append(Job(evaluate_one, (asked,)))
+    answers = dict(run_jobs(jobs, how.workers))
+    return [
+        Weights(read_checkpoint(path), True, _roundings(finished, _deciding(finished, how.kinds), answers[number]))
+        for number, (finished, path) in enumerate(zip(networks, paths, strict=True))
+    ]
+
+
+def _deciding(finished: Finished, kinds: Collection[str]) -> tuple[Accuracy, ...]:
+    asked = [q for q in finished.outcomes if q.split == "test"]
+    return tuple(q for q in asked if not kinds or q.perturbation is None or q.perturbation.kind in kinds)
+
+
+def _roundings(finished: Finished, questions: Sequence[Accuracy], evaluated: Evaluated) -> list[Rounding]:
     found = []
     for question in questions:
         before, after = finished.outcomes[question], evaluated[question]
@@ -128,6 +152,14 @@ def _roundings(finished: Finished, rounded: Checkpoint, store: Path, device: str
         name, count = question.perturbation_label, len(before.correct)
         found.append(Rounding(name, attack, count, before.accuracy, after.accuracy, changed))
     return found
+
+
+def _unrounded(finished: Finished, weights: Weights) -> Weights:
+    """The weights as they are, in place of those that were rounded."""
+    assert finished.known.checkpoint is not None
+    path = weights.checkpoint.path
+    shutil.copyfile(finished.known.checkpoint.path, path)
+    return Weights(read_checkpoint(path), False, weights.roundings)
 
 
 def _check_sizes(new: Sequence[Path], zoo: Path, folder: Path) -> None:
@@ -167,6 +199,8 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--store", type=Path, default=Path(DEFAULT_STORE))
     parser.add_argument("--device", help="for evaluating the rounded weights")
+    parser.add_argument("--workers", type=int, default=available_cores(), help="networks at a time for that (%(default)s)")
+    parser.add_argument("--kinds", default="", help="of perturbations that decide about rounding, with commas between; all")
     for option, default in (("--tolerance", TOLERANCE), ("--attack-tolerance", ATTACK_TOLERANCE)):
         parser.add_argument(option, type=float, default=default, help="points an accuracy may change (%(default)s)")
     parser.add_argument("--no-links", action="store_true", help="leave the package as it is")
@@ -179,6 +213,8 @@ def main() -> int:
             tolerance=given.tolerance,
             attack_tolerance=given.attack_tolerance,
             device=given.device,
+            workers=given.workers,
+            kinds=tuple(filter(None, given.kinds.split(","))),
         )
         if not given.no_links:
             link_files(files, IN_WORKING_FOLDER, SHIPPED)
