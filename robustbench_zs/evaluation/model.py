@@ -108,6 +108,8 @@ class Model:
                 f"{self.factory[:80]!r}"
             )
         if place in LIBRARIES:
+            if importlib.util.find_spec(place) is None:
+                raise RequestError(f"{self.factory[:200]} needs {place}: pip install {place}")
             return partial(self._named(*LIBRARIES[place].split(":")), name)
         return self._named(place, name)
 

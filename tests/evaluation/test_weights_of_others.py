@@ -264,6 +264,33 @@ def test_int8_weights_of_a_parallel_network(tmp_path: Path) -> None:
     assert torch.equal(saved(images), loaded(images))
 
 
+class WithExtraState(nn.Linear):
+    def __init__(self, state: Any) -> None:
+        super().__init__(3, 2)
+        self.state = state
+
+    def get_extra_state(self) -> Any:
+        return self.state
+
+    def set_extra_state(self, state: Any) -> None:
+        self.state = state
+
+
+def test_extra_state_comes_with_the_weights(tmp_path: Path) -> None:
+    """safetensors hold it if it is a tensor; what a file lacks of it is named."""
+    file, numbers = tmp_path / "w", WithExtraState(torch.tensor([1, 2]))
+    save_file(numbers.state_dict(), file)
+    loaded = WithExtraState(torch.zeros(2))
+    load_weights(loaded, file, "it")
+    assert loaded.state.tolist() == [1, 2]
+    torch.save(nn.DataParallel(WithExtraState({"version": 3})).state_dict(), file)
+    load_weights(loaded, file, "it")
+    assert loaded.state == {"version": 3}
+    save_file({"weight": numbers.weight, "bias": numbers.bias}, file)
+    with pytest.raises(RequestError, match=r"missing: _extra_state$"):
+        load_weights(loaded, file, "it")
+
+
 class Harmful:
     def __reduce__(self) -> Any:
         return os.mkdir, ("executed",)
@@ -316,6 +343,22 @@ def test_names_of_libraries_and_files(own: Path) -> None:
     assert Model(f"{own}/below/net.py:net").load()(torch.zeros(1, 5)).shape == (1, 2)
     with pytest.raises(RequestError, match=r"there is no file nowhere\.py"):
         Model("nowhere.py:net").load()
+
+
+def test_networks_of_timm() -> None:
+    timm = pytest.importorskip("timm", reason="timm is not among the dependencies")
+    found, images = Model("timm:resnet18", classes=7).load(), torch.rand(2, 3, 32, 32)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert torch.equal(found(images), timm.create_model("resnet18", num_classes=7).eval()(images))
+
+
+def test_without_timm(working_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--model", "timm:resnet18", "--dataset", "digits"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "Error: timm:resnet18 needs timm: pip install timm\n"
 
 
 @pytest.mark.parametrize(
