@@ -45,7 +45,7 @@ def headline(study: Findings) -> int | None:
         reliable=reliable >= LEAST_RELIABILITY,
         attack=attack,
         most=reliable,
-        open=-(robust["outcome"].map(means) - 50).abs(),
+        open=-(robust["outcome"].map(means).astype(float) - 50).abs(),
     ).sort_values(["smallest", "reliable", "attack", "most", "open"], kind="stable")
     return int(order.index[-1] if len(order) else rows.index[0])
 

@@ -250,7 +250,7 @@ def test_checkpoints_of_the_working_folder_are_the_default(
 
 
 @each_command
-@pytest.mark.parametrize("options", [{}, {"dataset": "cifar10"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"dataset": "cifar100"}], ids=str)
 def test_without_a_checkpoint_the_user_learns_how_to_get_one(
     working_folder: Path, command: Command, options: dict[str, str]
 ) -> None:
