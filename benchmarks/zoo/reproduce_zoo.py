@@ -27,6 +27,7 @@ from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import read_baseline
 from robustbench_zs.perturbations import Perturbation
+from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.reporting.cells import markdown
 from robustbench_zs.system.workers import available_cores
 from robustbench_zs.training import find_checkpoints
@@ -149,11 +150,14 @@ def _perturbations(baseline: Baseline) -> list[Perturbation | None]:
     """
     settings = baseline.settings
     loaded = load_study(settings["file"], settings["scale"])
-    study = [Accuracy(p) for p in (None, *(loaded.all_perturbations() if isinstance(loaded, Study) else ()))]
-    known = [question for question in study if question.perturbation_label in settings["perturbations"]]
-    if perturbation_keys(known) != settings["perturbations"] or settings["evaluation_version"] != EVALUATION_VERSION:
-        raise RequestError(f"the outcomes of {baseline.study!r} were made with other perturbations than its file has now")
-    return [question.perturbation for question in known]
+    choices: tuple[Directions, ...] = ("float32", "bfloat16")  # what a file leaves open, the machine of the outcomes chose
+    for directions in choices if isinstance(loaded, Study) else ():
+        perturbations = loaded.with_directions(directions).all_perturbations()
+        study = [Accuracy(p) for p in (None, *perturbations)]
+        known = [question for question in study if question.perturbation_label in settings["perturbations"]]
+        if perturbation_keys(known) == settings["perturbations"] and settings["evaluation_version"] == EVALUATION_VERSION:
+            return [question.perturbation for question in known]
+    raise RequestError(f"the outcomes of {baseline.study!r} were made with other perturbations than its file has now")
 
 
 def read_outcomes(folder: Path) -> dict[str, Baseline]:

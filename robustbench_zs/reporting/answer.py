@@ -39,13 +39,13 @@ def headline(study: Findings) -> int | None:
     robust = rows[rows["family"] == ROBUSTNESS]
     reliable = robust["reliability"].fillna(1)
     attack = [outcome.partition(", ")[2] in study.attacks for outcome in robust["outcome"]]
-    means = study.outcomes.groupby("outcome")["value"].mean()
+    means = robust["outcome"].map(study.outcomes.groupby("outcome")["value"].mean()).astype(float)
     order = robust.assign(
         smallest=robust["kind"] == SMALLEST_EPS,
         reliable=reliable >= LEAST_RELIABILITY,
         attack=attack,
         most=reliable,
-        open=-(robust["outcome"].map(means).astype(float) - 50).abs(),
+        open=-(means - 50).abs().where(robust["reliability"].isna(), 0),
     ).sort_values(["smallest", "reliable", "attack", "most", "open"], kind="stable")
     return int(order.index[-1] if len(order) else rows.index[0])
 
