@@ -7,13 +7,12 @@ are; an answer is not kept while a file is so young that another change might le
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,14 +22,12 @@ import click
 
 import robustbench_zs
 from robustbench_zs.cli.output import plain_rows
+from robustbench_zs.system.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STORE = Path("reports/results.sqlite")
-MOST_FILES = 20_000
-"""Of data sets with more files answers are not kept: asking for the times of each would take longer than looking up."""
-
 YOUNG = 2_000_000_000
 """Nanoseconds: coarser times than this no file system keeps."""
 
@@ -69,7 +66,7 @@ def answer(compute: Callable[[], pd.DataFrame], remark: Callable[[pd.DataFrame],
 def _request(context: click.Context) -> str:
     asked = {name: value for name, value in context.params.items() if name not in NOT_ASKED}
     environment = os.environ.get("ZSBENCH_DATA_DIR")
-    package = _fingerprint(Path(robustbench_zs.__file__).parent)
+    package = fingerprint(Path(robustbench_zs.__file__).parent)
     return json.dumps([context.command.name, asked, environment, package], default=str)
 
 
@@ -103,13 +100,13 @@ def _known(request: str) -> Answer | None:
             row = connection.execute("SELECT answer, files FROM answers WHERE request = ?", (request,)).fetchone()
     except sqlite3.Error:  # no answer was kept yet; what is wrong with the store, if anything is, it says itself
         return None
-    if row is None or any(_fingerprint(Path(path)) != then for path, then in json.loads(row[1]).items()):
+    if row is None or any(fingerprint(Path(path)) != then for path, then in json.loads(row[1]).items()):
         return None
     return Answer(**json.loads(row[0]))
 
 
 def _keep(request: str, made: Answer, files: list[Path], start: int) -> None:
-    prints = {str(path): _fingerprint(path, before=start - YOUNG) for path in files}
+    prints = {str(path): fingerprint(path, before=start - YOUNG) for path in files}
     if None in prints.values() or not STORE.is_file():
         return
     try:
@@ -121,27 +118,3 @@ def _keep(request: str, made: Answer, files: list[Path], start: int) -> None:
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", row)
     except sqlite3.Error:  # a full or read-only disk: the answer is at hand all the same
         return
-
-
-def _fingerprint(path: Path, before: int | None = None) -> str | None:
-    """What tells a file or all files below a folder from changed ones; None where there are too many, or one that is not
-    older than the time `before`. What is not there has a fingerprint too."""
-    sha = hashlib.sha256()
-    for number, (name, status) in enumerate(_files(path)):
-        latest = max(status.st_mtime_ns, status.st_ctime_ns)
-        if number == MOST_FILES or (before is not None and latest >= before):
-            return None
-        sha.update(f"\0{name} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}".encode())
-    return sha.hexdigest()
-
-
-def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
-    if not path.is_dir():
-        if path.exists():
-            yield str(path), path.stat()
-        return
-    for root, folders, names in os.walk(path, followlinks=True):  # class folders are often links
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(names):
-            place = os.path.join(root, name)
-            yield place, os.stat(place) if os.path.exists(place) else os.lstat(place)  # a link to nowhere, as editors make

@@ -13,6 +13,7 @@ from robustbench_zs.datasets.known import EMBEDDED, KNOWN, OTHER
 from robustbench_zs.datasets.parquet import parquet_shards, read_classes, read_parquet
 from robustbench_zs.datasets.streamed import IMAGENET_SIZE, IMAGENET_STATISTICS, list_image_files
 from robustbench_zs.errors import RequestError
+from robustbench_zs.system.fingerprint import fingerprint
 
 SMALLEST_SIDE = 8
 """Three stages halve the image twice; below 8×8 the last one would see less than 2×2."""
@@ -64,7 +65,8 @@ def load_dataset(
         raise RequestError(f"the data folder {directory} does not exist")
     if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
         raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
-    return _load(name, directory, (train_examples, test_examples), image_size, os.getcwd())
+    state = fingerprint(directory / name), fingerprint(Path(name))
+    return _load(name, directory, (train_examples, test_examples), image_size, (os.getcwd(), *state))
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ class Images:
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, directory: Path, first: tuple[int | None, int | None], image_size: int | None, here: str) -> Dataset:
-    """The dataset, read again where relative paths mean others: `here` is the working folder."""
+def _load(
+    name: str, directory: Path, first: tuple[int | None, int | None], image_size: int | None, state: tuple[str | None, ...]
+) -> Dataset:
+    """The dataset, read again in another `state`: another working folder, to which relative paths belong, or other files."""
     for examples in first:
         if examples is not None and examples < 1:
             raise RequestError(f"the number of examples must be at least 1, not {examples}")

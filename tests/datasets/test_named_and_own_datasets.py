@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from image_files import Pixels, encode, in_memory, random_pixels
+from PIL import Image
 
 from robustbench_zs.datasets import LabelledImages, load_dataset
 from robustbench_zs.errors import RequestError
@@ -114,6 +116,19 @@ def test_relative_names_are_of_the_working_folder(tmp_path: Path, pixels: Pixels
         monkeypatch.chdir(tmp_path / str(n))
         digests.add(load_dataset("own").test.digest)
     assert len(digests) == 2
+
+
+def test_images_that_change_are_read_again(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "own" / split / name).mkdir(parents=True)
+            Image.new("L", (8, 8), 7).save(tmp_path / "own" / split / name / "1.png")
+    first = load_dataset("own", tmp_path)
+    assert load_dataset("own", tmp_path) is first
+    Image.new("L", (8, 8), 9).save(tmp_path / "own" / "test" / "cat" / "1.png")
+    assert in_memory(load_dataset("own", tmp_path).test).pixels.unique().tolist() == [7, 9]
+    Image.new("L", (8, 8), 9).save(tmp_path / "own" / "test" / "cat" / os.fsdecode(b"\xe9.png"))  # Latin-1
+    assert len(load_dataset(str(tmp_path / "own")).test) == 3
 
 
 def test_an_empty_class_folder(tmp_path: Path, pixels: Pixels) -> None:
