@@ -66,11 +66,15 @@ def export_zoo(
         What rounding changes, one row per network and perturbation, and the files written.
 
     Raises:
-        RequestError: a checkpoint is not there, the studies are not of the same networks, or the files are too large.
+        RequestError: a checkpoint is not there, the studies are not of the same networks, the first has no perturbation of a
+            kind, or the files are too large.
         UnfinishedError: a file cannot be written.
     """
     main = studies[0]
     folder = zoo / main.networks[0].step.task.load_dataset().name
+    there = {question.perturbation.kind for question in main.questions if question.perturbation}
+    if unknown := [kind for kind in kinds if kind not in there]:
+        raise RequestError(f"there are no outcomes under {unknown[0][:40]!r}; there are: {', '.join(sorted(there))}")
     known = {f.known.digest for f in main.networks}
     for study in studies[1:]:
         if strange := [f for f in study.networks if f.known.digest not in known]:

@@ -177,6 +177,12 @@ def test_what_rounding_changes_too_much_stays_float32() -> None:
     assert reproduced(ZOO, How(store=None, kinds=("clean", "gaussian")))["difference"].abs().max() == 0
 
 
+def test_a_kind_that_was_not_asked_is_named() -> None:
+    """Else a slip would let clean images alone judge the rounding."""
+    with pytest.raises(RequestError, match="no outcomes under 'gausian'"):
+        export_zoo.export_zoo([finished_study("tiny", None, None, STORE)], STORE, device="cpu", kinds=["gausian"])
+
+
 @pytest.mark.parametrize(
     ("limit", "message"), [("LARGEST_FILE", "a file of the zoo has 2,000 at most"), ("LARGEST_ZOO", "the zoo would have")]
 )
