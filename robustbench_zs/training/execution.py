@@ -63,6 +63,11 @@ class Execution:
     streams: int = 1
 
     @property
+    def at_a_time(self) -> int:
+        """Networks that one job trains at a time."""
+        return max(self.places, self.streams)
+
+    @property
     def loaders(self) -> int:
         """Worker processes that decode images from files, a network."""
         return 0 if self.device == "cpu" else min(MOST_LOADERS, self.threads)

@@ -171,7 +171,7 @@ def train_some(
         if execution.compiled and not can_compile(execution.device):  # begun on another machine
             execution = replace(execution, compiled=False)
     with torch_threads(execution.threads), enough_memory_or(_too_large(tasks[0])):
-        while max(execution.places, execution.streams) > 1:
+        while execution.at_a_time > 1:
             try:
                 _train_together(tasks, execution, send)
                 return [read_checkpoint(task.path) for task in tasks]
@@ -194,15 +194,14 @@ def _train_together(tasks: Sequence[TrainingTask], execution: Execution, send: C
         training = _training(task, execution, partial(_send, send, index))
         training.resume(_state_file(task, execution).read())
         at_epoch.setdefault(len(training.history) if execution.places > 1 else 0, []).append((task, training))
-    at_a_time = max(execution.places, execution.streams)
     for members in at_epoch.values():
-        for start in range(0, len(members), at_a_time):
-            trainings = [training for _, training in members[start : start + at_a_time]]
+        for start in range(0, len(members), execution.at_a_time):
+            trainings = [training for _, training in members[start : start + execution.at_a_time]]
             if execution.places > 1:
                 fit_together(trainings, execution.places, dataset.test, device)
             else:
                 fit_graphed(trainings, dataset.test)
-            for task, training in members[start : start + at_a_time]:
+            for task, training in members[start : start + execution.at_a_time]:
                 _finished(task, execution, training.network, training.finish())
 
 

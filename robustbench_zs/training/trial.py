@@ -184,12 +184,11 @@ def deal(tasks: Sequence[TrainingTask], executions: Sequence[Execution], workers
     """Which networks (by index) are trained by one job, and how: stacks as full as leaves no worker idle."""
     alike: dict[Any, list[int]] = {}
     for index, (task, execution) in enumerate(zip(tasks, executions, strict=True)):
-        at_a_time = max(execution.places, execution.streams)
-        apart = index if at_a_time == 1 else stack_shape(task.network) if execution.places > 1 else None
+        apart = index if execution.at_a_time == 1 else stack_shape(task.network) if execution.places > 1 else None
         alike.setdefault((execution, apart, task.recipe, task.train_examples), []).append(index)
     dealt = []
     for (execution, *_rest), indices in alike.items():
-        stacks = max(-(-len(indices) // max(execution.places, execution.streams)), min(workers, len(indices)))
+        stacks = max(-(-len(indices) // execution.at_a_time), min(workers, len(indices)))
         each, more = divmod(len(indices), stacks)
         start = 0
         for number in range(stacks):
