@@ -21,8 +21,11 @@ def control_rows(study: Findings) -> pd.DataFrame:
     common = set.intersection(*(set(source.results["perturbation"]) for source in sources))
     shown = [p for p in dict.fromkeys(study.results["perturbation"]) if p in common and p != "clean"]
     rows = []
-    for source in sources:
-        for network, gaps in source.gaps[source.gaps["network"].isin(asked)].groupby("network", sort=False):
+    for network in dict.fromkeys(network for source in sources for network in source.gaps["network"] if network in asked):
+        for source in sources:
+            gaps = source.gaps[source.gaps["network"] == network]
+            if gaps.empty:
+                continue
             accuracies = source.results[source.results["network"] == network].groupby("perturbation")["accuracy"].mean()
             rows.append(
                 {
@@ -37,10 +40,7 @@ def control_rows(study: Findings) -> pd.DataFrame:
                     **accuracies[shown].to_dict(),
                 }
             )
-    frame = pd.DataFrame(rows)
-    return frame.sort_values(
-        "network", key=lambda names: names.map({n: i for i, n in enumerate(frame["network"])}), kind="stable"
-    )
+    return pd.DataFrame(rows)
 
 
 def controls(study: Findings) -> Section | None:
@@ -57,7 +57,7 @@ def controls(study: Findings) -> Section | None:
             "Network": rows["network"].map(names),
             "Zero-stable": rows["zero_stable"].map(cells.verdict),
             "Recipe": rows["recipe"],
-            **{head: column.map(lambda value: f"{value:.1f}".replace("-", "−")) for head, column in numbers.items()},
+            **{head: [cells.estimate(value, None, None, 1) for value in column] for head, column in numbers.items()},
         }
     )
     by = in_a_row([f"`{control.name}`" for control in study.controls])
