@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NO_DIRECTION, NOTHING, Conclusions
-from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
+from robustbench_zs.analysis.correlation import MIN_FOR_A_STATEMENT
 from robustbench_zs.analysis.network_outcomes import (
     CLEAN_ACCURACY,
     ON_CLEAN_IMAGES,
@@ -154,10 +154,10 @@ def lead_text(row: pd.Series) -> str:
 def verdict(conclusions: Conclusions) -> list[str]:
     """What was found of the largest root modulus and how sure it is, in sentences for people who have not read the paper."""
     n, rows = conclusions.schemes, conclusions.modulus
-    if n < FEWEST_FOR_A_STATEMENT:
+    if n < MIN_FOR_A_STATEMENT:
         return [
             "Nothing can be concluded about schemes from this study.",
-            f"It compares {n} with known roots, and a conclusion takes at least {FEWEST_FOR_A_STATEMENT}.",
+            f"It compares {n} with known roots, and a conclusion takes at least {MIN_FOR_A_STATEMENT}.",
         ]
     kinds = {"robustness": rows[rows["family"] == ROBUSTNESS], "clean accuracy": rows[rows["kind"] == CLEAN_ACCURACY]}
     asked = {what: of for what, of in kinds.items() if len(of)}
@@ -239,8 +239,8 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
     n = conclusions.schemes
     if n < 2 or conclusions.modulus.empty:
         return []
-    if n < FEWEST_FOR_A_STATEMENT:
-        return [f"{n} schemes cannot establish anything: that takes at least {FEWEST_FOR_A_STATEMENT}."]
+    if n < MIN_FOR_A_STATEMENT:
+        return [f"{n} schemes cannot establish anything: that takes at least {MIN_FOR_A_STATEMENT}."]
     family = ROBUSTNESS if conclusions.critical.get(ROBUSTNESS) else ON_CLEAN_IMAGES
     half, most = conclusions.critical.get(family), _found_in_four_of_five(conclusions)
     members = int((conclusions.modulus["family"] == family).sum())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Directions = Literal["float32", "bfloat16"]
 
-LARGEST_SEED = 2**63 - 1
+MAX_SEED = 2**63 - 1
 
 
 class Perturbation(ABC):

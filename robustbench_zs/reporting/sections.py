@@ -16,7 +16,7 @@ from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import bullets
 from robustbench_zs.reporting.provenance import made
 
-LARGEST_MATRIX = 24
+MAX_MATRIX = 24
 """Networks in the table of transfers; beyond it, `transfer.csv` alone has all pairs."""
 
 
@@ -238,7 +238,7 @@ def transfer(study: Findings) -> Section | None:
             "shown to zero-stable, minus the reverse.",
         )
     ]
-    if len(matrix.columns) <= LARGEST_MATRIX:
+    if len(matrix.columns) <= MAX_MATRIX:
         blocks.append(
             Table(
                 "transfer_matrix",

@@ -24,7 +24,7 @@ from robustbench_zs.studies.study_networks import AtlasTable, Scale, ScaleTable,
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
-MOST_NETWORKS = 10_000
+MAX_NETWORKS = 10_000
 
 PROBE_QUERIES = 100
 """Queries of Square in a study's check of gradients: enough to see attacks that fail altogether, at little cost."""
@@ -182,8 +182,8 @@ class Study(StudyTable):
             return self
         if self.dataset is None:
             raise ValueError("the key 'dataset' is missing")
-        if not self.parts and not 1 <= self.size <= MOST_NETWORKS:
-            raise ValueError(f"a study trains 1 to {MOST_NETWORKS} networks, not {self.size}: see schemes")
+        if not self.parts and not 1 <= self.size <= MAX_NETWORKS:
+            raise ValueError(f"a study trains 1 to {MAX_NETWORKS} networks, not {self.size}: see schemes")
         if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
             raise ValueError("schemes_per_half in a scaled-down form goes with the table [atlas]")
         self.full_recipe()

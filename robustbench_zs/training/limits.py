@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-MOST_KEYS = 100
+MAX_KEYS = 100
 """Of a table with known keys, and of one that says what was used."""
 
-MOST_EPOCHS = 100_000
+MAX_EPOCHS = 100_000
 
 
 def _printable(text: str) -> str:

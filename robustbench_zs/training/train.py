@@ -39,7 +39,7 @@ DEFAULT_NETWORKS = ("zerosnet56-opt:widths=8-16-32", "table10-1:depth=56,widths=
 DEFAULT_DIGITS_EXAMPLES = 200
 """Training images of `digits` by default: with all 1,437 every scheme reaches 98% and no difference is left."""
 
-LARGEST_SEED = 2**63 - 1
+MAX_SEED = 2**63 - 1
 
 OnProgress = Callable[[TrainingTask, Epoch], None]
 
@@ -151,8 +151,8 @@ def train_all(
 
 def checked_seed(seed: int) -> int:
     """The seed; a `RequestError` if it is not between 0 and 2^63 − 1."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise RequestError(f"a seed lies between 0 and {LARGEST_SEED}, not {seed}")
+    if not 0 <= seed <= MAX_SEED:
+        raise RequestError(f"a seed lies between 0 and {MAX_SEED}, not {seed}")
     return int(seed)
 
 

@@ -32,7 +32,7 @@ UNBOUNDED = 0.5
 MORE_STEPS = 4
 """How many times the steps of PGD a longer PGD takes."""
 
-LEAST_IMAGES = 50
+MIN_IMAGES = 50
 """With fewer images that are classified correctly nothing could be decided, and nothing is attacked."""
 
 GRADIENT_FLOOR = 1e-30
@@ -48,7 +48,7 @@ class Evidence(BaseModel):
     `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
     `standing` has by attack which of them are still classified correctly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
     `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
-    than `LEAST_IMAGES` nothing is made.
+    than `MIN_IMAGES` nothing is made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -151,7 +151,7 @@ def probe_network(
     """
     chosen = np.flatnonzero(clean.correct)[: probe.images]
     nothing = Evidence(images=len(chosen), eps=probe.eps, steps=probe.steps, queries=probe.queries)
-    if len(chosen) < LEAST_IMAGES:
+    if len(chosen) < MIN_IMAGES:
         return nothing
 
     def standing(
