@@ -18,8 +18,8 @@ from pydantic import FailFast, Field, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
+from robustbench_zs.system.limits import Name, Seed, at_most
 from robustbench_zs.training.header import Part, first_problem
-from robustbench_zs.training.limits import Name, at_most
 
 FORMAT = 1
 MAX_FILE_BYTES = 32 * 2**20
@@ -119,7 +119,7 @@ class _Outcome(Part):
 
 class _Network(Part):
     network: Name = Field(max_length=10_000)
-    seed: int | None = Field(ge=0, lt=2**63)
+    seed: Seed | None
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     outcomes: Annotated[dict[Name, _Outcome], at_most(MAX_PERTURBATIONS), Field(min_length=1)]
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.perturbations.base import MAX_SEED, Directions, Perturbation
+from robustbench_zs.perturbations.base import Directions, Perturbation
 from robustbench_zs.perturbations.engines import ENGINES
 from robustbench_zs.perturbations.numbers import parse_number
 from robustbench_zs.perturbations.parameters import Meaning
+from robustbench_zs.system.python_numbers import MAX_SEED
 
 if TYPE_CHECKING:
     import torch

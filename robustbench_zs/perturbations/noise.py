@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import draws
-from robustbench_zs.perturbations.base import MAX_SEED, Perturbation
+from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.parameters import Meaning
+from robustbench_zs.system.python_numbers import MAX_SEED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.spec import Form, Projection, Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
-from robustbench_zs.training.limits import MAX_EPOCHS, MAX_KEYS, Name, at_most, checked_length
+from robustbench_zs.system.limits import MAX_KEYS, FileTable, Name, Seed, at_most, checked_length
 
 FORMAT = 1
 
+MAX_EPOCHS = 100_000
 
-class Part(BaseModel):
-    """A table with these keys and no others; NaN and infinity are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Part(FileTable):
+    """A part of a file that people do not write, where NaN and infinity are refused, and a great number of keys too."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -111,7 +113,7 @@ class Header(Part):
     network: NetworkHeader
     dataset: DatasetHeader
     recipe: Annotated[dict[str, str | int | float], at_most(MAX_KEYS)]
-    seed: int = Field(ge=0, lt=2**63)
+    seed: Seed
     training_key: str
     execution: ExecutionTable
     history: History

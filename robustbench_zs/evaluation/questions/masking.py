@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
@@ -21,6 +21,7 @@ from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED
 from robustbench_zs.perturbations.native import gradient_at
+from robustbench_zs.system.limits import FileTable
 from robustbench_zs.system.python_numbers import take_python_numbers
 
 PROBE_VERSION = 2
@@ -42,7 +43,7 @@ SPREAD = 10.0
 """Difference between the largest and the smallest logit of an image once they are rescaled."""
 
 
-class Evidence(BaseModel):
+class Evidence(FileTable):
     """What the attacks left standing, image by image.
 
     `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
@@ -50,8 +51,6 @@ class Evidence(BaseModel):
     `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
     than `MIN_IMAGES` nothing is made.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     eps: float
