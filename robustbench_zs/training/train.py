@@ -211,13 +211,15 @@ def _send(send: Callable[[tuple[int, Epoch]], None], index: int, epoch: Epoch) -
 def _train_alone(
     task: TrainingTask, execution: Execution, send: Callable[[Epoch], None], group: Processes = ALONE
 ) -> Checkpoint:
-    training = _training(task, execution, send)
+    training = _training(task, execution, send, group)
     history = fit(training, task.load_dataset().test, group, execution.compiled)
     return _finished(task, execution, training.network, history, write=group.first)
 
 
-def _training(task: TrainingTask, execution: Execution, on_epoch: Callable[[Epoch], None]) -> Training:
-    data, state = task.load_dataset().train, _state_file(task, execution)
+def _training(
+    task: TrainingTask, execution: Execution, on_epoch: Callable[[Epoch], None], group: Processes = ALONE
+) -> Training:
+    data, state = task.load_dataset().train, _state_file(task, execution) if group.first else None
     return Training(task.network_to_train(execution), data, task.recipe, task.seed, on_epoch, state, execution.loaders)
 
 
