@@ -16,7 +16,7 @@ from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import Entry
 from robustbench_zs.studies.plan import EvaluateStep
 from robustbench_zs.studies.settle import settled
-from robustbench_zs.studies.status import Known, plan_status
+from robustbench_zs.studies.status import KnownNetwork, plan_status
 from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.execution import choose_device
 
@@ -26,7 +26,7 @@ class Finished:
     """A network of a study with its outcomes, by question."""
 
     step: EvaluateStep
-    known: Known
+    known: KnownNetwork
     outcomes: Mapping[Accuracy, Outcomes]
 
 

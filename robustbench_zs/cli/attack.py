@@ -11,7 +11,7 @@ import click
 from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import (
     PICTURE_FILE,
-    Chosen,
+    ChosenNetworks,
     checkpoint_arguments,
     eot_option,
     output_options,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def attack(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     from_: tuple[Path, ...],
     fgsm: bool,
     pgd: bool,

@@ -194,7 +194,7 @@ _EVALUATION_OPTIONS = ("dataset", "data_dir", "examples", "batch_size", "device"
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenNetworks:
     """What is to be evaluated, and how.
 
     Args:
@@ -207,7 +207,7 @@ class Chosen:
 
 
 def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments and options of a command that evaluates networks, which it gets as its first argument, a `Chosen`."""
+    """The arguments and options of a command that evaluates networks, which it gets first, as `ChosenNetworks`."""
 
     @_checkpoint_arguments
     @wraps(function)
@@ -218,7 +218,7 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
         from robustbench_zs.system.workers import available_cores
 
         options = {name: given.pop(name) for name in _EVALUATION_OPTIONS}
-        function(Chosen(own or checkpoints or None, options | {"workers": available_cores()}), **given)
+        function(ChosenNetworks(own or checkpoints or None, options | {"workers": available_cores()}), **given)
 
     return gathered
 

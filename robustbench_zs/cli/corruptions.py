@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from robustbench_zs.cli.answers import Answer
-from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, ChosenNetworks, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.evaluate import compare_with_care, emit_results
 from robustbench_zs.cli.output import emit, moduli, number, plain_rows, text, yes_no
 
@@ -22,7 +22,7 @@ from robustbench_zs.cli.output import emit, moduli, number, plain_rows, text, ye
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S", help="Of generated corruptions.")
 @output_options
 def corruptions(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     generated: bool,
     types: tuple[str, ...] | None,
     severities: tuple[int, ...] | None,

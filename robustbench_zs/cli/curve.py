@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import PICTURE_FILE, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import PICTURE_FILE, ChosenNetworks, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
 from robustbench_zs.system.files import write_atomically
 
@@ -19,7 +19,7 @@ from robustbench_zs.system.files import write_atomically
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the curves as PNG.")
 @output_options
 def curve(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     eps: str | None,
     steps: int,
     norm: str,

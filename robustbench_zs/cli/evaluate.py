@@ -11,7 +11,7 @@ import click
 from robustbench_zs.cli.answers import Answer, answer
 from robustbench_zs.cli.command import (
     PICTURE_FILE,
-    Chosen,
+    ChosenNetworks,
     checkpoint_arguments,
     eot_option,
     output_options,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def evaluate(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     noise: str | None,
     eot: int | None,
     plot: Path | None,
@@ -79,7 +79,7 @@ def _noise(noise: str | None, said: dict[str, Any]) -> Sequence[Perturbation]:
     return NOISES[noise].of(**{name: said[name] for name in parameters if name in said}) if noise else []
 
 
-def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int | None) -> pd.DataFrame:
+def over_draws(chosen: ChosenNetworks, perturbations: Sequence[Perturbation], draws: int, seed: int | None) -> pd.DataFrame:
     """The rows of networks of the user's own over draws of their noise.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robustbench_zs.cli.answers import answer
-from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import ChosenNetworks, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @checkpoint_arguments
 @output_options
 def gap(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     format_: str | None,
     output: Path | None,
 ) -> None:

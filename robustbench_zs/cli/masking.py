@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robustbench_zs.cli.answers import answer
-from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import ChosenNetworks, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.output import emit, text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FLAGS = {True: "FLAG", False: "ok", None: "–"}
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
 @output_options
 def masking(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     eps: str | None,
     images: int,
     steps: int,

@@ -24,7 +24,7 @@ Answers = Mapping[Question[Any], Any]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownNetwork:
     """A trained network: from its file or, where that is gone, from the store; then `checkpoint` is None."""
 
     digest: str
@@ -46,7 +46,7 @@ class Status:
     untrained: tuple[EvaluateStep, ...]
     unevaluated: tuple[EvaluateStep, ...]
     unshown: tuple[TransferStep, ...]
-    known: Mapping[str, Known]
+    known: Mapping[str, KnownNetwork]
     answers: Mapping[str, Answers]
     shown: Mapping[str, Sequence[Shown | None]]
 
@@ -65,7 +65,7 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
     """What of a plan is not done yet."""
     untrained: list[EvaluateStep] = []
     unevaluated: list[EvaluateStep] = []
-    known: dict[str, Known] = {}
+    known: dict[str, KnownNetwork] = {}
     answers: dict[str, Answers] = {}
     for step in plan.evaluations:
         network = known_network(step.task, store)
@@ -94,17 +94,17 @@ def plan_status(plan: Plan, store: ResultsStore) -> Status:
     return Status(tuple(untrained), tuple(unevaluated), tuple(unshown), known, answers, shown)
 
 
-def known_network(task: TrainingTask, store: ResultsStore) -> Known | None:
+def known_network(task: TrainingTask, store: ResultsStore) -> KnownNetwork | None:
     checkpoint, remembered = task.existing(), store.checkpoint(task.key)
     if checkpoint is not None:
         if remembered is None or remembered[0] != checkpoint.digest:
             remember(store, checkpoint)  # the file decides; the store only stands in for it where it is gone
-        return Known(checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint)
+        return KnownNetwork(checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint)
     if remembered is None:
         return None
     digest, path, header = remembered
     try:
-        return Known(digest, path, Header.model_validate_json(header), None)
+        return KnownNetwork(digest, path, Header.model_validate_json(header), None)
     except ValidationError as error:
         raise RequestError(f"the results store {store.path} is damaged: {first_problem(error)}") from error
 
@@ -116,7 +116,7 @@ def stored_answers(step: EvaluateStep, digest: str, store: ResultsStore) -> Answ
 
 
 def _stored_transfers(
-    transfer: TransferStep, networks: Sequence[tuple[Known, Answers]], store: ResultsStore
+    transfer: TransferStep, networks: Sequence[tuple[KnownNetwork, Answers]], store: ResultsStore
 ) -> list[Shown | None]:
     """What the store has of each target on the examples, in the order of the targets.
 
@@ -130,7 +130,7 @@ def _stored_transfers(
     return [None if outcomes is None or clean is None else Shown(outcomes, clean) for outcomes, clean in found]
 
 
-def subject_of(known: Known) -> Subject:
+def subject_of(known: KnownNetwork) -> Subject:
     return Subject.of_header(known.header, known.digest, known.path, _no_weights)  # nothing is computed here
 
 
