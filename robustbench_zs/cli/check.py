@@ -12,14 +12,15 @@ import click
 from robustbench_zs.cli.command import (
     OUTPUT_FILE,
     Command,
+    data_dir_option,
     execution_options,
     model_options,
     output_options,
     stacked,
     take_own_models,
 )
-from robustbench_zs.cli.output import emit, number, text
-from robustbench_zs.cli.run import data_dir_option, scale_option
+from robustbench_zs.cli.output import Output, number, text
+from robustbench_zs.cli.run import scale_option
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
 
@@ -70,8 +71,7 @@ def check(
     about: Literal["recipe", "weights"] | None,
     strict: bool,
     junit: Path | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
     **options: Any,
 ) -> None:
     """Fail (exit 1) if the networks of a study got worse than the baseline says.
@@ -100,7 +100,7 @@ def check(
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             with open(summary, "a", encoding="utf-8") as file:
                 file.write(render.markdown_summary(found.study, found.comparisons, rule))
-    emit(
+    output.emit(
         found.table(),
         {
             "Network": text("network"),
@@ -113,8 +113,6 @@ def check(
             "Finding": text("verdict"),
             "Detectable": number("detectable"),
         },
-        format_,
-        output,
     )
     for line in render.what_was_compared(found.comparisons, rule):
         say(line)
