@@ -127,7 +127,7 @@ def _best(conclusions: Conclusions) -> list[str]:
             f"None of {len(PREDICTORS)} quantities of the scheme has an established relation to any of {known} outcomes. "
             "The test allows for the best one being picked after looking."
         ]
-    return [f"{_capital(row['outcome'])}: {best_text(row)}." for _, row in found.iterrows()]
+    return [f"{capital(row['outcome'])}: {best_text(row)}." for _, row in found.iterrows()]
 
 
 def best_text(row: pd.Series) -> str:
@@ -274,5 +274,6 @@ def _equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital at its beginning, and the rest as it is."""
     return text[0].upper() + text[1:]
