@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from robustbench_zs.datasets.images import Statistics
 from robustbench_zs.errors import RequestError
+from robustbench_zs.networks.blocks import Normalize
 
 
 class OwnNetwork(nn.Module):
@@ -22,22 +23,17 @@ class OwnNetwork(nn.Module):
         normalization: mean and standard deviation per channel that the images are brought to first; none by default.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, network: nn.Module, normalization: Statistics | None = None) -> None:
         super().__init__()
         self.network = network
-        self.normalized = normalization is not None
-        if normalization is not None:
-            for name, values in zip(("mean", "std"), normalization, strict=True):
-                self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
+        self.normalize = None if normalization is None else Normalize(*normalization)
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.normalized:
-            if images.shape[1] != self.mean.shape[1]:
-                raise RequestError(f"mean and std are of {self.mean.shape[1]} channels, the images have {images.shape[1]}")
-            images = (images - self.mean) / self.std
+        if self.normalize is not None:
+            channels = self.normalize.mean.shape[1]
+            if images.shape[1] != channels:
+                raise RequestError(f"mean and std are of {channels} channels, the images have {images.shape[1]}")
+            images = self.normalize(images)
         logits = logits_in(self.network(images))
         logits = logits if logits.dtype == torch.float32 else logits.float()
         return logits[None] if logits.ndim == 1 and len(images) == 1 else logits

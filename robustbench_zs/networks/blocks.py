@@ -12,7 +12,6 @@ class BasicBlock(nn.Sequential):
     """BN-ReLU-conv3×3 twice; N×`channels`×H×W → N×`width`×⌈H/stride⌉×⌈W/stride⌉."""
 
     expansion = 1
-    layers = 2
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__(
@@ -29,7 +28,6 @@ class Bottleneck(nn.Sequential):
     """BN-ReLU-conv thrice, 1×1 to `width`, 3×3 with the stride, 1×1 to 4·`width` channels."""
 
     expansion = 4
-    layers = 3
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__(

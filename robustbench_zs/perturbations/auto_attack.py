@@ -121,11 +121,10 @@ class AutoAttack(Laddered):
         return found
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        from robustbench_zs.perturbations.engines import torchattacks_engine
+        from robustbench_zs.perturbations.engines import Batch, torchattacks_engine
 
-        start = images.clamp(0, 1)  # the library refuses an image at -3e-8
-        found = torchattacks_engine.auto_attack(network, start, labels, indices, self.eps, self.norm, self.seed)
-        return self.verified(images, found)
+        batch = Batch(images, labels, indices)
+        return self.verified(images, torchattacks_engine.auto_attack(network, batch, self.eps, self.norm, self.seed))
 
 
 RANDOMIZED = (

@@ -55,8 +55,7 @@ class Square(GradientAttack):
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         from robustbench_zs.perturbations.engines import Batch, torchattacks_engine
 
-        start = images.clamp(0, 1)  # the library refuses an image at -3e-8
-        found = torchattacks_engine.square(
-            network, Batch(start, labels, indices), self.eps, self.norm, self.queries, self.seed
+        batch = Batch(images, labels, indices)
+        return self.verified(
+            images, torchattacks_engine.square(network, batch, self.eps, self.norm, self.queries, self.seed)
         )
-        return self.verified(images, found)

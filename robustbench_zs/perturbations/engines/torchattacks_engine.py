@@ -49,19 +49,18 @@ MIN_CLASSES = 4
 LIBRARY_NORM = {"linf": "Linf", "l2": "L2"}
 
 
-def auto_attack(
-    network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, norm: str, seed: int
-) -> Tensor:
+def auto_attack(network: nn.Module, batch: Batch, eps: float, norm: str, seed: int) -> Tensor:
     """AutoAttack's standard version, each attack on what those before it left standing.
 
     Raises:
         RequestError: the network has fewer than four classes.
     """
+    images, labels = batch.images, batch.labels
     with torch.no_grad():
         classes = network(images[:1]).shape[1]
     if classes < MIN_CLASSES:
         raise RequestError(f"AutoAttack needs {MIN_CLASSES} classes, and this network has {classes}: use --attack apgd")
-    words = [seed, int(indices[0])]
+    words = [seed, int(batch.indices[0])]
     common = {"norm": LIBRARY_NORM[norm], "eps": eps, "seed": _seed(words)}
     targeted = {"steps": AUTO_STEPS, "n_classes": min(classes, AUTO_TARGETS + 1)}
     with redirect_stdout(sys.stderr):
@@ -92,5 +91,5 @@ def _run(attack: torchattacks.attack.Attack, images: Tensor, labels: Tensor, see
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         torch.manual_seed(_seed(seed))  # the library draws from the global generator
-        result: Tensor = attack(images, labels)
+        result: Tensor = attack(images.clamp(0, 1), labels)  # the library refuses an image at -3e-8
     return result.detach()
