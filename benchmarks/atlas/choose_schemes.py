@@ -8,19 +8,22 @@ With `--check` nothing is written: it says whether the file is what this code ma
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
 import numpy as np
+from exchange import exchange, mean_correlation, nested, ranks_of
+from inverse_design import draw_pool
 
 import robustbench_zs.schemes as schemes_room
 from robustbench_zs.analysis.predictors import scheme_predictors
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.schemes.atlas import HALVES, digest_of
+from robustbench_zs.schemes.atlas import HALVES
 from robustbench_zs.schemes.coefficients import format_coefficient
-from robustbench_zs.schemes.design import draw_pool
-from robustbench_zs.schemes.exchange import exchange, mean_correlation, nested, ranks_of
+from robustbench_zs.system.files import canonical_json
 
 VERSION = 1
 SEED = 20
@@ -49,6 +52,11 @@ def choose() -> dict[str, object]:
             print(f"{half}, first {size}: {mean_correlation(ranks, order[:size]):.3f}")
         halves[half] = [coefficients(pool[index]) for index in order]
     return {"version": VERSION, "seed": SEED, "pool": POOL, "digest": digest_of(halves), **halves}
+
+
+def digest_of(halves: Mapping[str, Sequence[Sequence[str]]]) -> str:
+    """SHA-256 of the chosen schemes in their order."""
+    return hashlib.sha256(canonical_json({half: halves[half] for half in HALVES}).encode()).hexdigest()
 
 
 def candidates(scheme: MultistepScheme, blocks: int) -> list[float | None]:

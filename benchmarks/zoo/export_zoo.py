@@ -23,6 +23,7 @@ from typing import Literal
 
 import pandas as pd
 from finished import Finished, FinishedStudy, finished_study
+from half_precision import save_in_half
 from model_card import Rounding, Weights, file_stem, model_card, rounding_table
 
 from robustbench_zs import Baseline, RequestError, UnfinishedError, read_checkpoint
@@ -34,7 +35,6 @@ from robustbench_zs.reporting.cells import markdown
 from robustbench_zs.system.files import write_atomically
 from robustbench_zs.system.workers import Job, available_cores, run_jobs
 from robustbench_zs.training.execution import Compute
-from robustbench_zs.training.half_precision import save_in_half
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER, SHIPPED
 
 MAX_FILE_BYTES = 5 * 10**6

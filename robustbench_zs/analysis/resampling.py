@@ -10,13 +10,14 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.intp]
 
-RESAMPLES = 2000
+
+CONFIDENCE = 0.95
 
 
-def percentile_interval(values: Floats, confidence: float = 0.95) -> tuple[float | None, float | None]:
-    """Percentile bootstrap interval of the finite values."""
+def percentile_interval(values: Floats) -> tuple[float | None, float | None]:
+    """95% percentile bootstrap interval of the finite values."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return None, None
-    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(finite, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

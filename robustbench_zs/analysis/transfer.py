@@ -7,9 +7,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.resampling import RESAMPLES, Floats, percentile_interval
+from robustbench_zs.analysis.resampling import Floats, percentile_interval
 
 VERDICTS = {True: "zero-stable", False: "non-zero-stable"}
+RESAMPLES = 2000
 MIN_ON_A_SIDE = 3
 """With fewer schemes on a side no interval is given."""
 
@@ -36,7 +37,7 @@ def transfer_matrix(transfers: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(index=[n for n in order if n in table.index], columns=order)
 
 
-def transfer_by_verdict(transfers: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def transfer_by_verdict(transfers: pd.DataFrame) -> pd.DataFrame:
     """Mean of `fooled` over pairs of two networks, by the verdicts on both, and what one direction exceeds the other by.
 
     The 95% intervals resample the schemes of each side, a scheme being source and target alike; they are null below
@@ -53,7 +54,7 @@ def transfer_by_verdict(transfers: pd.DataFrame, resamples: int = RESAMPLES, see
     stable = dict(zip(pairs["scheme"], pairs["zero_stable"], strict=True))
     stable |= dict(zip(pairs["source_scheme"], pairs["source_zero_stable"], strict=True))
     sides = {v: [i for i, s in enumerate(schemes) if stable[s] == v] for v in (True, False)}
-    weights = _resampled(list(sides.values()), len(schemes), resamples, seed)
+    weights = _resampled(list(sides.values()), len(schemes))
     place = {s: i for i, s in enumerate(schemes)}
     source, target = (np.array([place[s] for s in pairs[c]], np.intp) for c in ("source_scheme", "scheme"))
     fooled = pairs["fooled"].to_numpy(float)
@@ -80,13 +81,13 @@ def transfer_by_verdict(transfers: pd.DataFrame, resamples: int = RESAMPLES, see
     return pd.DataFrame(rows, columns=["examples_of", "shown_to", "fooled", "fooled_low", "fooled_high", "pairs"])
 
 
-def _resampled(sides: list[list[int]], schemes: int, resamples: int, seed: int) -> Floats:
+def _resampled(sides: list[list[int]], schemes: int) -> Floats:
     """How often each scheme is drawn, resamples × schemes; each side is resampled for itself."""
-    generator = np.random.default_rng(seed)
-    weights = np.zeros((resamples, schemes))
+    generator = np.random.default_rng(0)
+    weights = np.zeros((RESAMPLES, schemes))
     for side in sides:
         if side:
-            weights[:, side] = generator.multinomial(len(side), [1 / len(side)] * len(side), resamples)
+            weights[:, side] = generator.multinomial(len(side), [1 / len(side)] * len(side), RESAMPLES)
     return weights
 
 

@@ -66,7 +66,7 @@ def picture(study: Findings) -> Picture | None:
     )
     return Picture(
         "answer.svg",
-        drawing.svg(figures.outcome_against_predictor(points, row["outcome"], row["kind"])),
+        drawing.svg(figures.outcome_against_modulus(points, row["outcome"], row["kind"])),
         f"Each point is a scheme: {outcome_words(row['outcome'])} against its largest root modulus. In schemes to the right "
         "of the dotted line at 1, small errors grow from block to block: they are not zero-stable. "
         f"{better if row['family'] == ROBUSTNESS else ''} {bars}",

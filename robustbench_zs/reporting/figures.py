@@ -49,22 +49,19 @@ def _unit(kind: str) -> str:
     return kind if kind == SMALLEST_EPS else f"{kind}, %"
 
 
-def outcome_against_predictor(
-    points: pd.DataFrame, outcome: str, kind: str, predictor: str = LARGEST_MODULUS, name: str = "largest root modulus"
-) -> Figure:
-    """One outcome against a quantity of the scheme, a point per scheme with its 95% interval.
+def outcome_against_modulus(points: pd.DataFrame, outcome: str, kind: str) -> Figure:
+    """One outcome against the largest root modulus, a point per scheme with its 95% interval.
 
     There is no line through them: whether there is a relation is said by the test.
 
     Args:
         points: see `analysis.scheme_means.scheme_points`.
-        predictor, name: the column of the quantity and what the axis calls it.
     """
-    points = points.dropna(subset=[predictor, "value"])
+    points = points.dropna(subset=[LARGEST_MODULUS, "value"])
     figure, (axis,) = panels(1, 1, 7.2, 3.6)
     dense = len(points) > DENSE
     axis.errorbar(
-        points[predictor],
+        points[LARGEST_MODULUS],
         points["value"],
         points["half_width"].fillna(0),
         fmt="none",
@@ -73,10 +70,10 @@ def outcome_against_predictor(
         zorder=2,
         rasterized=dense,
     )
-    scatter(points, axis, legend=True, x=predictor)
-    axis.set(xlabel=name, ylabel=outcome if kind == SMALLEST_EPS else f"{outcome}, %")
+    scatter(points, axis, legend=True)
+    axis.set(xlabel="largest root modulus", ylabel=outcome if kind == SMALLEST_EPS else f"{outcome}, %")
     if len(points) <= MAX_NAMES:
-        name_points(figure, axis, list(points["network"]), list(zip(points[predictor], points["value"], strict=True)))
+        name_points(figure, axis, list(points["network"]), list(zip(points[LARGEST_MODULUS], points["value"], strict=True)))
     return figure
 
 

@@ -1,6 +1,6 @@
 """The atlas: hundreds of schemes by design, `atlas-001` and on, designed so that candidate predictors can be told apart.
 
-`atlas.json` holds them; `benchmarks/atlas/choose_schemes.py` made it from `design` and `exchange`. The first half of the
+`atlas.json` holds them; `benchmarks/atlas/choose_schemes.py` made it. The first half of the
 numbers is for discovery, the second for confirmation. In each half the first 12, 24, 50, 100 and 200 are chosen so as well.
 """
 
@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.schemes.scheme import MultistepScheme
-from robustbench_zs.system.files import canonical_json
 
 Half = Literal["discovery", "confirmation"]
 HALVES: tuple[Half, ...] = ("discovery", "confirmation")
@@ -64,11 +63,6 @@ def atlas_file() -> dict[str, Any]:
     """What `atlas.json` says: `version`, `seed`, `pool`, `digest`, and for each half pairs of alphas and β, as text."""
     found: dict[str, Any] = json.loads(resources.files("robustbench_zs.schemes").joinpath("atlas.json").read_text("utf-8"))
     return found
-
-
-def digest_of(halves: dict[str, list[tuple[str, str]]]) -> str:
-    """SHA-256 of the chosen schemes in their order."""
-    return hashlib.sha256(canonical_json({half: halves[half] for half in HALVES}).encode()).hexdigest()
 
 
 def _name(number: int) -> str:

@@ -47,9 +47,7 @@ class RunOptions:
     @property
     def events(self) -> StudyEvents:
         """Who is told."""
-        return StudyEvents(
-            started=self.on_start, epoch=self.on_event, evaluated=self.on_event, standing=self.on_standing, say=self.say
-        )
+        return StudyEvents(epoch=self.on_event, evaluated=self.on_event, standing=self.on_standing, say=self.say)
 
     def load(self, study: str | Path | Study) -> Study:
         """The study that is meant."""

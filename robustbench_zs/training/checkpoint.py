@@ -163,7 +163,7 @@ def save_checkpoint(path: Path, network: torch.nn.Module, header: Header, in_hal
 
     Args:
         in_half: names of weights to store in float16, which must lose nothing by that, with a header that says what they are
-            `rounded_from`; see `half_precision`.
+            `rounded_from`; see `benchmarks/zoo/half_precision.py`.
 
     Raises:
         UnfinishedError: the file cannot be written.

@@ -8,17 +8,18 @@ from random import Random
 import numpy as np
 import pandas as pd
 import pytest
+from choose_schemes import digest_of
+from exchange import exchange, mean_correlation, nested, ranks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inverse_design import draw_pool, draw_scheme, expand
 
 import robustbench_zs
 from robustbench_zs.analysis.predictors import PREDICTORS, scheme_predictors
 from robustbench_zs.errors import RequestError
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
-from robustbench_zs.schemes.atlas import HALVES, atlas_file, atlas_names, digest_of, quarter_of
-from robustbench_zs.schemes.design import draw_pool, draw_scheme, expand
-from robustbench_zs.schemes.exchange import exchange, mean_correlation, nested, ranks_of
+from robustbench_zs.schemes.atlas import HALVES, atlas_file, atlas_names, quarter_of
 from robustbench_zs.schemes.table import roots_table
 
 

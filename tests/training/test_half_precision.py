@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from half_precision import save_in_half, survives_half
 from safetensors.torch import load_file, save_file
 
 from robustbench_zs.datasets import LabelledImages
@@ -14,7 +15,6 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import ResultsStore, evaluate
 from robustbench_zs.training import Checkpoint, read_checkpoint
 from robustbench_zs.training.checkpoint import METADATA_KEY, save_checkpoint
-from robustbench_zs.training.half_precision import save_in_half, survives_half
 
 
 @pytest.fixture(scope="module")

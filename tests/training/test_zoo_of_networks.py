@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from half_precision import save_in_half
 
 from robustbench_zs import RequestError, load_model
 from robustbench_zs.evaluation.sources import resolve_checkpoints
 from robustbench_zs.training import Checkpoint, read_checkpoint, zoo
 from robustbench_zs.training.checkpoint import save_checkpoint
-from robustbench_zs.training.half_precision import save_in_half
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "zerosnet20-opt:widths=4-8-16"

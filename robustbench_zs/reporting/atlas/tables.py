@@ -16,7 +16,7 @@ from robustbench_zs.analysis.rank_regression import cross_validated, fit_ranks
 from robustbench_zs.analysis.reliability import ceiling
 from robustbench_zs.analysis.words import p_text, share, share_interval
 
-SHOWN_MODELS = 5
+SHOWN_MODELS, SHOWN_SCHEMES = 5, 8
 
 
 def confirmation_table(found: Confirmation) -> pd.DataFrame:
@@ -193,14 +193,14 @@ def schemes_frame(halves: Sequence[AtlasHalf]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).sort_values("scheme", ignore_index=True)
 
 
-def extremes_table(points: pd.DataFrame, outcome: str, shown: int = 8) -> pd.DataFrame:
+def extremes_table(points: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """The schemes with the largest and the smallest value, with their intervals.
 
     Args:
         points: as for `figures.ranking`, with `network`, and `moduli` as text.
     """
     frame = points.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
-    chosen = pd.concat([frame.head(shown), frame.iloc[shown:].tail(shown)])
+    chosen = pd.concat([frame.head(SHOWN_SCHEMES), frame.iloc[SHOWN_SCHEMES:].tail(SHOWN_SCHEMES)])
     digits = 4 if "ε" in outcome else 1
     return pd.DataFrame(
         {

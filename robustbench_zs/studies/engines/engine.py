@@ -11,8 +11,6 @@ import torch
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.studies.engines.standing import Standing
 from robustbench_zs.studies.plan import EvaluateStep, Plan, TransferStep
-from robustbench_zs.studies.status import Status
-from robustbench_zs.studies.study import Study
 from robustbench_zs.training.events import Events
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Epoch
@@ -27,12 +25,10 @@ class StudyEvents(Events):
     """Who is told what happens while a study is run; see `Events`, whose `say` also gets a sentence on each job that failed.
 
     Args:
-        started: called with a study and what of it is to be done.
         evaluated: called with the task of a network and the label of an evaluation that is done.
         standing: called from time to time with how far the work is, by engines that know it.
     """
 
-    started: Callable[[Study, Status], None] = lambda study, status: None
     evaluated: Callable[[TrainingTask, str], None] = lambda task, label: None
     standing: Callable[[Standing], None] = lambda standing: None
 
