@@ -64,8 +64,8 @@ def atlas_halves(
     for half in HALVES:
         names = set(atlas_names(half))
         here, kept_gaps = (frame[frame["network"].map(scheme_of).isin(names)] for frame in (results, gaps))
-        lost = _trainings(here) & set(diverged)
-        kept, kept_gaps = (frame[[t not in lost for t in _list(frame)]] for frame in (here, kept_gaps))
+        lost = set(_trainings(here)) & set(diverged)
+        kept, kept_gaps = (frame[[t not in lost for t in _trainings(frame)]] for frame in (here, kept_gaps))
         if len(kept):
             digests = set(kept["digest"])
             some = images and ImageOutcomes(
@@ -95,11 +95,7 @@ def headline(half: AtlasHalf) -> str:
     return SMALLEST_EPS if SMALLEST_EPS in robust else str(robust[0])
 
 
-def _trainings(frame: pd.DataFrame) -> set[Training]:
-    return set(_list(frame))
-
-
-def _list(frame: pd.DataFrame) -> list[Training]:
+def _trainings(frame: pd.DataFrame) -> list[Training]:
     return [(str(n), int(s)) for n, s in zip(frame["network"], frame["seed"], strict=True)]
 
 

@@ -48,9 +48,7 @@ def scheme_means(outcomes: pd.DataFrame) -> SchemeMeans:
     Args:
         outcomes: see `network_outcomes`.
     """
-    names = outcomes.drop_duplicates("network")
-    found = {n: network_predictors(n, m) for n, m in zip(names["network"], names["moduli"], strict=True)}
-    known = {network: facts for network, facts in found.items() if facts is not None}
+    known = _known(outcomes.drop_duplicates("network"))
     frame = outcomes[outcomes["family"].notna() & outcomes["network"].isin(known)]
     frame = frame.assign(scheme=[known[network].scheme for network in frame["network"]])
     order = list(dict.fromkeys(frame["outcome"]))
@@ -98,14 +96,19 @@ def scheme_points(outcomes: pd.DataFrame, outcome: str) -> pd.DataFrame:
     free = frame["seeds"] - 1
     pooled = (free * frame["variance"].fillna(0)).sum() / free.sum() if free.sum() else np.nan
     reach = float(t.ppf(0.975, free.sum())) if free.sum() else np.nan
-    found = {n: network_predictors(n, m) for n, m in zip(frame["network"], frame["moduli"], strict=True)}
-    known = {network: facts for network, facts in found.items() if facts is not None}
+    known = _known(frame)
     frame = frame[frame["network"].isin(known)].assign(square=pooled / frame["seeds"])
     values = pd.DataFrame([known[network].values for network in frame["network"]], frame.index, [*PREDICTORS], dtype=float)
     schemes = frame.join(values).groupby([known[network].scheme for network in frame["network"]], sort=False)
     half = reach * schemes["square"].sum() ** 0.5 / schemes.size()
     points = schemes[["network", "zero_stable"]].first().join(schemes[["value", *PREDICTORS]].mean())
     return points.assign(half_width=half).reset_index(drop=True)
+
+
+def _known(networks: pd.DataFrame) -> dict[str, NetworkPredictors]:
+    """What is known of networks whose scheme is known, by name."""
+    found = {n: network_predictors(n, m) for n, m in zip(networks["network"], networks["moduli"], strict=True)}
+    return {network: facts for network, facts in found.items() if facts is not None}
 
 
 def _reliabilities(frame: pd.DataFrame) -> pd.Series:

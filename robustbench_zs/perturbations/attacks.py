@@ -137,7 +137,7 @@ class GradientAttack(Attack):
         numbers: Sequence[int] | None = None,
         examples: bool = False,
     ) -> Found:
-        """Attack images with our own engine, see `native.search`.
+        """Attack images with our own engine, see `native.Search`.
 
         Raises:
             RequestError: the loss needs more classes.

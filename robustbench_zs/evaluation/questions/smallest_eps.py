@@ -19,7 +19,7 @@ from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.attacks import MAX_EPS
-from robustbench_zs.perturbations.native import NORMS, ChosenImages, minimum_norm
+from robustbench_zs.perturbations.native import NORMS, ChosenImages, MinimumNorm
 from robustbench_zs.perturbations.numbers import check_whole
 
 SEARCH_VERSION = 2
@@ -34,7 +34,7 @@ Distances = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EpsSearch(Question[Distances]):
-    """How the smallest ε is searched, see `native.minimum_norm`.
+    """How the smallest ε is searched, see `native.MinimumNorm`.
 
     Args:
         eps: the largest that is tried: the search goes no farther from an image, which spares the time of an example that
@@ -100,15 +100,9 @@ def smallest_eps(
     distances = np.zeros(len(data))
     if len(chosen):
         with memory_at(batch_size), evaluation_mode(network):
-            distances[chosen] = minimum_norm(
-                network,
-                ChosenImages(data, chosen.tolist()),
-                NORMS[how.norm],
-                how.eps,
-                how.steps,
-                device=device,
-                batch_size=batch_size,
-            )
+            images, norm = ChosenImages(data, chosen.tolist()), NORMS[how.norm]
+            nearest = MinimumNorm(network, images, norm, how.eps, how.steps, device=device, batch_size=batch_size)
+            distances[chosen] = nearest.run()
     return distances
 
 

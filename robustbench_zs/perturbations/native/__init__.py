@@ -6,11 +6,11 @@ from robustbench_zs.perturbations.native.fab import FABRule, beyond_ties
 from robustbench_zs.perturbations.native.in_turn import search_in_turn
 from robustbench_zs.perturbations.native.losses import LOSSES, TARGETED_LOSSES
 from robustbench_zs.perturbations.native.method import ChosenImages, Found, Images, Method
-from robustbench_zs.perturbations.native.minimum_norm import minimum_norm
+from robustbench_zs.perturbations.native.minimum_norm import MinimumNorm
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.passes import SUSPECT, faster_directions, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rules import PACE_ON, APGDRule, PGDRule, Rule
-from robustbench_zs.perturbations.native.search import search
+from robustbench_zs.perturbations.native.search import Search
 from robustbench_zs.perturbations.native.square import SquareL2, SquareLinf
 from robustbench_zs.perturbations.native.targets import Nearest, One, Targets
 
@@ -30,10 +30,12 @@ __all__ = [
     "Images",
     "Ladder",
     "Method",
+    "MinimumNorm",
     "Nearest",
     "One",
     "PGDRule",
     "Rule",
+    "Search",
     "SquareL2",
     "SquareLinf",
     "Targets",
@@ -41,7 +43,5 @@ __all__ = [
     "faster_directions",
     "fooled_or_close",
     "gradient_at",
-    "minimum_norm",
-    "search",
     "search_in_turn",
 ]

@@ -12,7 +12,7 @@ from torch import nn
 
 from robustbench_zs.perturbations.native.budgets import Budgets
 from robustbench_zs.perturbations.native.method import ChosenImages, Found, Method
-from robustbench_zs.perturbations.native.search import search
+from robustbench_zs.perturbations.native.search import Search
 
 
 def search_in_turn(
@@ -24,7 +24,7 @@ def search_in_turn(
     examples: bool = False,
     **options: Any,
 ) -> Found:
-    """One method after the other, each on the images that those before it did not fool; see `search`."""
+    """One method after the other, each on the images that those before it did not fool; see `Search`."""
     places, numbers = (each.numpy() for each in chosen.tensors())
     whole: Found | None = None
     for turn, method in enumerate(methods):
@@ -32,7 +32,7 @@ def search_in_turn(
         if whole is not None and not len(left):
             break
         part = ChosenImages(chosen.data, places[left].tolist(), numbers[left].tolist())
-        found = search(network, part, method, budgets, examples=examples, **options)
+        found = Search(network, part, method, budgets, examples=examples, **options).run()
         fell = np.isfinite(found.fooled_at)
         if whole is None:
             whole = replace(found, by=np.zeros(len(places), np.intp))

@@ -65,26 +65,15 @@ class _Turn:
         return length, change
 
 
-def minimum_norm(
-    network: nn.Module,
-    chosen: ChosenImages,
-    norm: Norm,
-    largest: float,
-    steps: int,
-    *,
-    device: torch.device,
-    batch_size: int,
-) -> npt.NDArray[np.float64]:
-    """The distance of the nearest example found for each of N images; infinite where none was within `largest`.
+class MinimumNorm:
+    """The attack on images; each for itself as far as results go.
 
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
+        largest: the farthest that an example may lie.
         steps: to refine the best example; two thirds as many, at most, are spent on each class that is tried.
     """
-    return _MinimumNorm(network, chosen, norm, largest, steps, device, batch_size).run()
 
-
-class _MinimumNorm:
     def __init__(
         self,
         network: nn.Module,
@@ -92,6 +81,7 @@ class _MinimumNorm:
         norm: Norm,
         largest: float,
         steps: int,
+        *,
         device: torch.device,
         batch_size: int,
     ) -> None:
@@ -104,6 +94,7 @@ class _MinimumNorm:
         self.refining = _Turn(steps, length=(0.5, 0.003), change=(0.1, 0.001))
 
     def run(self) -> npt.NDArray[np.float64]:
+        """The distance of the nearest example found for each of N images; infinite where none was within `largest`."""
         rows: Rows = {}
         while True:
             while count_of(rows) < self.batch_size and self.waiting < len(self.chosen):

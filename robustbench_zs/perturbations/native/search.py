@@ -34,35 +34,24 @@ FULL = 64
 beyond, what an image that falls has spent on its other targets costs more than larger batches spare."""
 
 
-def search(
-    network: nn.Module,
-    chosen: ChosenImages,
-    method: Method,
-    budgets: Budgets,
-    *,
-    device: torch.device,
-    batch_size: int,
-    examples: bool = False,
-) -> Found:
-    """Attack images: each for itself as far as results go, `batch_size` at a time as far as the network sees.
+class Search:
+    """An attack on images: each for itself as far as results go, `batch_size` at a time as far as the network sees.
 
     Args:
         network: in evaluation mode, its parameters without gradients, on `device`.
         examples: whether the images found are wanted.
     """
-    return _Search(network, chosen, method, budgets, device, batch_size, examples).run()
 
-
-class _Search:
     def __init__(
         self,
         network: nn.Module,
         chosen: ChosenImages,
         method: Method,
         budgets: Budgets,
+        *,
         device: torch.device,
         batch_size: int,
-        examples: bool,
+        examples: bool = False,
     ) -> None:
         self.data, self.method, self.budgets = chosen.data, method, budgets
         self.passes = PASSES[method.directions](network)
