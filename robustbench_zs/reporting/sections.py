@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from robustbench_zs.analysis.masking import masking_sentences
+from robustbench_zs.analysis.network_outcomes import ROBUSTNESS
 from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matrix, transfer_sentence
 from robustbench_zs.analysis.words import summary_sentences, together_sentence
 from robustbench_zs.reporting import alternatives, drawing, figures, root_figures, tables
@@ -38,9 +39,10 @@ def modulus(study: Findings) -> Section:
     """The largest modulus with every outcome."""
     searched = "The headline outcome is the mean smallest ε of the images that a network classifies correctly when clean."
     attacked = (
-        "The smallest ε was not searched in this study (`[curve]`), so the share of correct images lost at the ε of each "
+        "The smallest ε of each image was not searched in this study, so the share of correct images lost at the ε of each "
         "attack stands in its place."
     )
+    drawn = study.outcomes_shown.loc[study.outcomes_shown["family"] == ROBUSTNESS, "outcome"].nunique()
     figure = figures.robustness_against_modulus(study.outcomes_shown)
     blocks: Blocks = []
     if figure:
@@ -49,7 +51,12 @@ def modulus(study: Findings) -> Section:
                 "degradation",
                 figure,
                 "Each point is a network. If the largest modulus predicted robustness, the points of a panel would rise or "
-                "fall from left to right. The dotted line is the unit circle: schemes to its right are not zero-stable.",
+                "fall from left to right. The dotted line is the unit circle: schemes to its right are not zero-stable."
+                + (
+                    f" The first {figures.MOST_OUTCOMES} of {drawn} outcomes are drawn."
+                    if drawn > figures.MOST_OUTCOMES
+                    else ""
+                ),
                 alternatives.robustness_text(study.outcomes_shown),
             )
         )
@@ -59,8 +66,12 @@ def modulus(study: Findings) -> Section:
                 "correlations",
                 tables.correlation_table(study.shown.modulus),
                 f"Spearman's ρ between the largest modulus and each outcome, over scheme means. {tables.SECOND_LOOKS} "
-                "Reliability is 1 if two trainings of one scheme always agree and 0 if they differ as much as those of "
-                "different schemes.",
+                + (
+                    "Reliability is 1 if two trainings of one scheme always agree and 0 if they differ as much as those of "
+                    "different schemes."
+                    if study.conclusions.modulus["reliability"].notna().any()
+                    else "With one seed per scheme, nothing is known of their reliability."
+                ),
             )
         )
     return Section(
@@ -173,8 +184,8 @@ def roots(study: Findings) -> Section | None:
             drawing.picture(
                 "roots",
                 by_roots,
-                "Clean accuracy for each pattern of root moduli, sorted by the largest, as in the paper's Figure 4. Bars "
-                "are one standard deviation over seeds.",
+                "Clean accuracy for each pattern of root moduli, sorted by the largest, as in the paper's Figure 4."
+                + (" Bars are one standard deviation over seeds." if named["seed"].nunique() > 1 else ""),
                 alternatives.roots_text(named),
             )
         )
@@ -210,8 +221,7 @@ def curves(study: Findings) -> Section | None:
             drawing.picture(
                 "curves",
                 figures.robustness_curves(named),
-                "Each line is a network, darker for a larger root modulus and dashed if its scheme is not zero-stable. A "
-                "line that lies higher means a more robust network.",
+                f"{figures.LINES} A line that lies higher means a more robust network.",
                 alternatives.curves_text(named),
             ),
             Table(
