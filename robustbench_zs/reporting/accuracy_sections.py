@@ -67,7 +67,10 @@ def paper(study: Findings) -> Section | None:
         {short: label for label, short in study.perturbations.items()},
     )
     named = study.facts.paper.replace("table", "Table ")
-    lead = f"These are differences from the paper's {named}, whose numbers are means over three runs."
+    lead = (
+        f"These are differences from {named} of the paper (Chen, Jin, Shang, AAAI 2022), whose numbers are means over three "
+        "runs."
+    )
     return Section(section.title, lead, [*section.blocks[:-1], bullets(difference_sentences(printed)), table])
 
 

@@ -88,7 +88,7 @@ def examples(study: Findings) -> Section | None:
     )
     return Section(
         "What the networks see",
-        "These are the first test images that both networks classify correctly when clean, clean and perturbed.",
+        "These are the first test images that both networks classify correctly when clean, shown clean and perturbed.",
         [picture],
     )
 

@@ -81,7 +81,8 @@ def modulus(study: Findings) -> Section:
         [
             *blocks,
             "The intervals are Fisher's z with the variance of Bonett and Wright. For perturbations other than searched "
-            "attacks, the outcome is the share of the images classified correctly when clean that is lost.",
+            "attacks, the outcome is the share lost: of the images classified correctly when clean, the share misclassified "
+            "when perturbed.",
             "p-values come from permuting whole schemes, all outcomes together (99,999 permutations; all of them for up "
             "to eight schemes). The adjusted ones hold for all outcomes of a family at once (step-down max-T); clean "
             "accuracy and generalization gap are one family, robustness is the other. A relation is established if its "
@@ -104,7 +105,7 @@ def predictors(study: Findings) -> Section | None:
         [
             Table("best_predictors", tables.best_predictor_table(study.shown.best)),
             "The best quantity was picked after looking, so its p-value is adjusted for all pairs of outcome and quantity. "
-            "Below 40 schemes, quantities are not compared. From there on, the lead in |ρ| has Zou's interval, which holds "
+            "Below 40 schemes, quantities are not compared. With more, the lead in |ρ| has Zou's interval, which holds "
             "for all pairs of quantities together.",
             Table("predictors", tables.predictor_table(study.shown), "Spearman's ρ of each quantity, the best in bold."),
             "All numbers are in `predictors.csv` and `best_predictors.csv`, and the outcomes of each network are in "

@@ -61,7 +61,8 @@ def _against(axis: Axes, halves: Sequence[AtlasHalf], outcome: str, predictor: s
         drawn.append(x)
     if drawn:
         values = np.quantile(np.concatenate(drawn), TICKS, method="nearest")
-        axis.set_xticks(TICKS, [f"{value:.3g}" for value in values])
+        labels = [f"{value:.3g}" for value in values]
+        axis.set_xticks(TICKS, [label if label not in labels[:place] else "" for place, label in enumerate(labels)])
     axis.set(xlabel=PREDICTORS[predictor], ylabel=_unit(outcome))
     axis.tick_params(labelsize=8)
 
