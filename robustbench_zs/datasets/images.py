@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robustbench_zs.errors import RequestError
 
-MOST_CLASSES = 100_000
+MAX_CLASSES = 100_000
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel, on the [0, 1] scale."""
@@ -89,8 +89,8 @@ class LabelledImages:
             raise RequestError(f"there are {len(self.pixels)} images but {len(self.labels)} labels")
         if len(self) == 0:
             raise RequestError("a dataset split must hold at least one image")
-        if not 1 <= self.classes <= MOST_CLASSES:
-            raise RequestError(f"a dataset has 1 to {MOST_CLASSES} classes, not {self.classes}")
+        if not 1 <= self.classes <= MAX_CLASSES:
+            raise RequestError(f"a dataset has 1 to {MAX_CLASSES} classes, not {self.classes}")
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.classes:
             raise RequestError(f"labels must lie in 0 … {self.classes - 1}")
         if self.pixels.is_floating_point() and not bool(((self.pixels >= 0) & (self.pixels <= 1)).all()):
