@@ -8,19 +8,14 @@ from scipy.stats import norm
 
 from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NO_DIRECTION, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import MIN_FOR_A_STATEMENT
-from robustbench_zs.analysis.leads import MIN_TO_SEPARATE
 from robustbench_zs.analysis.network_outcomes import (
-    CLEAN_ACCURACY,
     ON_CLEAN_IMAGES,
     ROBUSTNESS,
     SHARE_LOST,
     SMALLEST_EPS,
 )
 from robustbench_zs.analysis.permutation import LEVEL
-from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
-
-MAX_LISTED = 8
-"""Outcomes without a finding that a verdict lists; beyond, their number says enough."""
+from robustbench_zs.analysis.predictors import PREDICTORS
 
 
 def share(value: float | None, digits: int = 2) -> str:
@@ -180,85 +175,6 @@ def lead_text(row: pd.Series) -> str:
     return f"its lead over {other} is {bounds} in |ρ|, which may be none"
 
 
-def verdict(conclusions: Conclusions, headline: int | None = None) -> list[str]:
-    """What was found of the largest root modulus and how sure it is, in sentences for people who have not read the paper.
-
-    Args:
-        headline: index in `conclusions.modulus` of the outcome that is named where several are equally clear.
-    """
-    n, rows = conclusions.schemes, conclusions.modulus
-    if n < MIN_FOR_A_STATEMENT:
-        return [
-            "Nothing can be concluded about schemes from this study.",
-            f"It compares {n} with known roots, and a conclusion takes at least {MIN_FOR_A_STATEMENT}.",
-        ]
-    kinds = {"robustness": rows[rows["family"] == ROBUSTNESS], "clean accuracy": rows[rows["kind"] == CLEAN_ACCURACY]}
-    asked = {what: of for what, of in kinds.items() if len(of)}
-    alike = [what for what, of in asked.items() if (of["finding"] == NOTHING).all()]
-    nothing = (
-        f"In {' and '.join(alike)}, the {n} schemes differ no more than two trainings of the same scheme do, so "
-        "there is nothing to predict."
-    )
-    said = [sentence for what, of in asked.items() if what not in alike for sentence in _verdict_on(of, what, n, headline)]
-    said += [nothing] if alike else []
-    said += _rivals(conclusions)
-    most = _found_in_four_of_five(conclusions)
-    if len(alike) < len(asked) and most is not None and not rows["finding"].str.startswith(ESTABLISHED).any():
-        said.append(f"With {n} schemes, relations weaker than |ρ| = {share(most)} may well be missed.")
-    return said
-
-
-def _rivals(conclusions: Conclusions) -> list[str]:
-    """That another quantity may be what matters, where the largest modulus has an established relation."""
-    best, modulus = conclusions.best, conclusions.modulus
-    stated = modulus.loc[modulus["finding"].str.startswith(ESTABLISHED), "outcome"]
-    rows = best[best["outcome"].isin(stated) & (best["best"] != LARGEST_MODULUS) & ~(best["lead_low"] > 0)]
-    if rows.empty:
-        return []
-    return [
-        "Other quantities of a scheme go with these outcomes at least as closely, and so few schemes cannot tell which of "
-        "them matters."
-        if conclusions.schemes < MIN_TO_SEPARATE
-        else "Other quantities of a scheme go with some of these outcomes as closely."
-    ]
-
-
-def _verdict_on(rows: pd.DataFrame, what: str, schemes: int, headline: int | None) -> list[str]:
-    """Whether the largest root modulus predicts any of the outcomes, and how sure that is."""
-    established = rows[rows["finding"].str.startswith(ESTABLISHED)]
-    known = rows[rows["rho"].notna() & (rows["finding"] != NOTHING)]
-    if known.empty:
-        return [f"Whether the largest root modulus predicts {what} cannot be computed from these {schemes} schemes."]
-    shown = established if len(established) else known
-    closest = shown.assign(other=shown.index != headline).sort_values(["adjusted", "other"], kind="stable").iloc[0]
-    where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
-    chance = f"would appear by chance in {of_100(closest['adjusted'])} such studies if there were none"
-    if str(closest["finding"]).startswith(NO_DIRECTION):
-        reason = closest["finding"].partition(": ")[2]
-        chance = f"is unlikely to be chance, but no direction can be stated ({reason})"
-    if established.empty:
-        return [
-            f"Across {schemes} schemes, no relation between the largest root modulus and {what} was established.",
-            f"The closest ({where}) {chance}.",
-        ]
-    signs = {_more(row) for _, row in established.iterrows()}
-    direction = f"have {signs.pop()} {what}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
-    number = f" in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
-    said = [
-        f"Across {schemes} schemes, those with a larger root modulus {direction}{number}.",
-        f"The clearest relation ({where}) {chance}." if len(rows) > 1 else f"This (ρ = {share(closest['rho'])}) {chance}.",
-    ]
-    others = [str(outcome).partition(", ")[2] or str(outcome) for outcome in rows["outcome"].drop(established.index)]
-    if 0 < len(others) <= MAX_LISTED:
-        said.insert(1, f"Nothing is established for the other{'s' if len(others) > 1 else ''}: {', '.join(others)}.")
-    return said
-
-
-def _more(row: pd.Series) -> str:
-    rising = row["rho"] > 0
-    return "higher" if rising == (row["kind"] != SHARE_LOST) else "lower"
-
-
 def strength(rho: float) -> str:
     """How closely two quantities go together, in the words that Cohen proposed for correlations."""
     return "a weak" if abs(rho) < 0.3 else "a moderate" if abs(rho) < 0.5 else "a strong"
@@ -296,7 +212,7 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
     if n < MIN_FOR_A_STATEMENT:
         return [f"{n} schemes cannot establish anything: that takes at least {MIN_FOR_A_STATEMENT}."]
     family = ROBUSTNESS if conclusions.critical.get(ROBUSTNESS) else ON_CLEAN_IMAGES
-    half, most = conclusions.critical.get(family), _found_in_four_of_five(conclusions)
+    half, most = conclusions.critical.get(family), found_in_four_of_five(conclusions)
     members = int((conclusions.modulus["family"] == family).sum())
     if most is None:
         return [f"{n} schemes and {members} outcomes can establish next to no relation."]
@@ -306,7 +222,7 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
     ]
 
 
-def _found_in_four_of_five(conclusions: Conclusions) -> float | None:
+def found_in_four_of_five(conclusions: Conclusions) -> float | None:
     """The |ρ| of the largest modulus with one outcome that is found with 80% power; None where none is."""
     half = conclusions.critical.get(ROBUSTNESS) or conclusions.critical.get(ON_CLEAN_IMAGES)
     if half is None or half >= 1:

@@ -7,7 +7,8 @@ import pandas as pd
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.reliability import MIN_RELIABILITY
 from robustbench_zs.analysis.scheme_means import scheme_points
-from robustbench_zs.analysis.words import outcome_words, p_words, share, share_interval, shift_text, verdict
+from robustbench_zs.analysis.verdict import verdict
+from robustbench_zs.analysis.words import outcome_words, p_words, share, share_interval, shift_text
 from robustbench_zs.reporting import alternatives, drawing, figures
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.page import Number, Picture
