@@ -124,7 +124,7 @@ def test_a_new_data_set_is_known_by_its_name(checkpoint: Checkpoint) -> None:
     ("wrong", "said"),
     [
         ({"corners": 0}, "corners of corners must be a whole number from 1 to 1000, not 0"),
-        ({"norm": "l2"}, "corners has no norm: that goes with pgd, apgd"),
+        ({"norm": "l2"}, "corners takes no norm: only pgd, apgd"),
         ({"engine": "foolbox"}, "corners has no engine"),
     ],
     ids=str,

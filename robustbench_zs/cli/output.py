@@ -118,7 +118,7 @@ def format_of(format_: str | None, output: Path | None) -> str:
         return "table"
     formats = {".json": "json", ".csv": "csv", ".txt": "table"}
     if output.suffix not in formats:
-        raise RequestError(f"{output} ends in none of .json, .csv, .txt: say --format json, csv or table")
+        raise RequestError(f"{output} ends in none of .json, .csv, .txt: add --format json, csv or table")
     return formats[output.suffix]
 
 

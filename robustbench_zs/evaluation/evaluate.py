@@ -173,7 +173,7 @@ def gap(
         images = images_of(source, dataset, data_dir, examples, header.train_examples if header else None)
         if header and images.load().train.digest != header.train_digest:
             name, there = Subject.of(source).checkpoint, images.load().name
-            raise RequestError(f"the training images of {there} at hand are not those {name} was trained on")
+            raise RequestError(f"the training images of {there} here are not those that {name} was trained on")
         asked.append((source, images, (Accuracy(split="train"), Accuracy())))
     results = answer(asked, Compute(device, threads, workers, batch_size), store, on_result)
     rows = []

@@ -79,7 +79,7 @@ def expected_accuracy(
     """
     whole = not isinstance(draws, bool) and isinstance(draws, (int, np.integer))
     if not whole or not 1 < draws <= MOST_PASSES:
-        raise RequestError(f"--eot is a number of draws from 2 to {MOST_PASSES}, not {draws!r}")
+        raise RequestError(f"the number of draws must be a whole number from 2 to {MOST_PASSES}, not {draws!r}")
     compute = Compute(device, threads, 1, batch_size)
     execution = compute.execution(1)
     rows: list[dict[str, Any]] = []
@@ -91,7 +91,7 @@ def expected_accuracy(
             subject.check_fits(data, "test")
             warning = subject.unsteadiness(data, "test", torch.device(execution.device))
             passes = int(draws) if depends_on_chance(warning) else 1
-            memory = enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")
+            memory = enough_memory_or(f"a batch of {batch_size} images does not fit in memory: use a smaller batch size")
             with memory:
                 torch.manual_seed(seed)
                 network = subject.on(torch.device(execution.device))
@@ -121,7 +121,8 @@ def expected_accuracy(
                 )
     if all(row["draws"] == 1 for row in rows):
         raise RequestError(
-            "no answer of these networks depends on chance: leave --eot out, which measures them more strictly"
+            "none of these networks has random outputs: measure them without expectation over transformation, which is "
+            "stricter"
         )
     return frame_of_rows(rows)
 

@@ -10,7 +10,7 @@ from robustbench_zs.evaluation.outcomes import NEAR_TIE, evaluation_mode
 IMAGES = 16
 """How many images are tried."""
 
-CHANCE = "its answers depend on chance"
+CHANCE = "its outputs are random"
 
 
 def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
@@ -28,13 +28,13 @@ def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
         once, again, alone = network(images), network(images), network(images[:1])
     if _differ(once, again):
         return (
-            f"{CHANCE}: two passes over the same images differ, so every number here does, and attacks are misled; "
-            "`--eot N` of evaluate and attack takes the mean over N draws"
+            f"{CHANCE}: two passes over the same images differ, so these numbers change from run to run, and attacks are "
+            "misled; use expectation over transformation (EOT), which takes means over several draws"
         )
     if _differ(once[:1], alone):
         return (
-            "its answers depend on the batch: an image alone is answered otherwise than among others (batch norm with "
-            "statistics of the batch?), so every number here holds for its --batch-size only"
+            "its outputs depend on the batch: they differ between an image on its own and the same image among others "
+            "(does batch norm use the statistics of the batch?), so these numbers hold for this batch size only"
         )
     return None
 

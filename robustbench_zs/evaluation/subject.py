@@ -119,8 +119,8 @@ class Subject:
         if self.image_shape is not None and (shape != self.image_shape or not dataset.has_classes(self.classes)):
             raise RequestError(
                 f"{Path(self.checkpoint).name} takes images of {'×'.join(map(str, self.image_shape))} in {self.classes} "
-                f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: give the --dataset it "
-                "was trained on"
+                f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: use the dataset it was "
+                "trained on"
             )
 
     def unsteadiness(self, dataset: Dataset, split: str, device: torch.device) -> str | None:
@@ -146,5 +146,5 @@ class Subject:
             if len(shape) != 2 or shape[0] != count or not dataset.has_classes(shape[1]):
                 raise RequestError(
                     f"{self.network} should give {count}×{dataset.classes} logits for {count} images of "
-                    f"{dataset.name}, but gave {shape}: see --classes"
+                    f"{dataset.name}, but gave {shape}: check the number of classes"
                 )

@@ -46,7 +46,7 @@ AttackSeed = Annotated[int, Meaning("Seed of the random draws.", 0, LARGEST_SEED
 
 def carried_out_by(*engines: str) -> Meaning:
     """The meaning of a field that names an engine."""
-    return Meaning("What carries the attack out.", choices=engines, shown=False)
+    return Meaning("Implementation that runs the attack.", choices=engines, shown=False)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Attack(Perturbation):
         # A non-finite pixel (NaN gradients of a diverged network) is no example: the clean image stands in for it.
         adversarial = torch.where(torch.isfinite(adversarial), adversarial, images)
         if float(norm.distance(adversarial, images).max()) > self.eps * (1 + BALL_TOLERANCE) + BALL_TOLERANCE:
-            raise UnfinishedError(f"the engine {self.engine} returned images outside of the ball of {self.label}")
+            raise UnfinishedError(f"the engine {self.engine} returned images outside the ball of {self.label}")
         return norm.project(adversarial, images, torch.full((len(images),), self.eps, device=images.device))
 
 
@@ -176,4 +176,4 @@ class GradientAttack(Attack):
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """The examples of the engine, which is a library; an attack whose `engine` allows one says how here."""
         # No attack of our own engine alone gets here: its `engine` takes no other value, which a test holds.
-        raise NotImplementedError(f"no library carries out {self.kind}")
+        raise NotImplementedError(f"no library runs {self.kind}")

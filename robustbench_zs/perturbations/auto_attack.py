@@ -129,10 +129,10 @@ class AutoAttack(Laddered):
 
 
 RANDOMIZED = (
-    "the network is randomized: two passes over the same images give other logits, so its robust accuracy is likely too "
-    "high; there is no --eot, with which attacks would average over draws"
+    "the network is randomized: two passes over the same images give different logits, so its robust accuracy is likely "
+    "too high; AutoAttack has no expectation over transformation, which would average over draws"
 )
 BLACK_BOX_WINS = (
-    "{label}: Square, which asks for no gradient, fools {n} of {of} images after the attacks that follow gradients: "
+    "{label}: Square, which uses no gradients, fools {n} of {of} images after the attacks that follow gradients: "
     "gradients may be masked, see `zsbench masking`"
 )

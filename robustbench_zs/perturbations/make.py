@@ -52,12 +52,12 @@ def make_attacks(kind: str, budgets: Iterable[CoefficientLike], **said: Any) -> 
         True
     """
     if kind not in ATTACKS:
-        raise RequestError(f"there is no attack {kind[:40]!r}; allowed are {', '.join(ATTACKS)}")
+        raise RequestError(f"there is no attack {kind[:40]!r}: choose from {', '.join(ATTACKS)}")
     own = {parameter.name for parameter in ATTACKS[kind].parameters()}
     said = {name: value for name, value in said.items() if value is not None}
     for name, value in said.items():
         if name not in own and not _changes_nothing(name, value):
-            raise RequestError(f"{kind} has no {name.replace('_', ' ')}: that goes with {', '.join(attacks_with(name))}")
+            raise RequestError(f"{kind} takes no {name.replace('_', ' ')}: only {', '.join(attacks_with(name))} do")
     return ATTACKS[kind].of(eps=tuple(budgets), **{name: value for name, value in said.items() if name in own})
 
 

@@ -85,4 +85,4 @@ def amplification_over(scheme: MultistepScheme, blocks: int) -> Amplification:
 
 def _require_positive(steps: int) -> None:
     if steps < 1:
-        raise RequestError(f"a network has at least one block, not {steps}")
+        raise RequestError(f"a network must have at least one block, not {steps}")

@@ -59,7 +59,7 @@ def block_weights(scheme: MultistepScheme, blocks: int) -> tuple[float, tuple[fl
         RequestError: fewer blocks than the order of the scheme, or a scheme without β.
     """
     if blocks < scheme.order or scheme.beta is None:
-        raise RequestError(f"a network of a scheme of order {scheme.order} has at least so many blocks, and a β")
+        raise RequestError(f"a scheme of order {scheme.order} needs a β and at least {scheme.order} blocks, not {blocks}")
     starters = scheme.order - 1
     steps = blocks - starters
     beta = float(scheme.beta)

@@ -137,7 +137,9 @@ def train_study(study: str | Path | Study, **options: Any) -> list[Checkpoint]:
 
 def _raise_if_any(given_up: Sequence[str]) -> None:
     if given_up:
-        raise UnfinishedError(f"{len(given_up)} jobs were given up, run again to try them again; the first: {given_up[0]}")
+        raise UnfinishedError(
+            f"{len(given_up)} of the jobs failed, the first with {given_up[0]}; run the study again to try them again"
+        )
 
 
 def _remove_states(plan: Plan) -> None:

@@ -14,7 +14,7 @@ MOST_EPOCHS = 100_000
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("a name has only characters that can be printed")
+        raise ValueError("a name may only have characters that can be printed")
     return text
 
 

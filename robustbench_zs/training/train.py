@@ -152,7 +152,7 @@ def train_all(
 def checked_seed(seed: int) -> int:
     """The seed; a `RequestError` if it is not between 0 and 2^63 − 1."""
     if not 0 <= seed <= LARGEST_SEED:
-        raise RequestError(f"a seed lies between 0 and {LARGEST_SEED}, not {seed}")
+        raise RequestError(f"a seed must lie between 0 and {LARGEST_SEED}, not {seed}")
     return int(seed)
 
 

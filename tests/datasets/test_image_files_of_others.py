@@ -100,6 +100,6 @@ def test_hidden_files_and_folders_are_passed_over_and_counted(tmp_path: Path) ->
             (folder / "._x.png").write_bytes(b"Mac OS X")
             (folder / ".ipynb_checkpoints" / "x-checkpoint.png").write_bytes(encode(pixels[1]))
         (tmp_path / split / ".ipynb_checkpoints").mkdir()
-    with pytest.warns(ZsbenchWarning, match="cat: passed over 2 hidden files or folders") as warned:
+    with pytest.warns(ZsbenchWarning, match="cat: 2 hidden files or folders were ignored") as warned:
         assert len(in_memory(load_dataset(str(tmp_path)).test)) == 2
     assert len(warned) == 2

@@ -168,7 +168,7 @@ def test_dlr_is_its_definition_and_needs_three_classes() -> None:
     labels = torch.tensor([0, 1])
     # −(z_y − max of the others) / (largest − third largest)
     torch.testing.assert_close(LOSSES["dlr"](logits, labels), torch.tensor([-(3 - 1) / (3 - 0.5), -(2 - 5) / (5 - 1)]))
-    with pytest.raises(RequestError, match="three classes"):
+    with pytest.raises(RequestError, match="at least 3 classes"):
         LOSSES["dlr"](logits[:, :2], labels)
 
 

@@ -17,7 +17,8 @@ try:
     import torchattacks
 except ImportError as error:
     raise RequestError(
-        "the engine torchattacks is not installed: pip install 'robustbench_zs[torchattacks]', or use --engine foolbox"
+        "the engine torchattacks needs the extra torchattacks: run `pip install 'robustbench_zs[torchattacks]'`, or use the "
+        "engine foolbox"
     ) from error
 
 
@@ -60,7 +61,9 @@ def auto_attack(
     with torch.no_grad():
         classes = network(images[:1]).shape[1]
     if classes < FEWEST_CLASSES:
-        raise RequestError(f"AutoAttack needs {FEWEST_CLASSES} classes, and this network has {classes}: use --attack apgd")
+        raise RequestError(
+            f"AutoAttack needs at least {FEWEST_CLASSES} classes, but this network has {classes}: use the attack apgd"
+        )
     words = [seed, int(indices[0])]
     common = {"norm": LIBRARY_NORM[norm], "eps": eps, "seed": _seed(words)}
     targeted = {"steps": AUTO_STEPS, "n_classes": min(classes, AUTO_TARGETS + 1)}

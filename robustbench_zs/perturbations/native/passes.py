@@ -186,7 +186,7 @@ def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:
     """
     gradient = torch.autograd.grad(loss, x, allow_unused=True, retain_graph=again)[0] if loss.requires_grad else None
     if gradient is None:
-        raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
+        raise RequestError("the network has no gradient with respect to its input: use the attack square, which needs none")
     return gradient
 
 

@@ -68,5 +68,5 @@ class One:
             place = (unit * (classes - 1)).long().clamp_max(classes - 2)
             return place + (place >= labels)
         if int(self.name) >= classes:
-            raise RequestError(f"the target is a class from 0 to {classes - 1}, not {self.name}")
+            raise RequestError(f"the target must be a class from 0 to {classes - 1}, not {self.name}")
         return torch.full_like(labels, int(self.name))

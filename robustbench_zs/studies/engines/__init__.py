@@ -32,9 +32,9 @@ def open_engine(name: str, compute: Compute, address: str | None = None) -> Iter
 
         engine = RayEngine(address, compute.device, compute.threads)
     elif name != "local":
-        raise RequestError(f"the engine is one of {', '.join(ENGINES)}, not {name[:40]!r}")
+        raise RequestError(f"the engine must be one of {', '.join(ENGINES)}, not {name[:40]!r}")
     elif address is not None:
-        raise RequestError("an address is that of a Ray cluster: it goes with the engine ray")
+        raise RequestError(f"the address {address[:80]!r} of a Ray cluster requires the engine ray, not {name!r}")
     else:
         engine = LocalEngine(compute.device, compute.threads, compute.workers)
     try:

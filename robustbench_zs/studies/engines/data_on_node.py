@@ -43,8 +43,8 @@ class DataFolder:
             return self.path
         if not self.digest:
             raise RequestError(
-                f"the data set {self.path} is not on this node and is too large to be sent: put it on a path that all "
-                "nodes share"
+                f"the dataset {self.path} is not on this node and is too large to be sent: put it on a path that all nodes "
+                "share"
             )
         folder = node_folder() / self.digest / self.path.name
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,5 +84,5 @@ def node_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"zsbench-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise RequestError(f"{folder} belongs to another user: set $TMPDIR on the nodes")
+        raise RequestError(f"{folder} belongs to another user: set $TMPDIR on the nodes to a folder of your own")
     return folder
