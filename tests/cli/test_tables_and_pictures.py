@@ -144,9 +144,10 @@ def test_nothing_of_a_picture_is_cut_off(networks: int, labels: list[str]) -> No
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "PDF"])
-def test_the_ending_says_the_format(say: Say, ending: str) -> None:
+@pytest.mark.parametrize("command", ["attack --fgsm --eps 0.05,0.1", "evaluate --noise gaussian --delta 0.1,0.3"])
+def test_the_ending_says_the_format(say: Say, command: str, ending: str) -> None:
     file = Path(f"picture.{ending}")
-    say("attack", "--fgsm", "--eps", "0.05,0.1", "--examples", "20", "--plot", str(file))
+    say(*command.split(), "--examples", "20", "--plot", str(file))
     heads = {"png": b"\x89PNG", "svg": b"<?xml", "PDF": b"%PDF"}
     assert file.read_bytes().startswith(heads[ending])
     if ending == "svg":

@@ -79,15 +79,33 @@ def test_images_are_turned_as_their_exif_data_say() -> None:
     np.testing.assert_array_equal(found[0], colour.transpose(2, 0, 1))
 
 
-def test_streamed_images_are_read_alike(tmp_path: Path) -> None:
-    large = np.kron(SIXTEEN, np.ones((4, 4), np.uint16))
+LARGE = np.kron(GREY, np.ones((4, 4), np.uint8))
+COLOURS = np.kron(random_pixels()[1], np.ones((4, 4, 1), np.uint8))
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+
+
+@pytest.mark.parametrize(
+    ("kept", "plain"),
+    [
+        (written(Image.fromarray(LARGE.astype(np.uint16) * 257), "PNG"), encode(LARGE)),
+        (written(Image.fromarray((LARGE.astype(np.uint16) * 257).astype(">u2")), "TIFF"), encode(LARGE)),
+        (written(Image.fromarray((LARGE / 255).astype(np.float32)), "TIFF"), encode(LARGE)),
+        (encode(LARGE), encode(np.stack([LARGE] * 3, -1))),
+        (written(Image.fromarray(COLOURS).transpose(Image.Transpose.ROTATE_90), "PNG", exif=TURNED), encode(COLOURS)),
+    ],
+    ids=["16 bits", "big-endian", "float", "grey", "EXIF"],
+)
+def test_streamed_images_are_read_alike(tmp_path: Path, kept: bytes, plain: bytes) -> None:
+    """Beside an image in colour, so that grey ones lie in three channels."""
     for split in ("train", "test"):
         (tmp_path / split / "a").mkdir(parents=True)
-        Image.fromarray(large).save(tmp_path / split / "a" / "16.png")
-        Image.fromarray((large // 257).astype(np.uint8)).save(tmp_path / split / "a" / "8.png")
+        for name, data in {"0": kept, "1": plain, "2": encode(COLOURS[:, ::-1])}.items():
+            (tmp_path / split / "a" / f"{name}.png").write_bytes(data)
     images = load_dataset(str(tmp_path), image_size=16).test.images()
     assert (images[0] == images[1]).all()
-    assert images.max() > images.min()
+    assert not (images[1] == images[2]).all()
+    assert images[1].max() > images[1].min()
 
 
 def test_hidden_files_and_folders_are_passed_over_and_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,33 @@ from robustbench_zs.training import Checkpoint
 from robustbench_zs.training.execution import Compute
 
 answered: list[Question[float]] = []
+
+
+@dataclass(frozen=True)
+class Process(Question[int]):
+    """Which process answers a question that takes so many passes."""
+
+    work: float
+
+    @property
+    def label(self) -> str:
+        return "process"
+
+    @property
+    def passes(self) -> float:
+        return self.work
+
+    def parameters(self) -> list[Any]:
+        return [1, "process", self.work]
+
+    def answer(self, bench: Bench) -> Mapping[Any, int]:
+        return {self: os.getpid()}
+
+    def pack(self, answer: int) -> bytes:
+        return b"%d" % answer
+
+    def read(self, packed: bytes, data: Split, environment: str) -> int:
+        return int(packed)
 
 
 @dataclass(frozen=True)
@@ -71,6 +99,15 @@ def test_a_new_question_is_answered_once_and_then_read_from_the_store(checkpoint
     assert ask(checkpoint) == first
     assert not answered
     assert told == 2 * 2 * [(str(checkpoint.path), "confidence")]
+
+
+def test_small_work_is_done_in_this_process(checkpoint: Checkpoint) -> None:
+    def processes(work: float) -> set[int]:
+        question, about = Process(work), images_of(checkpoint, None, None, 60)
+        return {found[question] for found in answer([(checkpoint, about, [question])] * 2, Compute(workers=2), None)}
+
+    assert processes(1.0) == {os.getpid()}
+    assert os.getpid() not in processes(1e6)
 
 
 def test_questions_are_told_apart_by_what_they_ask_and_of_which_images(checkpoint: Checkpoint) -> None:

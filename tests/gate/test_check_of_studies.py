@@ -292,7 +292,7 @@ def model(right):
             linear.weight[3] += 0.2
     return module
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="{scope}")
 def good(zsbench_check):
     return zsbench_check(model(True), "small.toml", "plugin.json")
 
@@ -310,9 +310,10 @@ def test_strict_recipe(zsbench_check):
 """
 
 
-def test_the_pytest_plugin(folder: Path) -> None:
+@pytest.mark.parametrize("scope", ["module", "session"])
+def test_the_pytest_plugin(folder: Path, scope: str) -> None:
     (folder / "checks").mkdir()
-    (folder / "checks" / "test_own.py").write_text(TEST)
+    (folder / "checks" / "test_own.py").write_text(TEST.replace("{scope}", scope))
 
     def pytest_run(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "checks/test_own.py", *options]
