@@ -1,4 +1,4 @@
-"""An attack and a data set that the package does not know need their own code and one line, as CONTRIBUTING says; then every
+"""An attack and a dataset that the package does not know need their own code and one line, as CONTRIBUTING says; then every
 way to ask for them is there. `tests/evaluation/test_questions.py` adds a question."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether results may stand in one table: networks that differ in more than their schemes say little about schemes."""
+"""Decides which results may be compared: networks that differ in more than their schemes say little about schemes."""
 
 from __future__ import annotations
 

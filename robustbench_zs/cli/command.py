@@ -209,7 +209,7 @@ class Chosen:
 
 
 def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments and options of a command that evaluates networks, which it gets as its first argument, a `Chosen`."""
+    """Add the options of a command that evaluates networks; it receives them as its first argument, a `Chosen`."""
 
     @_checkpoint_arguments
     @wraps(function)
@@ -226,7 +226,7 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def take_own_models(given: dict[str, Any]) -> list[Model] | None:
-    """Takes the `model_options` out of the options given; the networks of --model, None without it.
+    """Take the `model_options` out of the options given, and return the networks of --model, or None without it.
 
     Raises:
         RequestError: an option without --model, or neither once nor as often as --model.

@@ -1,4 +1,4 @@
-"""Results to people as a table, to programs as JSON or CSV on a clean standard output."""
+"""Prints results: as a table for people, as JSON or CSV on a clean standard output for programs."""
 
 from __future__ import annotations
 

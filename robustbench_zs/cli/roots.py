@@ -104,7 +104,7 @@ def roots(
 
 
 def _forecast_lines(forecasts: list[dict[str, Any]], name: str) -> list[str]:
-    """What the atlas says of a scheme, a line per data set."""
+    """What the atlas predicts for a scheme, one line per dataset."""
     if not forecasts:
         return []
     if all(found["outside"] for found in forecasts):

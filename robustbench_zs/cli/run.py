@@ -157,7 +157,7 @@ def _print_plan(parts: list[pd.DataFrame], format_: str | None, output: Path | N
 
 
 def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, workers: int) -> None:
-    """What the plans cost and how long so many workers take, as two sentences on standard error."""
+    """Print what the plans cost and how long the workers take, as two sentences on standard error."""
     from robustbench_zs.cli.progress import say
     from robustbench_zs.studies.cost import estimated
     from robustbench_zs.studies.engines.standing import duration
@@ -177,7 +177,7 @@ def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, 
 
 
 def print_findings(folder: Path) -> None:
-    """The answer of a report, and where the rest is."""
+    """Print the answer of a report and where the whole report is."""
     report = (folder / "report.md").read_text(encoding="utf-8")
     answer = re.split(r"\n(?:!\[|## )", report.partition("\n")[2], maxsplit=1)[0].strip()
     click.echo(f"{answer}\n\nThe report: {folder / 'report.md'}\nAs a page:  {folder / 'index.html'}")

@@ -24,7 +24,7 @@ def dataset_of_arrays(images: Any, labels: Any, name: str = DEFAULT_NAME) -> Dat
         name: as in results.
 
     Raises:
-        RequestError: another shape or type, values out of range, as many labels as there are images not being there.
+        RequestError: the shape, the type or a value is not allowed, or there are not as many labels as images.
 
     Examples:
         >>> images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])

@@ -27,7 +27,7 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
     The CIFAR archives are pickles; torchvision opens them only after their published MD5 has matched.
 
     Raises:
-        RequestError: it is not there and cannot be downloaded; the sentence says both ways to get it.
+        RequestError: the dataset is not there and cannot be downloaded; the message says how to get it.
     """
     import torchvision.datasets
 

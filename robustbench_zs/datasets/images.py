@@ -182,11 +182,11 @@ class Dataset:
     more_classes: bool = False
 
     def has_classes(self, classes: int | None) -> bool:
-        """Whether a network of so many classes fits."""
+        """Whether a network with that number of classes fits the dataset."""
         return classes == self.classes or (self.more_classes and classes is not None and classes > self.classes)
 
     def limited(self, train_examples: int | None, test_examples: int | None) -> Dataset:
-        """The same with so many images from the front of each split; None leaves it as it is."""
+        """The dataset with only the first images of each split; None keeps all."""
         limits, full = {"train": train_examples, "test": test_examples}, self.load_split
         return replace(self, load_split=lambda split: full(split).first(limits[split]))
 

@@ -1,4 +1,4 @@
-"""One function from a name or a folder to images."""
+"""Loads a dataset from its name or its folder."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def load_dataset(
             any size and more than fit in memory; 224 for ImageNet. Without it those of a folder must be of one size.
 
     Raises:
-        RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
+        RequestError: the name is unknown, the data are missing or cannot be read, or there are fewer images than asked for.
 
     Examples:
         >>> test = zs.load_dataset("digits", test_examples=100).test

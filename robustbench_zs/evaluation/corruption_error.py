@@ -55,8 +55,8 @@ def corruptions(
         Rows of `evaluate` with `corruption`, `severity` and `images` (`"published"` or `"generated"`).
 
     Raises:
-        RequestError, UnfinishedError: as `evaluate`; the published images are not there or are not in the order of the test
-            images at hand.
+        RequestError, UnfinishedError: as `evaluate`, or if the published images are missing or their labels are not those
+            of the test images, in their order.
     """
     import pandas as pd
 

@@ -1,7 +1,7 @@
-"""Accuracies of networks whose answers depend on chance: the function behind `--eot`.
+"""Accuracies of networks with random outputs: the function behind `--eot`.
 
-Such a network has no verdict on an image, only a probability of being right. So each image, clean or perturbed, is shown to
-it in N passes with fresh noise, and accuracy is the mean over images and passes.
+Such a network classifies an image correctly only with some probability. So each image, clean or perturbed, is evaluated in N
+passes with fresh noise, and accuracy is the mean over images and passes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def expected_accuracy(
     device: str | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """Accuracy of networks whose answers depend on chance, over draws of their noise.
+    """Accuracy of networks with random outputs, averaged over draws of their noise.
 
     Attacks follow the mean gradient of `draws` passes (expectation over transformation), take all their steps, and their
     last iterate is shown in `draws` further passes. A network that does not depend on chance is shown everything once.

@@ -47,7 +47,7 @@ def logits_in(output: Any) -> Tensor:
     """The logits in what a network returned.
 
     Raises:
-        RequestError: there are none to be seen.
+        RequestError: the output contains no logits.
     """
     if isinstance(output, Tensor):
         return output

@@ -1,4 +1,4 @@
-"""Adversarial images as PNG files, which fool the network as the file holds them: with 8 bits per channel."""
+"""Saves adversarial images as PNG files that still fool the network with 8 bits per channel."""
 
 from __future__ import annotations
 

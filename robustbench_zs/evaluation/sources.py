@@ -1,4 +1,4 @@
-"""Which networks and which images are meant."""
+"""Resolves which networks and which images a request is about."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def resolve_checkpoints(
     are none, those of the zoo for it.
 
     Raises:
-        RequestError: there is none; the sentence says how to get one.
+        RequestError: there is none; the message says how to get one.
     """
     if isinstance(checkpoints, (str, Path, Checkpoint, Model, nn.Module)):  # nn.Sequential is an iterable too
         checkpoints = [checkpoints]

@@ -1,4 +1,4 @@
-"""Checks whether a network's answer for an image depends on chance or on the other images of the batch."""
+"""Checks whether a network's logits for an image are random or depend on the other images of the batch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHANCE = "its outputs are random"
 
 
 def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
-    """What makes answers unsteady, in a sentence; None for a network whose logits belong to the image alone.
+    """A warning about a network whose logits depend on more than the image; None for a network where they do not.
 
     Two passes over a batch are compared, and its first image alone with the same image in the batch. Logits that differ by
-    more than `NEAR_TIE` of the largest are no matter of rounding. Noise inside a network and statistics of the batch in
+    more than `NEAR_TIE` of the largest are not due to rounding. Noise inside a network and statistics of the batch in
     batch norm hide what an attack could find (compare the randomized defences of Athalye, Carlini, Wagner 2018, §3).
 
     Args:

@@ -124,7 +124,7 @@ class Subject:
             )
 
     def unsteadiness(self, dataset: Dataset, split: str, device: torch.device) -> str | None:
-        """What makes the answers of a network of the user's own depend on more than the image; ours do not."""
+        """A warning if the logits of the user's own network depend on more than the image; those of ours never do."""
         if self.dataset is not None:
             return None
         return unsteadiness(self.on(device), dataset.split(split).images(slice(0, IMAGES)).to(device))

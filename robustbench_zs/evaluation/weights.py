@@ -1,4 +1,4 @@
-"""Weights that other programs saved, without executing anything in the file."""
+"""Loads weights that other programs saved, without executing anything in the file."""
 
 from __future__ import annotations
 

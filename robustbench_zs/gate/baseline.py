@@ -1,4 +1,4 @@
-"""What networks got right when all was well: one JSON file, small enough to live in git and to be reviewed there."""
+"""Baselines: recorded outcomes of networks in one JSON file, small enough to be kept and reviewed in git."""
 
 from __future__ import annotations
 

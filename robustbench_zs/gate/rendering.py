@@ -1,4 +1,4 @@
-"""What a check found, for the systems that run it: JUnit XML, GitHub annotations, a Markdown summary."""
+"""Presents the findings of a check to the systems that run it: JUnit XML, GitHub annotations, a Markdown summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def title(comparison: Comparison) -> str:
 
 
 def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str]:
-    """Which question was answered, and what the check could not have seen."""
+    """Which question was answered, and which drops the check could have missed."""
     said = []
     if any(c.level == "images" for c in comparisons):
         said.append(

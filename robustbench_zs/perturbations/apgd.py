@@ -1,4 +1,4 @@
-"""Auto-PGD, and attacks that drive an image to one class after the other, whichever of them it falls to first."""
+"""Auto-PGD, and targeted attacks that try one class after another until one of them succeeds."""
 
 from __future__ import annotations
 

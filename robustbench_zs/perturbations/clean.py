@@ -1,4 +1,4 @@
-"""No perturbation, and another way of counting right answers."""
+"""Clean images with several answers per image."""
 
 from __future__ import annotations
 

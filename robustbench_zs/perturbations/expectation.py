@@ -1,4 +1,4 @@
-"""Expectation over transformation: attacks on networks whose answers depend on chance."""
+"""Expectation over transformation: attacks on networks with random outputs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Expectation(LastIterate):
 
 
 def expectation(attack: Perturbation, passes: int) -> Expectation:
-    """The attack over so many passes.
+    """The attack with gradients averaged over a number of passes.
 
     Raises:
         RequestError: it is neither FGSM nor PGD, or see `Expectation`.

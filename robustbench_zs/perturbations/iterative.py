@@ -30,7 +30,7 @@ LADDER = Parameter(
 
 @dataclass(frozen=True)
 class Laddered(GradientAttack):
-    """An attack that several budgets can share: what falls at one of them need not be attacked at the larger ones.
+    """An attack that several budgets can share: an image that is fooled at one of them is not attacked at larger ones.
 
     Args:
         below: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here.

@@ -1,4 +1,4 @@
-"""Noise and attacks by name, as study files, the command line and `zs.attack` ask for them.
+"""Noise and attacks by name, for study files, the command line and `zs.attack`.
 
 A new one needs a line here, and nothing else: its parameters are read from its class.
 """
@@ -72,5 +72,5 @@ def attack_parameters() -> tuple[str, ...]:
 
 
 def _changes_nothing(name: str, value: object) -> bool:
-    """Whether an attack without the parameter does as asked all the same."""
+    """Whether an attack without the parameter behaves as requested anyway."""
     return name in EFFORT or value in ("float32", *(parameter.default for parameter in attacks_with(name).values()))

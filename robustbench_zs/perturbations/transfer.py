@@ -1,4 +1,4 @@
-"""Adversarial examples of one network, shown to another."""
+"""Transfer attacks: the adversarial examples of one network, evaluated on another."""
 
 from __future__ import annotations
 

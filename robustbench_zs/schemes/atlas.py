@@ -39,7 +39,7 @@ def atlas_scheme(name: str) -> MultistepScheme:
 
 
 def atlas_names(half: Half, schemes: int | None = None) -> list[str]:
-    """The names of a half, or of so many of its first schemes.
+    """The names of the schemes of a half, or of the first ones only.
 
     Raises:
         RequestError: the half does not have so many.

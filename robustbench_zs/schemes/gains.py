@@ -34,7 +34,7 @@ class Gains:
 
 
 def gains_over(scheme: MultistepScheme, blocks: int) -> Gains:
-    """The gains over so many residual blocks, those of a network or of one stage.
+    """The gains over a number of residual blocks, those of a network or of one stage.
 
     Raises:
         RequestError: fewer than one block.

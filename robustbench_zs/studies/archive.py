@@ -56,7 +56,7 @@ def unpack(file: str | Path, *, store: str | Path = DEFAULT_STORE) -> int:
         The number of rows that are new.
 
     Raises:
-        RequestError: the file is not there, is none of `pack`, is damaged, or unpacks to more than 1 GiB.
+        RequestError: the file does not exist, was not written by `pack`, is damaged, or unpacks to more than 1 GiB.
         UnfinishedError: the store cannot be written.
     """
     try:

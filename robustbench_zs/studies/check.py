@@ -40,7 +40,7 @@ class NoVerdictWarning(UserWarning):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found; `passed` is whether no comparison is a regression, `no_verdict` says why some have no verdict."""
+    """The findings of a check: `passed` if no comparison is a regression; `no_verdict` says why some have no verdict."""
 
     study: str
     rule: Rule
@@ -113,7 +113,7 @@ def check(
 def make_baseline(
     study: str | Path | Study, out: str | Path, *, models: Sequence[Source] | None = None, **options: Any
 ) -> Baseline:
-    """Write what the networks of a study get right now to `out`; the function behind `zsbench baseline`.
+    """Write the present outcomes of a study's networks to `out`; the function behind `zsbench baseline`.
 
     Args, errors: as `check`.
 

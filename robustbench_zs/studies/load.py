@@ -1,4 +1,4 @@
-"""From a study file to a checked value; scaled-down forms."""
+"""Loads study files as checked values, in full or scaled down."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_study(study: str | Path) -> Path:
     """The file of a study: a path, or a name looked up in `benchmarks/` and then among those the package ships.
 
     Raises:
-        RequestError: there is none; the sentence lists those there are.
+        RequestError: there is none; the message lists those that exist.
     """
     path = Path(study)
     if os.path.isfile(path):  # False too for a name too long for a path
@@ -64,7 +64,8 @@ def load_study(study: str | Path, scale: str | None = None) -> Study:
         scale: one of the scaled-down forms in the file, `"smoke"` or `"small"`; its results go by the name NAME-SCALE.
 
     Raises:
-        RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
+        RequestError: there is no such study or scale, the file is not TOML, a key is unknown, or a value is not allowed; the
+            message names the place.
 
     Examples:
         >>> study = zs.load_study("digits")

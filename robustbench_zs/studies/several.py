@@ -1,4 +1,4 @@
-"""What several studies say together, from the store."""
+"""Reports on several studies together, from the store."""
 
 from __future__ import annotations
 

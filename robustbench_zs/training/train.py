@@ -1,4 +1,4 @@
-"""Train networks to checkpoints: the function behind `zsbench train`."""
+"""Trains networks and writes checkpoints: the function behind `zsbench train`."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def train(
             process that trains into the folder.
 
     Raises:
-        RequestError: unknown names, values out of range, data that are not there.
-        UnfinishedError: out of memory or disk.
+        RequestError: a name is unknown, a value is out of range, or the data are missing.
+        UnfinishedError: memory or disk ran out.
 
     Examples:
         >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)

@@ -1,4 +1,4 @@
-"""How networks are trained fastest on this machine: a short trial, whose choice is kept and used ever after."""
+"""Finds the fastest way of training networks on this machine by a short trial, whose choice is stored and reused."""
 
 from __future__ import annotations
 

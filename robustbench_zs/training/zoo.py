@@ -1,4 +1,4 @@
-"""Trained networks that come with the package, and how a trained network is found by its name."""
+"""The trained networks that come with the package, and the lookup of trained networks by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def load_model(network: str, dataset: str = "cifar10", seed: int = 0) -> Network
         seed: of its training.
 
     Raises:
-        RequestError: the name means no network, or no such one is there (the sentence lists those that are), or several are.
+        RequestError: the name is unknown, no such network has been trained (the message lists those that exist), or several
+            have.
 
     Examples:
         >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)

@@ -1,4 +1,4 @@
-"""Attacks by torchattacks (Kim 2020), an extra: it pins an old `requests` that other packages refuse to live beside."""
+"""Attacks by torchattacks (Kim 2020), an extra, since it pins an old `requests` that conflicts with other packages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LIBRARY_NORM = {"linf": "Linf", "l2": "L2"}
 def auto_attack(
     network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, norm: str, seed: int
 ) -> Tensor:
-    """AutoAttack's standard version, each attack on what those before it left standing.
+    """The standard version of AutoAttack, with each attack on the images that those before it left standing.
 
     Raises:
         RequestError: the network has fewer than four classes.

@@ -1,4 +1,4 @@
-"""What an attack makes larger, image by image; N×K logits and N labels → N."""
+"""Losses that attacks maximize, image by image: N×K logits and N labels → N."""
 
 from __future__ import annotations
 

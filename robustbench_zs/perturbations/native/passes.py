@@ -1,4 +1,4 @@
-"""How the network is passed: all in float32, or gradients in bfloat16 whose verdicts float32 gives.
+"""Passes of the network: all in float32, or with gradients in bfloat16 and verdicts in float32.
 
 An attack follows the sign of a gradient (L2: its direction), which bfloat16 has nearly as well in about 0.6 of the time. A
 verdict is always that of the float32 network: bfloat16 logits only say which iterates may have fooled.

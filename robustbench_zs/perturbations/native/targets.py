@@ -1,4 +1,4 @@
-"""Which classes an image is driven to."""
+"""Chooses the target classes of an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Targets:
-    """Classes that an image is driven to one after the other, each with all restarts.
+    """Target classes that are tried one after another, each with all restarts.
 
     Args:
         choice: which classes. An attempt at the label itself is not made.

@@ -1,4 +1,4 @@
-"""Who does the work of a study: processes of this machine, or a cluster of Ray."""
+"""The engines that run a study: processes on this machine, or a Ray cluster."""
 
 from __future__ import annotations
 

@@ -17,15 +17,15 @@ from robustbench_zs.system.locks import held
 from robustbench_zs.training.task import TrainingTask
 
 MOST_BYTES = 4 * 2**30
-"""Of a data set that is sent to the nodes; a larger one has to be on a path that they share."""
+"""Of a dataset that is sent to the nodes; a larger one has to be on a path that they share."""
 
 Files = Mapping[str, bytes]
-"""Contents by path below the folder of a data set."""
+"""Contents by path below the folder of a dataset."""
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The folder of a data set where the study is run, and the digest of its files if they may be sent (else empty)."""
+    """The folder of a dataset where the study is run, and the digest of its files if they may be sent (else empty)."""
 
     path: Path
     digest: str = ""
@@ -58,13 +58,13 @@ class DataFolder:
 
 
 def folder_of(task: TrainingTask) -> Path | None:
-    """The folder that a task's data set is read from; None for one that comes with the package."""
+    """The folder that a task's dataset is read from; None for one that comes with the package."""
     inside = Path(task.data_dir or default_data_dir()) / task.dataset
     return next((path.absolute() for path in (inside, Path(task.dataset)) if path.is_dir()), None)
 
 
 def read_folder(path: Path) -> tuple[DataFolder, Files]:
-    """A data set's folder with its contents; without them where they are more than `MOST_BYTES`."""
+    """A dataset's folder with its contents; without them where they are more than `MOST_BYTES`."""
     found = sorted(file for file in path.rglob("*") if file.is_file())
     if sum(file.stat().st_size for file in found) > MOST_BYTES:
         return DataFolder(path), {}

@@ -95,7 +95,7 @@ def run_errand(errand: Errand, files: Callable[[], Files], send: Send) -> News:
     """Do what an errand asks, in a folder of its own.
 
     Args:
-        files: fetches the data set, where this node lacks it.
+        files: fetches the dataset if this node lacks it.
         send: gets what comes into being, while it does.
 
     Returns:

@@ -209,7 +209,7 @@ class RayEngine:
         return self._work.options(**options).remote(errand, job.number, job.attempt, inbox, files, reference)
 
     def _data(self, task: TrainingTask) -> tuple[DataFolder | None, list[Any]]:
-        """The folder of a task's data set and, where it may be sent, a reference to its files, in a list."""
+        """The folder of a task's dataset and, where it may be sent, a reference to its files, in a list."""
         path = folder_of(task)
         if path is None:
             return None, []
