@@ -53,7 +53,7 @@ def expected_accuracy(
     """Accuracy of networks with random outputs, averaged over draws of their noise.
 
     Attacks follow the mean gradient of `draws` passes (expectation over transformation), take all their steps, and their
-    last iterate is shown in `draws` further passes. A network that does not depend on chance is shown everything once.
+    last iterate is evaluated in `draws` further passes. A network without random outputs is evaluated once.
 
     Args:
         draws: passes for each gradient and for each verdict.
@@ -66,7 +66,7 @@ def expected_accuracy(
         trials as there are images, which is too wide rather than too narrow: draws on one image are not independent images.
 
     Raises:
-        RequestError: as `evaluate`; another attack; no network that depends on chance.
+        RequestError: as `evaluate`, or the attack is another one, or no network has random outputs.
         UnfinishedError: out of memory.
 
     Examples:

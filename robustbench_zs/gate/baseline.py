@@ -77,8 +77,8 @@ class Baseline:
         )
         for place, was, is_ in _differences(before, after):
             raise RequestError(
-                f"the baseline was made with other settings, as {place} was {_short(was)} and is {_short(is_)} now: make a "
-                "new baseline"
+                f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; make a new "
+                "baseline"
             )
 
 

@@ -49,10 +49,10 @@ def test_16_bits_and_floats_are_scaled(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.linspace(0, 255, 99, dtype=np.float32).reshape(9, 11), "numbers from 0 to 255"),
-        (np.linspace(-0.5, 0.5, 99, dtype=np.float32).reshape(9, 11), "numbers from -0.5 to 0.5"),
-        (np.full(GREY.shape, np.nan, np.float32), "numbers from nan to nan"),
-        (SIXTEEN.astype(np.int32), "known what is white"),
+        (np.linspace(0, 255, 99, dtype=np.float32).reshape(9, 11), "pixels from 0 to 255"),
+        (np.linspace(-0.5, 0.5, 99, dtype=np.float32).reshape(9, 11), "pixels from -0.5 to 0.5"),
+        (np.full(GREY.shape, np.nan, np.float32), "pixels from nan to nan"),
+        (SIXTEEN.astype(np.int32), "which value is white"),
     ],
     ids=["floats to 255", "negative", "NaN", "32 bits"],
 )

@@ -82,7 +82,7 @@ IMAGES, LABELS = np.zeros((3, 1, 8, 8), np.float32), np.zeros(3, np.int64)
         (IMAGES, np.eye(3, 10), "float64 of shape 3×10: turn one-hot labels into"),
         (IMAGES, np.eye(3, 10, dtype=np.uint8), "turn one-hot labels into"),
         (IMAGES, LABELS[:2], "3 images but 2 labels"),
-        (IMAGES, LABELS - 1, "labels must lie between 0 and 9, not between -1 and"),
+        (IMAGES, LABELS - 1, "labels must lie between 0 and .*, not between -1 and"),
         (IMAGES * 0 + 255, LABELS, "not between 255 and 255: divide by 255"),
         (IMAGES - 0.5, LABELS, "make the normalization a part of the network"),
         (IMAGES * np.nan, LABELS, "lie in"),

@@ -295,7 +295,7 @@ def test_a_dataset_that_does_not_fit_the_checkpoint_is_refused(checkpoint: Check
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"examples": 0}, "example"),
+        ({"examples": 0}, "number of images"),
         ({"examples": 361}, "360"),
         ({"batch_size": 0}, "batch size"),
         ({"threads": 0}, "threads"),

@@ -358,15 +358,15 @@ def test_without_timm(working_folder: Path, monkeypatch: pytest.MonkeyPatch, cap
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--model", "timm:resnet18", "--dataset", "digits"])
     assert end.value.code == 2
-    assert capsys.readouterr().err == "Error: timm:resnet18 needs timm: pip install timm\n"
+    assert capsys.readouterr().err == "Error: timm:resnet18 needs the package timm: run `pip install timm`\n"
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"normalize": "mnist"}, "one of cifar10, imagenet"),
-        ({"mean": (0.5,)}, "go together"),
-        ({"mean": (0.5,), "std": (0.5, 0.5)}, "go together"),
+        ({"mean": (0.5,)}, "must be given together"),
+        ({"mean": (0.5,), "std": (0.5, 0.5)}, "must be given together"),
         ({"mean": (0.5,), "std": (0.0,)}, "above 0"),
         ({"mean": (0.5,), "std": (1e-320,)}, "above 0"),
         ({"mean": (float("nan"),), "std": (1.0,)}, "finite"),

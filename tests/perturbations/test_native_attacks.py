@@ -297,13 +297,13 @@ def test_what_is_within_rounding_is_no_example() -> None:
     [
         ({"norm": "l1"}, "norm"),
         ({"loss": "hinge"}, "loss"),
-        ({"below": (0.2,)}, "ascend"),
-        ({"below": (0.05, 0.02)}, "ascend"),
+        ({"below": (0.2,)}, "must increase"),
+        ({"below": (0.05, 0.02)}, "must increase"),
         ({"below": (0.05,), "step_size": 0.01}, "quarter"),
         ({"engine": "foolbox", "norm": "l2"}, "cross-entropy"),
         ({"engine": "torchattacks", "loss": "dlr"}, "cross-entropy"),
         ({"engine": "foolbox", "last": False}, "last iterate"),
-        ({"engine": "foolbox", "below": (0.05,)}, "one ε"),
+        ({"engine": "foolbox", "below": (0.05,)}, "a single ε"),
     ],
     ids=str,
 )
