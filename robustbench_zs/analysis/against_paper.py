@@ -10,6 +10,8 @@ import pandas as pd
 from robustbench_zs.analysis.summary import by_scheme
 from robustbench_zs.paper import paper_results
 
+ONE_SEED = "no spread here: one seed"
+
 PRINTED = 0.005 + 1e-9
 """Numbers that differ by no more agree in the two decimals that the paper prints."""
 
@@ -83,5 +85,5 @@ def _verdict(in_paper: bool, difference: float, std: float, paper_std: float, to
     if math.isnan(paper_std):
         return "the paper gives no spread"
     if math.isnan(std):
-        return "no spread here: one seed"
+        return ONE_SEED
     return "within the combined spread" if abs(difference) <= math.hypot(std, paper_std) else "outside the combined spread"

@@ -35,6 +35,23 @@ def smooth(x: Floats, y: Floats) -> pd.DataFrame:
     return pd.DataFrame({"rank": grid, "mean": mean, "low": low, "high": high})
 
 
+def turning_point(line: pd.DataFrame) -> tuple[float, bool] | None:
+    """Where a smooth turns: the rank, and whether that is a peak; None where its bands allow that it only rises or falls.
+
+    The band at the turning point then lies on one side of the bands at both ends.
+
+    Args:
+        line: as `smooth` gives it.
+    """
+    peak, trough = int(line["mean"].argmax()), int(line["mean"].argmin())
+    ends = line.iloc[[0, -1]]
+    if line["low"].iloc[peak] > ends["high"].max():
+        return float(line["rank"].iloc[peak]), True
+    if line["high"].iloc[trough] < ends["low"].min():
+        return float(line["rank"].iloc[trough]), False
+    return None
+
+
 def _local_lines(ranks: Floats, y: Floats, grid: Floats, counts: Floats) -> Floats:
     """Value of the local line at each point of the grid, for each draw of schemes; draws × points."""
     offsets = ranks - grid[:, None]

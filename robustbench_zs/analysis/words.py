@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NO_DIRECTION, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
+from robustbench_zs.analysis.leads import FEWEST_TO_SEPARATE
 from robustbench_zs.analysis.network_outcomes import (
     CLEAN_ACCURACY,
     ON_CLEAN_IMAGES,
@@ -16,7 +17,10 @@ from robustbench_zs.analysis.network_outcomes import (
     SMALLEST_EPS,
 )
 from robustbench_zs.analysis.permutation import LEVEL
-from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
+
+MOST_LISTED = 8
+"""Outcomes without a finding that a verdict lists; beyond, their number says enough."""
 
 
 def share(value: float | None, digits: int = 2) -> str:
@@ -26,6 +30,11 @@ def share(value: float | None, digits: int = 2) -> str:
     text = f"{abs(value):.{digits}f}"
     sign = "−" if value < 0 and float(text) else ""
     return sign + (text[1:] if text.startswith("0") else text)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """`"+1.2"`, `"−3.4"`."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def p_text(value: float | None) -> str:
@@ -68,10 +77,18 @@ def summary_sentences(conclusions: Conclusions) -> list[str]:
 
 
 def _robustness(conclusions: Conclusions) -> list[str]:
-    """The headline in full, then what else is established, then what is not, by number."""
+    """The headline and the clearest relation in full, then what else is established, then what is not, by number."""
     rows = conclusions.modulus[conclusions.modulus["family"] == ROBUSTNESS]
-    full = rows["finding"].str.startswith(ESTABLISHED) | (rows["kind"] == SMALLEST_EPS)
-    sentences = [f"Largest root modulus and {row['outcome']}: {relation_text(row)}." for _, row in rows[full].iterrows()]
+    established = rows["finding"].str.startswith(ESTABLISHED)
+    full = established | (rows["kind"] == SMALLEST_EPS)
+    clearest = rows[established].sort_values("adjusted", kind="stable").index[:1]
+    told = rows.index.isin(clearest) | (rows["kind"] == SMALLEST_EPS)
+    sentences = [f"Largest root modulus and {row['outcome']}: {relation_text(row)}." for _, row in rows[told].iterrows()]
+    others = rows[established & ~told]
+    if len(others):
+        sentences.append(
+            f"Its relation to {len(others)} more outcomes of robustness is established as well: {_with_rho(others)}."
+        )
     rest = rows[~full]
     what = f"{len(rest)} {'other ' if full.any() else ''}outcomes of robustness"
     nothing = rest["finding"] == NOTHING
@@ -100,20 +117,23 @@ def _effects(conclusions: Conclusions) -> list[str]:
     found = effects[effects["finding"].str.startswith(ESTABLISHED)]
     if found.empty:
         return [f"No difference between zero-stable and other schemes is established in any of {len(effects)} outcomes."]
-    return [f"Non-zero-stable against zero-stable schemes, {r['outcome']}: {effect_text(r)}." for _, r in found.iterrows()]
-
-
-def effect_text(row: pd.Series) -> str:
-    """The shift in the unit of the outcome, with its interval and p-value."""
-    return f"{' '.join(filter(None, shift_text(row)))}, adjusted p {_equals(row['adjusted'])}"
+    listed = "; ".join(f"{row['outcome']} {' '.join(filter(None, shift_text(row)))}" for _, row in found.iterrows())
+    return [
+        f"Non-zero-stable and zero-stable schemes are established to differ in {len(found)} of {len(effects)} outcomes, the "
+        f"former minus the latter: {listed}."
+    ]
 
 
 def shift_text(row: pd.Series) -> tuple[str, str]:
     """The shift in the unit of the outcome, and its interval, empty where there is none."""
     digits = 4 if row["kind"] == SMALLEST_EPS else 1
     unit = "" if row["kind"] == SMALLEST_EPS else " points"
-    shift, low, high = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("shift", "shift_low", "shift_high"))
+    shift, low, high = (signed(row[c], digits) for c in ("shift", "shift_low", "shift_high"))
     return f"{shift}{unit}", "" if pd.isna(row["shift_low"]) else f"[{low}, {high}]"
+
+
+def _with_rho(rows: pd.DataFrame) -> str:
+    return "; ".join(f"{row['outcome']} (ρ = {share(row['rho'])})" for _, row in rows.iterrows())
 
 
 def _best(conclusions: Conclusions) -> list[str]:
@@ -127,7 +147,16 @@ def _best(conclusions: Conclusions) -> list[str]:
             f"None of {len(PREDICTORS)} quantities of the scheme has an established relation to any of {known} outcomes. "
             "The test allows for the best one being picked after looking."
         ]
-    return [f"{_capital(row['outcome'])}: {best_text(row)}." for _, row in found.iterrows()]
+    compared = found["lead_low"].notna()
+    sentences = [f"{_capital(row['outcome'])}: {best_text(row)}." for _, row in found[compared].iterrows()]
+    for quantity, group in found[~compared].groupby("best", sort=False):
+        sentences.append(f"The {PREDICTORS[str(quantity)]} goes most closely with {_with_rho(group)}.")
+    if not compared.all():
+        sentences.append(
+            f"With {conclusions.schemes} schemes, the quantities of the last sentences cannot be separated from others that "
+            "go with the same outcomes, such as the largest modulus."
+        )
+    return sentences
 
 
 def best_text(row: pd.Series) -> str:
@@ -151,8 +180,12 @@ def lead_text(row: pd.Series) -> str:
     return f"its lead over {other} is {bounds} in |ρ|, which may be none"
 
 
-def verdict(conclusions: Conclusions) -> list[str]:
-    """What was found of the largest root modulus and how sure it is, in sentences for people who have not read the paper."""
+def verdict(conclusions: Conclusions, headline: int | None = None) -> list[str]:
+    """What was found of the largest root modulus and how sure it is, in sentences for people who have not read the paper.
+
+    Args:
+        headline: index in `conclusions.modulus` of the outcome that is named where several are equally clear.
+    """
     n, rows = conclusions.schemes, conclusions.modulus
     if n < FEWEST_FOR_A_STATEMENT:
         return [
@@ -166,21 +199,38 @@ def verdict(conclusions: Conclusions) -> list[str]:
         f"In {' and '.join(alike)}, the {n} schemes differ no more than two trainings of the same scheme do, so "
         "there is nothing to predict."
     )
-    said = [sentence for what, of in asked.items() if what not in alike for sentence in _verdict_on(of, what, n)]
+    said = [sentence for what, of in asked.items() if what not in alike for sentence in _verdict_on(of, what, n, headline)]
     said += [nothing] if alike else []
+    said += _rivals(conclusions)
     most = _found_in_four_of_five(conclusions)
     if len(alike) < len(asked) and most is not None and not rows["finding"].str.startswith(ESTABLISHED).any():
         said.append(f"With {n} schemes, relations weaker than |ρ| = {share(most)} may well be missed.")
     return said
 
 
-def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
+def _rivals(conclusions: Conclusions) -> list[str]:
+    """That another quantity may be what matters, where the largest modulus has an established relation."""
+    best, modulus = conclusions.best, conclusions.modulus
+    stated = modulus.loc[modulus["finding"].str.startswith(ESTABLISHED), "outcome"]
+    rows = best[best["outcome"].isin(stated) & (best["best"] != LARGEST_MODULUS) & ~(best["lead_low"] > 0)]
+    if rows.empty:
+        return []
+    return [
+        "Other quantities of a scheme go with these outcomes at least as closely, and so few schemes cannot tell which of "
+        "them matters."
+        if conclusions.schemes < FEWEST_TO_SEPARATE
+        else "Other quantities of a scheme go with some of these outcomes as closely."
+    ]
+
+
+def _verdict_on(rows: pd.DataFrame, what: str, schemes: int, headline: int | None) -> list[str]:
     """Whether the largest root modulus predicts any of the outcomes, and how sure that is."""
     established = rows[rows["finding"].str.startswith(ESTABLISHED)]
     known = rows[rows["rho"].notna() & (rows["finding"] != NOTHING)]
     if known.empty:
         return [f"Whether the largest root modulus predicts {what} cannot be computed from these {schemes} schemes."]
-    closest = (established if len(established) else known).sort_values("adjusted").iloc[0]
+    shown = established if len(established) else known
+    closest = shown.assign(other=shown.index != headline).sort_values(["adjusted", "other"], kind="stable").iloc[0]
     where = f"{outcome_words(closest['outcome'])}, ρ = {share(closest['rho'])}"
     chance = f"would appear by chance in {of_100(closest['adjusted'])} such studies if there were none"
     if str(closest["finding"]).startswith(NO_DIRECTION):
@@ -194,10 +244,14 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int) -> list[str]:
     signs = {_more(row) for _, row in established.iterrows()}
     direction = f"have {signs.pop()} {what}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
     number = f" in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
-    return [
+    said = [
         f"Across {schemes} schemes, those with a larger root modulus {direction}{number}.",
-        f"The clearest relation ({where}) {chance}.",
+        f"The clearest relation ({where}) {chance}." if len(rows) > 1 else f"This (ρ = {share(closest['rho'])}) {chance}.",
     ]
+    others = [str(outcome).partition(", ")[2] or str(outcome) for outcome in rows["outcome"].drop(established.index)]
+    if 0 < len(others) <= MOST_LISTED:
+        said.insert(1, f"Nothing is established for the other{'s' if len(others) > 1 else ''}: {', '.join(others)}.")
+    return said
 
 
 def _more(row: pd.Series) -> str:

@@ -15,7 +15,7 @@ from robustbench_zs.reporting.page import Number, Picture
 
 def verdict_of(study: Findings) -> str:
     """What the study found in plain words, and what speaks against it."""
-    first, *said = verdict(study.shown)
+    first, *said = verdict(study.shown, headline(study))
     if study.flagged and study.attacks:
         said.append(
             f"Gradients misled the attacks on {len(study.flagged)} of {len(study.networks)} networks, whose robustness is "

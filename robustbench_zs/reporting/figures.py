@@ -20,7 +20,9 @@ from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
 from robustbench_zs.reporting.drawing import DENSE, panels, scatter
 from robustbench_zs.reporting.names import name_points
-from robustbench_zs.reporting.root_figures import MOST_PANELS
+
+MOST_OUTCOMES = 24
+"""Panels of the outcomes of robustness."""
 
 MOST_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
@@ -28,6 +30,11 @@ MOST_BANDS = 4
 MOST_NAMES = 12
 """Up to so many networks are named in a figure; beyond, a colour bar says which line has which modulus."""
 
+LINES = (
+    "Each line is a network, darker for a larger root modulus (in the legend or on the colour bar) and dashed if its scheme "
+    "is not zero-stable."
+)
+"""What `_Lines` draws, for captions."""
 
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|pgd|apgd(-t)?|fab|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
@@ -84,10 +91,10 @@ def robustness_against_modulus(outcomes: pd.DataFrame) -> Figure | None:
     """Robustness against the largest root modulus, a panel for each outcome, a point per network; None without points.
 
     Args:
-        outcomes: see `analysis.network_outcomes`; only the first `MOST_PANELS` of the family are drawn.
+        outcomes: see `analysis.network_outcomes`; only the first `MOST_OUTCOMES` of the family are drawn.
     """
     frame = with_largest_modulus(outcomes[outcomes["family"] == ROBUSTNESS]).dropna(subset=[LARGEST_MODULUS])
-    labels = list(frame["outcome"].unique())[:MOST_PANELS]
+    labels = list(frame["outcome"].unique())[:MOST_OUTCOMES]
     if not labels:
         return None
     figure, axes = panels(len(labels), 3, 3.1, 2.5)
@@ -154,7 +161,7 @@ def robustness_curves(curves: pd.DataFrame) -> Figure:
 class _Lines:
     """One line per network, darker for a larger modulus, dashed if it is not zero-stable.
 
-    A legend names up to `MOST_NAMES` networks; beyond, a colour bar gives their moduli.
+    A legend names up to `MOST_NAMES` networks with their moduli; beyond, a colour bar gives their moduli.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -171,7 +178,7 @@ class _Lines:
 
     def draw(self, axis: Axes, network: str, x: Any, y: Any, low: Any, high: Any) -> None:
         row = self.networks.loc[network]
-        modulus = f" (|ρ| = {row[LARGEST_MODULUS]:.2f})" if pd.notna(row[LARGEST_MODULUS]) else ""
+        modulus = f" ({row[LARGEST_MODULUS]:.2f})" if pd.notna(row[LARGEST_MODULUS]) else ""
         style = "--" if row["zero_stable"] is False else "-"
         axis.plot(
             x,

@@ -19,6 +19,11 @@ NOISE_GAIN = (
     "The **noise gain** says how strongly a scheme amplifies noise that arises in every block, by the last block of the "
     "network."
 )
+PERTURBATIONS = (
+    "**U[a, b]**, **σ** and **μ** are noise added to every pixel: uniform between a and b, Gaussian with standard deviation "
+    "σ, and a constant μ. **FGSM** and **PGD** are attacks, which change every pixel by at most ε so that the network errs: "
+    "FGSM in one step, PGD in several."
+)
 EPSILON = (
     "The **smallest ε** of an image is the smallest change, on a scale on which pixels range from 0 to 1, that makes a "
     "network misclassify it. The larger the mean smallest ε, the more robust the network."
@@ -38,9 +43,9 @@ NOTHING = (
 )
 
 
-def of_study() -> Section:
-    """The words of a study's report."""
-    return _section(SCHEME, MODULUS, EPSILON, RHO, ESTABLISHED, NOTHING)
+def of_study(several_seeds: bool) -> Section:
+    """The words of a study's report; with one seed per scheme nothing is known of reliability."""
+    return _section(SCHEME, MODULUS, PERTURBATIONS, EPSILON, RHO, ESTABLISHED, *([NOTHING] if several_seeds else []))
 
 
 def of_atlas() -> Section:

@@ -24,18 +24,28 @@ def compared(study: Findings) -> Section:
     some = in_a_row([str(depth) for depth in depths])
     layers = some if len(depths) < 4 else f"{len(depths)} depths of {depths[0]} to {depths[-1]}"
     data, stable = headers[0].dataset, sum(s.zero_stable for s in study.schemes.values())
+    others = [study.networks[name] for name in dict.fromkeys(h.network.name for h in headers if not _fixed(h))]
+    rootless = (
+        f" Conclusions leave out {in_a_row(others)}, which have no single set of roots: coefficients are trained, or a "
+        "nonlinearity follows the sum."
+        if others
+        else ""
+    )
     blocks: Blocks = [facts.note] if facts.note else []
     if facts.scaled:
         blocks.append(f"**Scaled down, {facts.scaled}.** Its numbers are not those of the full study.")
     return Section(
         "What was compared",
-        f"The study `{facts.name}` trained {len(headers)} networks: {count(schemes, 'scheme')}, "
-        f"{layers} layers, "
-        f"{count(seeds, 'seed')}. {stable} of the {count(len(study.schemes), 'scheme')} with fixed coefficients "
-        f"{'is' if stable == 1 else 'are'} zero-stable. All were trained on {data.train_examples:,} images of `{data.name}` "
-        f"with the same recipe and tested on the same {int(study.results['examples'].iloc[0]):,}.",
+        f"The study `{facts.name}` trained {len(headers)} networks: {count(schemes, 'scheme')}, {layers} layers, "
+        f"{count(seeds, 'seed')}. {stable} of the {count(len(study.schemes), 'scheme')} with known roots "
+        f"{'is' if stable == 1 else 'are'} zero-stable.{rootless} All were trained on {data.train_examples:,} images of "
+        f"`{data.name}` with the same recipe and tested on the same {int(study.results['examples'].iloc[0]):,}.",
         [*blocks, *shared_networks(study.folder, study.digests)],
     )
+
+
+def _fixed(header: Header) -> bool:
+    return network_spec(header.network).fixed_scheme is not None
 
 
 def trainable(study: Findings) -> Section | None:
@@ -78,7 +88,7 @@ def examples(study: Findings) -> Section | None:
     )
     return Section(
         "What the networks see",
-        "These are the first test images that both networks classify correctly when clean, clean and perturbed.",
+        "These are the first test images that both networks classify correctly when clean, shown clean and perturbed.",
         [picture],
     )
 
@@ -98,12 +108,13 @@ def examples_of(study: Findings) -> pd.DataFrame | None:
 def every_network(study: Findings) -> Section:
     """Accuracies of single networks, and full names."""
     names = pd.DataFrame({"Name here": study.networks.values(), "Network": [f"`{name}`" for name in study.networks]})
+    shortened = any(short != name for name, short in study.networks.items())
     return Section(
         "Every network",
         "The first table gives the accuracy of every trained network in percent, with its 95% Wilson interval.",
         [
             Table("every_network", tables.every_network(study.named(study.results), study.flagged)),
-            Table("names", names, "Full names, which every command of `zsbench` accepts."),
+            *([Table("names", names, "Full names, which every command of `zsbench` accepts.")] if shortened else []),
         ],
     )
 

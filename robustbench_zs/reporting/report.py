@@ -37,7 +37,10 @@ def write_report(study: Findings, parts: Sequence[Callable[[Findings], Section |
         verdict=answer.verdict_of(study),
         picture=answer.picture(study),
         numbers=answer.numbers(study),
-        sections=[glossary.of_study(), *(section for part in parts if (section := part(study)))],
+        sections=[
+            glossary.of_study(study.results["seed"].nunique() > 1),
+            *(section for part in parts if (section := part(study))),
+        ],
     )
     write_page(study.folder, page, tidy_tables(study))
 

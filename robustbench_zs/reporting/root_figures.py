@@ -69,7 +69,7 @@ def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
         _unit_circle(axis, max(scheme.largest_modulus for scheme in schemes.values()))
         axis.set(xlabel="real part", ylabel="imaginary part")
         return figure
-    figure, axes = panels(len(schemes), 5, 1.9, 2.3)
+    figure, axes = panels(len(schemes), 5, 1.9, 2.45)
     for axis, (name, scheme) in zip(axes, schemes.items(), strict=True):
         verdict = "zero-stable" if scheme.zero_stable else "not zero-stable"
         parasitic = scheme.parasitic_roots
@@ -77,7 +77,7 @@ def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
         axis.plot([r.real for r in parasitic], [r.imag for r in parasitic], "x", color=colour, markersize=7)
         axis.plot([scheme.principal_root.real], [scheme.principal_root.imag], "o", color=colour, markersize=6)
         _unit_circle(axis, scheme.largest_modulus)
-        axis.set_title(f"{name[:32]}\n{verdict}, |ρ| ≤ {scheme.largest_modulus:.2f}", fontsize=8)
+        axis.set_title(f"{name[:32]}\n{verdict},\nlargest modulus {scheme.largest_modulus:.2f}", fontsize=8)
         axis.tick_params(labelsize=7)
     figure.supxlabel("● principal root   × parasitic roots", fontsize=9)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from robustbench_zs.analysis.masking import masking_sentences
+from robustbench_zs.analysis.network_outcomes import ROBUSTNESS
 from robustbench_zs.analysis.transfer import transfer_by_verdict, transfer_matrix, transfer_sentence
 from robustbench_zs.analysis.words import summary_sentences, together_sentence
 from robustbench_zs.reporting import alternatives, drawing, figures, root_figures, tables
@@ -38,9 +39,10 @@ def modulus(study: Findings) -> Section:
     """The largest modulus with every outcome."""
     searched = "The headline outcome is the mean smallest ε of the images that a network classifies correctly when clean."
     attacked = (
-        "The smallest ε was not searched in this study (`[curve]`), so the share of correct images lost at the ε of each "
+        "The smallest ε of each image was not searched in this study, so the share of correct images lost at the ε of each "
         "attack stands in its place."
     )
+    drawn = study.outcomes_shown.loc[study.outcomes_shown["family"] == ROBUSTNESS, "outcome"].nunique()
     figure = figures.robustness_against_modulus(study.outcomes_shown)
     blocks: Blocks = []
     if figure:
@@ -49,7 +51,12 @@ def modulus(study: Findings) -> Section:
                 "degradation",
                 figure,
                 "Each point is a network. If the largest modulus predicted robustness, the points of a panel would rise or "
-                "fall from left to right. The dotted line is the unit circle: schemes to its right are not zero-stable.",
+                "fall from left to right. The dotted line is the unit circle: schemes to its right are not zero-stable."
+                + (
+                    f" The first {figures.MOST_OUTCOMES} of {drawn} outcomes are drawn."
+                    if drawn > figures.MOST_OUTCOMES
+                    else ""
+                ),
                 alternatives.robustness_text(study.outcomes_shown),
             )
         )
@@ -59,8 +66,12 @@ def modulus(study: Findings) -> Section:
                 "correlations",
                 tables.correlation_table(study.shown.modulus),
                 f"Spearman's ρ between the largest modulus and each outcome, over scheme means. {tables.SECOND_LOOKS} "
-                "Reliability is 1 if two trainings of one scheme always agree and 0 if they differ as much as those of "
-                "different schemes.",
+                + (
+                    "Reliability is 1 if two trainings of one scheme always agree and 0 if they differ as much as those of "
+                    "different schemes."
+                    if study.conclusions.modulus["reliability"].notna().any()
+                    else "With one seed per scheme, nothing is known of their reliability."
+                ),
             )
         )
     return Section(
@@ -70,7 +81,8 @@ def modulus(study: Findings) -> Section:
         [
             *blocks,
             "The intervals are Fisher's z with the variance of Bonett and Wright. For perturbations other than searched "
-            "attacks, the outcome is the share of the images classified correctly when clean that is lost.",
+            "attacks, the outcome is the share lost: of the images classified correctly when clean, the share misclassified "
+            "when perturbed.",
             "p-values come from permuting whole schemes, all outcomes together (99,999 permutations; all of them for up "
             "to eight schemes). The adjusted ones hold for all outcomes of a family at once (step-down max-T); clean "
             "accuracy and generalization gap are one family, robustness is the other. A relation is established if its "
@@ -93,7 +105,7 @@ def predictors(study: Findings) -> Section | None:
         [
             Table("best_predictors", tables.best_predictor_table(study.shown.best)),
             "The best quantity was picked after looking, so its p-value is adjusted for all pairs of outcome and quantity. "
-            "Below 40 schemes, quantities are not compared. From there on, the lead in |ρ| has Zou's interval, which holds "
+            "Below 40 schemes, quantities are not compared. With more, the lead in |ρ| has Zou's interval, which holds "
             "for all pairs of quantities together.",
             Table("predictors", tables.predictor_table(study.shown), "Spearman's ρ of each quantity, the best in bold."),
             "All numbers are in `predictors.csv` and `best_predictors.csv`, and the outcomes of each network are in "
@@ -173,8 +185,8 @@ def roots(study: Findings) -> Section | None:
             drawing.picture(
                 "roots",
                 by_roots,
-                "Clean accuracy for each pattern of root moduli, sorted by the largest, as in the paper's Figure 4. Bars "
-                "are one standard deviation over seeds.",
+                "Clean accuracy for each pattern of root moduli, sorted by the largest, as in the paper's Figure 4."
+                + (" Bars are one standard deviation over seeds." if named["seed"].nunique() > 1 else ""),
                 alternatives.roots_text(named),
             )
         )
@@ -210,8 +222,7 @@ def curves(study: Findings) -> Section | None:
             drawing.picture(
                 "curves",
                 figures.robustness_curves(named),
-                "Each line is a network, darker for a larger root modulus and dashed if its scheme is not zero-stable. A "
-                "line that lies higher means a more robust network.",
+                f"{figures.LINES} A line that lies higher means a more robust network.",
                 alternatives.curves_text(named),
             ),
             Table(

@@ -11,7 +11,7 @@ from robustbench_zs.analysis import Conclusions, by_scheme
 from robustbench_zs.analysis.conclusions import NOTHING
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import MEANINGS, PREDICTORS
-from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval
+from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval, signed
 from robustbench_zs.reporting.cells import estimate, interval, moduli_text, spread, verdict
 
 SECOND_LOOKS = (
@@ -169,7 +169,10 @@ def degradation_table(losses: pd.DataFrame) -> pd.DataFrame:
 
 def correlation_table(relations: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with its interval, p-values, its two checks, the reliability of the outcome, and what may be said."""
-    return pd.DataFrame({"Outcome": relations["outcome"], "Finding": relations["finding"], **_relation_cells(relations)})
+    cells = _relation_cells(relations)
+    if relations["reliability"].isna().all():
+        del cells["Reliability"]
+    return pd.DataFrame({"Outcome": relations["outcome"], "Finding": relations["finding"], **cells})
 
 
 def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
@@ -245,6 +248,13 @@ def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
             "Finding": effects["finding"],
         }
     )
+
+
+def differences_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """One row per network, one column per outcome: our number minus the paper's."""
+    wide = cells.pivot(index="network", columns="outcome", values="difference")
+    wide = wide.loc[list(dict.fromkeys(cells["network"])), list(dict.fromkeys(cells["outcome"]))]
+    return wide.map(lambda v: "–" if pd.isna(v) else signed(v)).rename_axis("Network").reset_index()
 
 
 def _capital(text: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from robustbench_zs.analysis.across_studies import agreement, holm, holm_over_studies
 from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, confirm, lead
@@ -19,7 +19,7 @@ from robustbench_zs.analysis.predictors import PREDICTORS, scheme_predictors
 from robustbench_zs.analysis.rank_regression import cross_validated, fit_ranks, ranks_among
 from robustbench_zs.analysis.reliability import ceiling, reliability_interval, spearman_brown
 from robustbench_zs.analysis.scheme_means import SchemeMeans
-from robustbench_zs.analysis.smooth import smooth
+from robustbench_zs.analysis.smooth import smooth, turning_point
 from robustbench_zs.schemes.atlas import atlas_names, atlas_scheme
 
 p_values = st.lists(st.sampled_from([0.001, 0.004, 0.01, 0.02, 0.05, 0.2, 0.9]), min_size=1, max_size=3)
@@ -190,3 +190,18 @@ def test_a_smooth_of_a_line_over_ranks_is_the_line() -> None:
     assert (line["low"] <= line["mean"] + 1e-9).all()
     assert (line["high"] >= line["mean"] - 1e-9).all()
     assert smooth(np.ones(10), np.arange(10.0))["mean"].to_numpy() == pytest.approx(4.5)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, -1]))
+@settings(max_examples=10)
+def test_where_a_smooth_turns(seed: int, sign: int) -> None:
+    """An arch is found where its top is; a line turns nowhere."""
+    generator = np.random.default_rng(seed)
+    x, noise = generator.normal(size=200), generator.normal(size=200)
+    ranks = rankdata(x) / 200
+    turn = turning_point(smooth(x, sign * (0.3 * noise - 10 * (ranks - 0.4) ** 2)))
+    assert turn is not None
+    assert turn[0] == pytest.approx(0.4, abs=0.12)
+    assert turn[1] == (sign == 1)
+    assert turning_point(smooth(x, sign * (5 * ranks + noise))) is None
+    assert turning_point(smooth(x, np.zeros(200))) is None

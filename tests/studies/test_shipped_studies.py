@@ -34,7 +34,7 @@ FULL = {
     "zoo-cifar10": [(14, 1, 18)],
     "zoo-cifar10-attacks": [(14, 1, 18)],
     "zoo-cifar10-autoattack": [(14, 1, 18)],
-    "zoo-cifar10-rates": [(5, 1, 18), (5, 1, 18)],
+    "zoo-cifar10-rates": [(4, 1, 18), (4, 1, 18)],
     "zoo-cifar10-56": [(10, 3, 160)],
     "zoo-cifar10-56-autoattack": [(10, 1, 160)],
 }

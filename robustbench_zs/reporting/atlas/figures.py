@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from robustbench_zs.analysis.halves import AtlasHalf, finite
-from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY
+from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, SHARE_LOST
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.resampling import Floats
 from robustbench_zs.analysis.smooth import smooth
@@ -61,7 +61,8 @@ def _against(axis: Axes, halves: Sequence[AtlasHalf], outcome: str, predictor: s
         drawn.append(x)
     if drawn:
         values = np.quantile(np.concatenate(drawn), TICKS, method="nearest")
-        axis.set_xticks(TICKS, [f"{value:.3g}" for value in values])
+        labels = [f"{value:.3g}" for value in values]
+        axis.set_xticks(TICKS, [label if label not in labels[:place] else "" for place, label in enumerate(labels)])
     axis.set(xlabel=PREDICTORS[predictor], ylabel=_unit(outcome))
     axis.tick_params(labelsize=8)
 
@@ -115,7 +116,9 @@ def ranking(points: pd.DataFrame, outcome: str) -> Figure:
     Args:
         points: `value`, `half_width` and `zero_stable` of each scheme, see `scheme_points`.
     """
-    frame = points.dropna(subset=["value"]).sort_values("value", ignore_index=True)
+    frame = points.dropna(subset=["value"])
+    frame = frame.sort_values("value", ascending=outcome.startswith(SHARE_LOST), ignore_index=True)
+    frame.index += 1
     with sns.axes_style("whitegrid"):
         figure = Figure(figsize=(7.6, 3.6), layout="constrained")
         axis = figure.subplots()
@@ -128,7 +131,7 @@ def ranking(points: pd.DataFrame, outcome: str) -> Figure:
     axis.scatter(frame.index, frame["value"], s=4, c=colours, linewidths=0, zorder=3, rasterized=True)
     for words, colour in sides.values():
         axis.plot([], [], ".", color=colour, label=words)
-    axis.set(xlabel="rank of the scheme", ylabel=_with_unit(outcome))
+    axis.set(xlabel="rank of the scheme, 1 for the best", ylabel=_with_unit(outcome))
     axis.legend(frameon=True)
     return figure
 

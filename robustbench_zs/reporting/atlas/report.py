@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from robustbench_zs.analysis.conclusions import ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import CANDIDATES
+from robustbench_zs.analysis.halves import finite
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
 from robustbench_zs.analysis.predictions import FAILED, HELD
 from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.smooth import smooth, turning_point
 from robustbench_zs.analysis.words import of_100, outcome_words, p_words, share, share_interval, strength
 from robustbench_zs.reporting import glossary
 from robustbench_zs.reporting.atlas import figures, tables
@@ -66,7 +69,7 @@ def _verdict(atlas: AtlasStudy) -> str:
         return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
     rows = atlas.confirmation.relations
     stated = rows["finding"].str.startswith(ESTABLISHED)
-    said = [*_undirected(rows), *_how_sure(atlas, rows[stated]), _robustness(atlas.outcome)]
+    said = [*_undirected(rows), *_bends(atlas, rows[stated]), *_how_sure(atlas, rows[stated]), _robustness(atlas.outcome)]
     return f"{_found(atlas.outcome, rows, stated)}\n\n{' '.join(said)}{scaled}"
 
 
@@ -85,6 +88,22 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
     if not moves:
         return f"{where} no relation of robustness{f' to {rest}' if rest else ' in one direction'} is established."
     return f"{where} networks are {', and '.join(moves)}." + (f" No relation to {rest} is established." if rest else "")
+
+
+def _bends(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
+    """Where an established relation does not hold over the whole range: ρ says only which way it goes on the whole."""
+    half, said = atlas.halves[-1], []
+    for predictor in stated["predictor"]:
+        x, y = half.means.predictors[:, list(PREDICTORS).index(predictor)], half.value(atlas.outcome)
+        known = finite(x, y)
+        turn = turning_point(smooth(x[known], y[known]))
+        if turn:
+            value, (first, then) = np.quantile(x[known], turn[0]), ("rises", "falls") if turn[1] else ("falls", "rises")
+            said.append(
+                f"The relation bends: the {atlas.outcome} {first} with the {PREDICTORS[predictor]} up to about {value:.2g} "
+                f"and {then} beyond."
+            )
+    return said
 
 
 def _undirected(rows: pd.DataFrame) -> list[str]:
@@ -112,6 +131,10 @@ def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
             f"{held} held, {failed} failed and {rest} could not be decided" if rest else f"{held} held and {failed} failed"
         )
         said.append(f"Of {len(verdicts)} predictions written down before the test, {counts}.")
+    said += [
+        f"The one on the {PREDICTORS[row['predictor']]} failed: predicted was {row['predicted']}, found {row['found']}."
+        for _, row in atlas.judged[verdicts == FAILED].iterrows()
+    ]
     return said
 
 
@@ -149,7 +172,7 @@ def _numbers(atlas: AtlasStudy) -> list[Number]:
             f"ρ = {share(row['rho'])}",
             share_interval(row["rho_low"], row["rho_high"]),
             f"Rank correlation of the {PREDICTORS[row['predictor']]} with the {atlas.outcome} "
-            f"({p_words(pd.Series({**row, 'adjusted': row['adjusted_studies']}))})",
+            f"({p_words(pd.Series({**row, 'adjusted': row['adjusted_studies']}))}; p allows for all three studies)",
         )
         for _, row in atlas.confirmation.relations.iterrows()
     ]

@@ -56,8 +56,8 @@ def confirmed(atlas: AtlasStudy) -> Section | None:
             Table(
                 "confirmation",
                 tables.confirmation_table(atlas.confirmation),
-                f"{SECOND_LOOKS} Adjusted p allows for the three candidates, With studies for the three studies of the "
-                "atlas as well.",
+                f"{SECOND_LOOKS} Adjusted p allows for the three candidates. With studies allows for the three studies "
+                "of the atlas as well; it is the adjusted p of the first screen, and decides what is established.",
             ),
             "A relation is *established* if its p-value, adjusted for candidates and studies, is at most .05 and ρ has the "
             "same sign given the clean accuracy and on the shared images.",
@@ -138,7 +138,7 @@ def models(atlas: AtlasStudy) -> Section | None:
         "folds).",
         [
             Table("models", tables.models_table(atlas.models)),
-            "The models were chosen and fitted on the first half and are only applied to the other, where there is one. The "
+            "The models were chosen and fitted on the discovery half and are only applied to the other. The "
             "95% intervals of the leads come from a paired bootstrap over schemes.",
         ],
     )
@@ -215,8 +215,8 @@ def designed(atlas: AtlasStudy) -> Section:
             picture(
                 "design",
                 figures.design(atlas.design),
-                "Spearman's ρ of every two quantities over the schemes of this study. Dark cells are pairs that say nearly "
-                "the same.",
+                "Spearman's ρ of every two quantities over the schemes of this study. Strongly coloured cells are pairs "
+                "that say nearly the same.",
                 "Rank correlations of the quantities over the schemes, a matrix; the numbers are in `design.csv`.",
             ),
             "With 200 schemes, a quantity of ρ = .70 can be told apart from one of .55; with 800, from one of .60.",

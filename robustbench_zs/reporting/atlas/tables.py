@@ -11,6 +11,7 @@ import pandas as pd
 from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, lead, relations
 from robustbench_zs.analysis.correlation import spearman
 from robustbench_zs.analysis.halves import AtlasHalf, scheme_of
+from robustbench_zs.analysis.network_outcomes import SHARE_LOST
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.rank_regression import cross_validated, fit_ranks
 from robustbench_zs.analysis.reliability import ceiling
@@ -194,12 +195,13 @@ def schemes_frame(halves: Sequence[AtlasHalf]) -> pd.DataFrame:
 
 
 def extremes_table(points: pd.DataFrame, outcome: str, shown: int = 8) -> pd.DataFrame:
-    """The schemes with the largest and the smallest value, with their intervals.
+    """The best and the worst schemes, with their intervals.
 
     Args:
         points: as for `figures.ranking`, with `network`, and `moduli` as text.
     """
-    frame = points.dropna(subset=["value"]).sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
+    frame = points.dropna(subset=["value"])
+    frame = frame.sort_values("value", ascending=outcome.startswith(SHARE_LOST), kind="stable", ignore_index=True)
     chosen = pd.concat([frame.head(shown), frame.iloc[shown:].tail(shown)])
     digits = 4 if "ε" in outcome else 1
     return pd.DataFrame(
