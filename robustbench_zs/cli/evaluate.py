@@ -124,7 +124,7 @@ def emit_results(found: Answer, format_: str | None, output: Path | None, plot: 
     if any("draws" in row for row in found.rows):
         columns["Draws"] = text("draws")
     emit(found.rows, columns, format_, output)
-    if any("expectation over transformation" in (row["warning"] or "") for row in found.rows):
+    if any("expectation over transformation" in (row.get("warning") or "") for row in found.rows):
         say("Add --eot N for means over N draws.")
     for words in found.said:
         say(words)
