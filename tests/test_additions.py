@@ -125,7 +125,7 @@ def test_a_new_data_set_is_known_by_its_name(checkpoint: Checkpoint) -> None:
     [
         ({"corners": 0}, "corners of corners must be a whole number from 1 to 1000, not 0"),
         ({"norm": "l2"}, "corners takes no norm: only pgd, apgd"),
-        ({"engine": "foolbox"}, "corners has no engine"),
+        ({"engine": "foolbox"}, "corners takes no engine"),
     ],
     ids=str,
 )
