@@ -27,7 +27,7 @@ from robustbench_zs.studies import load_study, make_plan
 from robustbench_zs.studies.study import Study
 
 SCHEMES = [f"table10-{i}" for i in range(1, 11)]
-MOST_KILLS = 4
+MAX_KILLS = 4
 MEGABYTE = 2**20
 
 
@@ -95,7 +95,7 @@ def soak(place: Path, minutes: float, draw: random.Random, networks: int = 20) -
         os.chdir(folder.path)
         expected += planned(Path(folder.study))
         os.chdir(here)
-        for _ in range(draw.randint(1, MOST_KILLS)):
+        for _ in range(draw.randint(1, MAX_KILLS)):
             if folder.kill_after(draw.uniform(4, 30)):
                 done.kills += 1
                 done.where[folder.standing] += 1

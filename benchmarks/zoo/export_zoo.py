@@ -37,8 +37,8 @@ from robustbench_zs.training.execution import Compute
 from robustbench_zs.training.half_precision import save_in_half
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER, SHIPPED
 
-LARGEST_FILE = 5 * 10**6
-LARGEST_ZOO = 20 * 2**20
+MAX_FILE_BYTES = 5 * 10**6
+MAX_ZOO = 20 * 2**20
 TOLERANCE = 0.05
 """Points that a clean or noisy accuracy may change: half of what reproducing it on another device may differ by."""
 
@@ -173,15 +173,15 @@ def _check_sizes(new: Sequence[Path], zoo: Path, folder: Path) -> None:
         RequestError: a file is larger than 5 MB, or the zoo would be larger than 20 MiB.
     """
     for path in new:
-        if path.stat().st_size > LARGEST_FILE:
+        if path.stat().st_size > MAX_FILE_BYTES:
             raise RequestError(
-                f"{path.name} has {path.stat().st_size:,} bytes; a file of the zoo has {LARGEST_FILE:,} at most"
+                f"{path.name} has {path.stat().st_size:,} bytes; a file of the zoo has {MAX_FILE_BYTES:,} at most"
             )
     replaced = {folder / path.name for path in new}
     others = [path for path in zoo.rglob("*") if path.is_file() and path not in replaced]
     total = sum(path.stat().st_size for path in (*new, *others))
-    if total > LARGEST_ZOO:
-        raise RequestError(f"the zoo would have {total:,} bytes; it has {LARGEST_ZOO:,} at most: see the tolerances")
+    if total > MAX_ZOO:
+        raise RequestError(f"the zoo would have {total:,} bytes; it has {MAX_ZOO:,} at most: see the tolerances")
 
 
 def link_files(files: Sequence[Path], zoo: Path, package: Path) -> None:

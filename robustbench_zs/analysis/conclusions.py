@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from robustbench_zs.analysis.correlation import (
-    FEWEST_FOR_A_STATEMENT,
+    MIN_FOR_A_STATEMENT,
     correlation_interval,
     partial_spearman,
     spearman,
 )
 from robustbench_zs.analysis.effect_size import EffectSize, effect_size
-from robustbench_zs.analysis.leads import FEWEST_TO_SEPARATE, critical_of_leads, lead_interval
+from robustbench_zs.analysis.leads import MIN_TO_SEPARATE, critical_of_leads, lead_interval
 from robustbench_zs.analysis.network_outcomes import ON_CLEAN_IMAGES, ROBUSTNESS
 from robustbench_zs.analysis.permutation import DRAWS, LEVEL, JointTest, joint_test
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
-from robustbench_zs.analysis.reliability import LEAST_RELIABILITY
+from robustbench_zs.analysis.reliability import MIN_RELIABILITY
 from robustbench_zs.analysis.resampling import Floats
 from robustbench_zs.analysis.scheme_means import SchemeMeans, scheme_means
 
@@ -63,7 +63,7 @@ class Conclusions:
         predictors: every predictor with every outcome, likewise; the families are outcomes × predictors.
         best: one row per outcome: its `best` predictor with the columns above, and the `other` that it is compared with, the
             largest modulus or else the next best: `other_rho`, `between` (their correlation), `lead` in |ρ| with `lead_low`
-            and `lead_high`, which hold together for all pairs of predictors; null below `FEWEST_TO_SEPARATE` schemes.
+            and `lead_high`, which hold together for all pairs of predictors; null below `MIN_TO_SEPARATE` schemes.
         effects: one row per outcome: the fields of `EffectSize`, `p`, `adjusted`, `adjusted_of`, `finding`.
         together: p-value of all families of tests together, and of those on each kind of outcomes. Where one exceeds `LEVEL`
             nothing is stated of its outcomes: so at most 5% of reports state anything where there is nothing.
@@ -178,12 +178,12 @@ def _verdict(row: dict[str, Any], adjusted: Floats, together: float) -> dict[str
 
 
 def _finding(row: dict[str, Any], adjusted: float, together: float) -> str:
-    if not row["differ"] or row["reliability"] < LEAST_RELIABILITY:
+    if not row["differ"] or row["reliability"] < MIN_RELIABILITY:
         return NOTHING
     if np.isnan(row["rho"]):
         return "cannot be computed: too few schemes, or all alike"
-    if row["schemes"] < FEWEST_FOR_A_STATEMENT:
-        return f"not established: fewer than {FEWEST_FOR_A_STATEMENT} schemes"
+    if row["schemes"] < MIN_FOR_A_STATEMENT:
+        return f"not established: fewer than {MIN_FOR_A_STATEMENT} schemes"
     if adjusted > LEVEL:
         return "not established"
     if together > LEVEL:
@@ -218,7 +218,7 @@ def _best(means: SchemeMeans, predictors: pd.DataFrame) -> pd.DataFrame:
             continue
         other = LARGEST_MODULUS if LARGEST_MODULUS in ranking[1:] else ranking[1]
         row |= {"other": other, "other_rho": rhos[other], "between": between.loc[row["best"], other]}
-        if len(means) >= FEWEST_TO_SEPARATE:
+        if len(means) >= MIN_TO_SEPARATE:
             order = [row["best"], other, *(name for name in ranking if name not in (row["best"], other))]
             among = between.loc[order, order].to_numpy()
             row |= _lead(np.array([rhos[name] for name in order]), among, len(means))

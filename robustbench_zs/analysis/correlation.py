@@ -13,10 +13,10 @@ from scipy.stats import norm
 from robustbench_zs.analysis.permutation import LEVEL, joint_test, standard_ranks
 from robustbench_zs.analysis.resampling import Floats
 
-FEWEST_FOR_A_STATEMENT = 6
+MIN_FOR_A_STATEMENT = 6
 """With fewer schemes than this no relation is stated, whatever its p-value."""
 
-FEWEST_FOR_AN_INTERVAL = 9
+MIN_FOR_AN_INTERVAL = 9
 """Below, an interval of a strong correlation covers it in less than 94% of cases: `benchmarks/inference/README.md`."""
 
 
@@ -52,9 +52,9 @@ def correlation_interval(rho: float, n: int, critical: float = float(norm.ppf(0.
     """Interval of Spearman's ρ over n schemes by Fisher's z with the variance (1 + ρ²/2) / (n − 3).
 
     Bonett and Wright (2000). It is 95% unless another critical value of the normal distribution is given. NaN below
-    `FEWEST_FOR_AN_INTERVAL`, and where |ρ| is 1, of which z is infinite.
+    `MIN_FOR_AN_INTERVAL`, and where |ρ| is 1, of which z is infinite.
     """
-    if n < FEWEST_FOR_AN_INTERVAL or not abs(rho) < 1:
+    if n < MIN_FOR_AN_INTERVAL or not abs(rho) < 1:
         return np.nan, np.nan
     half = critical * ((1 + rho**2 / 2) / (n - 3)) ** 0.5
     return float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
@@ -75,8 +75,8 @@ class RankCorrelation:
         """What can be said of one relation on its own."""
         if self.rho is None or self.p_value is None:
             return "cannot be computed: too few schemes, or all alike"
-        if self.schemes < FEWEST_FOR_A_STATEMENT:
-            return f"not established: fewer than {FEWEST_FOR_A_STATEMENT} schemes"
+        if self.schemes < MIN_FOR_A_STATEMENT:
+            return f"not established: fewer than {MIN_FOR_A_STATEMENT} schemes"
         if self.p_value > LEVEL:
             return "not established"
         return "positive relation" if self.rho > 0 else "negative relation"

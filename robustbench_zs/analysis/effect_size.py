@@ -10,7 +10,7 @@ from scipy.stats import mannwhitneyu, norm
 
 from robustbench_zs.analysis.resampling import Floats
 
-LARGEST_EXACT = 5000
+MAX_EXACT = 5000
 """Up to so many pairs their differences are formed and the distribution of U is exact; beyond, it is taken as normal."""
 
 
@@ -49,7 +49,7 @@ def effect_size(non_zero_stable: Floats, zero_stable: Floats) -> EffectSize:
 
 def kth_difference(a: Floats, b: Floats, k: int) -> float:
     """The k-th smallest (from 0) of all a_i − b_j of two ascending arrays; many are not formed but bisected."""
-    if len(a) * len(b) <= LARGEST_EXACT:
+    if len(a) * len(b) <= MAX_EXACT:
         return float(np.partition(np.subtract.outer(a, b), k, axis=None)[k])
 
     def up_to(t: float) -> int:
@@ -70,7 +70,7 @@ def interval_rank(m: int, n: int) -> int | None:
 
     It is the largest c with P(U < c) ≤ 2.5% for Mann and Whitney's U without ties; None where there is none.
     """
-    if m * n <= LARGEST_EXACT:
+    if m * n <= MAX_EXACT:
         count = int((np.cumsum(u_distribution(m, n)) <= 0.025).sum())
     else:
         count = int(m * n / 2 - norm.ppf(0.975) * (m * n * (m + n + 1) / 12) ** 0.5)

@@ -17,7 +17,7 @@ from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.atlas import HALVES, atlas_names, atlas_scheme
 from robustbench_zs.schemes.measured import measured
 
-LARGEST_ORDER = 4
+MAX_ORDER = 4
 OUTCOMES = ("clean_accuracy", "smallest_eps")
 
 
@@ -74,8 +74,8 @@ def outside(scheme: MultistepScheme, depth: int, dataset: str) -> str:
     """Why the atlas does not cover a scheme; empty where it does."""
     if scheme.beta is None:
         return "β is not known (--beta)"
-    if scheme.order > LARGEST_ORDER:
-        return f"its schemes have orders 1 to {LARGEST_ORDER}, not {scheme.order}"
+    if scheme.order > MAX_ORDER:
+        return f"its schemes have orders 1 to {MAX_ORDER}, not {scheme.order}"
     design = _design(dataset, depth)
     (here,) = _matrix([scheme], depth)
     low, high = np.nanmin(design, 0), np.nanmax(design, 0)

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 SHARED = 0.95
 """Images that at least this share of the networks classify correctly when clean are the shared ones."""
 
-FEWEST_SHARED = 10
+MIN_SHARED = 10
 """With fewer shared images, or fewer of them that a network has right, nothing is said about them."""
 
 
@@ -75,4 +75,4 @@ class ImageOutcomes:
     def _chosen(self, digest: str, shared: bool) -> Bools | None:
         clean = self.networks[digest].clean
         chosen = clean & self.shared if shared else clean
-        return chosen if chosen.sum() >= (FEWEST_SHARED if shared else 1) else None
+        return chosen if chosen.sum() >= (MIN_SHARED if shared else 1) else None

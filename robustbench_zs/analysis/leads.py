@@ -10,7 +10,7 @@ from robustbench_zs.analysis.correlation import correlation_interval
 from robustbench_zs.analysis.permutation import LEVEL, STREAM
 from robustbench_zs.analysis.resampling import Floats
 
-FEWEST_TO_SEPARATE = 40
+MIN_TO_SEPARATE = 40
 """Below so many schemes predictors are not compared: an interval of their difference would be wider than any difference."""
 
 DRAWS = 20_000

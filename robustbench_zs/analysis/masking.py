@@ -3,13 +3,13 @@
 A network whose loss saturates or whose features explode can look robust because its gradients vanish (Athalye, Carlini,
 Wagner 2018, §3; Croce and Hein 2020). Every check compares two attacks on the same images or counts images, and flags only
 what chance does not explain: a one-sided exact test at level `ALPHA` and, where two attacks are compared, a difference of
-`LEAST_EFFECT` at the least. With fewer than `LEAST_IMAGES` images there is no decision.
+`MIN_EFFECT` at the least. With fewer than `MIN_IMAGES` images there is no decision.
 
 | check | flagged when |
 |---|---|
-| `zero_gradients` | more than `MOST_UNUSABLE` of the images have a gradient of the loss that is not finite or vanishes |
+| `zero_gradients` | more than `MAX_UNUSABLE` of the images have a gradient of the loss that is not finite or vanishes |
 | `fgsm_beats_pgd` | FGSM fools more images than PGD at the same ε |
-| `not_falling` | more than `MOST_UNBOUNDED` of the images withstand PGD at ε = 0.5, where all can be made plain grey |
+| `not_falling` | more than `MAX_UNBOUNDED` of the images withstand PGD at ε = 0.5, where all can be made plain grey |
 | `more_steps_do_not_help` | so many withstand even four times the steps there, and PGD's steps fool hardly more by it |
 | `black_box_wins` | Square, which asks for no gradient, fools more images than PGD at the same ε |
 | `loss_scale_sensitivity` | PGD fools more images once the logits are rescaled, which changes no decision |
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
-from robustbench_zs.evaluation.questions.masking import LEAST_IMAGES, MORE_STEPS, UNBOUNDED, Evidence
+from robustbench_zs.evaluation.questions.masking import MIN_IMAGES, MORE_STEPS, UNBOUNDED, Evidence
 from robustbench_zs.perturbations.numbers import format_number
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 ALPHA = 0.01
 """Level of the one-sided exact test behind each check, not adjusted for their number."""
 
-LEAST_EFFECT = 0.02
+MIN_EFFECT = 0.02
 """Share of the images by which one attack must surpass another."""
 
-MOST_UNUSABLE = 0.05
+MAX_UNUSABLE = 0.05
 """Share of images without a usable gradient that is let pass."""
 
-MOST_UNBOUNDED = 0.05
+MAX_UNBOUNDED = 0.05
 """Share of images standing at ε = 0.5 that is let pass."""
 
 CHECKS = (
@@ -67,23 +67,23 @@ class MaskingCheck:
 def masking_checks(evidence: Evidence) -> list[MaskingCheck]:
     """The six checks of `CHECKS`, in that order; for the thresholds see the module."""
     n, eps = evidence.images, format_number(evidence.eps)
-    if n < LEAST_IMAGES:
+    if n < MIN_IMAGES:
         words = "no image is" if n == 0 else "only 1 image is" if n == 1 else f"only {n} images are"
-        reason = f"{words} classified correctly, and at least {LEAST_IMAGES} are needed"
+        reason = f"{words} classified correctly, and at least {MIN_IMAGES} are needed"
         return [MaskingCheck(name, None, reason) for name in CHECKS]
     unusable = n - sum(evidence.usable_gradients)
     unbounded, longer = (sum(evidence.standing[a]) for a in ("unbounded pgd", "longer unbounded pgd"))
-    standing = _more_than(unbounded, n, MOST_UNBOUNDED)
+    standing = _more_than(unbounded, n, MAX_UNBOUNDED)
     steps = f"{evidence.steps} steps at ε = {UNBOUNDED}"
     return [
         MaskingCheck(
-            "zero_gradients", _more_than(unusable, n, MOST_UNUSABLE), f"{unusable} of {n} images have no usable gradient"
+            "zero_gradients", _more_than(unusable, n, MAX_UNUSABLE), f"{unusable} of {n} images have no usable gradient"
         ),
         _stronger(evidence, "fgsm_beats_pgd", "fgsm", "FGSM", f"at ε = {eps}"),
         MaskingCheck("not_falling", standing, f"{unbounded} of {n} images withstand {steps}"),
         MaskingCheck(
             "more_steps_do_not_help",
-            standing and _more_than(longer, n, MOST_UNBOUNDED) and unbounded - longer < LEAST_EFFECT * n,
+            standing and _more_than(longer, n, MAX_UNBOUNDED) and unbounded - longer < MIN_EFFECT * n,
             f"{unbounded} of {n} images withstand {steps}, {longer} withstand {MORE_STEPS * evidence.steps}",
         ),
         _stronger(evidence, "black_box_wins", "square", f"Square with {evidence.queries} queries", f"at ε = {eps}"),
@@ -103,7 +103,7 @@ def _stronger(evidence: Evidence, check: str, attack: str, name: str, where: str
     certain = discordant > 0 and binomtest(it_alone, discordant, alternative="greater").pvalue < ALPHA
     return MaskingCheck(
         check,
-        bool(certain and it_alone - pgd_alone >= LEAST_EFFECT * evidence.images),
+        bool(certain and it_alone - pgd_alone >= MIN_EFFECT * evidence.images),
         f"{name} {where} fools {by_it.sum()} of {evidence.images} images, PGD {by_pgd.sum()}",
     )
 

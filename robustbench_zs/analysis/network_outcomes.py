@@ -11,7 +11,7 @@ from robustbench_zs.analysis.comparability import check_comparable
 from robustbench_zs.analysis.images import ImageOutcomes
 from robustbench_zs.analysis.summary import CLEAN, perturbed
 
-LEAST_MARGIN = 1.0
+MIN_MARGIN = 1.0
 """Points above chance that a network needs for a relative drop: the quotient of two near nothings says nothing."""
 
 DROP = "drop"
@@ -34,7 +34,7 @@ COLUMNS = [
 def relative_drop(drop: float | None, clean_accuracy: float, classes: float | None) -> float | None:
     """drop / (clean accuracy − chance), chance = 100 / classes: 1 if all is lost that noise can take.
 
-    None without a number of classes, and for a network less than `LEAST_MARGIN` points above chance. An attack can take
+    None without a number of classes, and for a network less than `MIN_MARGIN` points above chance. An attack can take
     more than that, so its drops are not put in relation to it.
     """
     if _missing(drop) or _missing(classes) or _missing(clean_accuracy):
@@ -42,7 +42,7 @@ def relative_drop(drop: float | None, clean_accuracy: float, classes: float | No
     assert drop is not None
     assert classes is not None
     margin = clean_accuracy - 100 / classes
-    return drop / margin if margin >= LEAST_MARGIN else None
+    return drop / margin if margin >= MIN_MARGIN else None
 
 
 def network_outcomes(results: pd.DataFrame, gaps: pd.DataFrame, images: ImageOutcomes | None = None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from robustbench_zs.analysis.resampling import Floats, Indices
 
 DRAWS = 99_999
-MOST_EXACT = math.factorial(8)
+MAX_EXACT = math.factorial(8)
 """Up to so many permutations all are taken, beyond it a sample of `DRAWS`."""
 
 STREAM = 2022
@@ -79,7 +79,7 @@ def joint_test(
     hits = np.zeros(observed.size)
     family_hits = [np.zeros(len(order)) for order in orders]
     maxima: list[list[Floats]] = [[] for _ in orders]
-    all_of_them = math.prod(math.factorial(int(size)) for size in np.bincount(strata)) <= MOST_EXACT
+    all_of_them = math.prod(math.factorial(int(size)) for size in np.bincount(strata)) <= MAX_EXACT
     total = 0 if all_of_them else 1  # a sample counts the observed order as well (Phipson and Smyth 2010)
     per_chunk = max(1, _AT_ONCE // max(1, n * shape[1]))
     for rows in _all_orders(strata, per_chunk) if all_of_them else _sampled_orders(strata, draws, per_chunk):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import f
 
-LEAST_RELIABILITY = 0.3
+MIN_RELIABILITY = 0.3
 """Below it an outcome differs hardly more between schemes than between seeds: there is nothing to predict."""
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from robustbench_zs.analysis.resampling import RESAMPLES, Floats, percentile_interval
 
 VERDICTS = {True: "zero-stable", False: "non-zero-stable"}
-FEWEST_ON_A_SIDE = 3
+MIN_ON_A_SIDE = 3
 """With fewer schemes on a side no interval is given."""
 
 
@@ -40,7 +40,7 @@ def transfer_by_verdict(transfers: pd.DataFrame, resamples: int = RESAMPLES, see
     """Mean of `fooled` over pairs of two networks, by the verdicts on both, and what one direction exceeds the other by.
 
     The 95% intervals resample the schemes of each side, a scheme being source and target alike; they are null below
-    `FEWEST_ON_A_SIDE` schemes on a side that takes part.
+    `MIN_ON_A_SIDE` schemes on a side that takes part.
 
     Returns:
         Columns `examples_of`, `shown_to`, `fooled`, `fooled_low`, `fooled_high`, `pairs`; the last row, with `examples_of`
@@ -67,14 +67,14 @@ def transfer_by_verdict(transfers: pd.DataFrame, resamples: int = RESAMPLES, see
         w = weights[:, source[here]] * weights[:, target[here]]
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn = (w @ fooled[here]) / w.sum(1)
-        enough = min(len(sides[of]), len(sides[to])) >= FEWEST_ON_A_SIDE
+        enough = min(len(sides[of]), len(sides[to])) >= MIN_ON_A_SIDE
         means[of, to] = float(fooled[here].mean()), drawn
         low, high = percentile_interval(drawn) if enough else (None, None)
         rows.append(_row(VERDICTS[of], VERDICTS[to], means[of, to][0], low, high, int(here.sum())))
     if (False, True) in means and (True, False) in means:
         (there, drawn_there), (back, drawn_back) = means[False, True], means[True, False]
         count = int((pairs["zero_stable"].astype(bool) & ~pairs["source_zero_stable"].astype(bool)).sum())
-        enough = min(map(len, sides.values())) >= FEWEST_ON_A_SIDE
+        enough = min(map(len, sides.values())) >= MIN_ON_A_SIDE
         low, high = percentile_interval(drawn_there - drawn_back) if enough else (None, None)
         rows.append(_row("difference", "", there - back, low, high, count))
     return pd.DataFrame(rows, columns=["examples_of", "shown_to", "fooled", "fooled_low", "fooled_high", "pairs"])

@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.stats import norm
 
 from robustbench_zs.analysis.conclusions import ALL, ESTABLISHED, NO_DIRECTION, NOTHING, Conclusions
-from robustbench_zs.analysis.correlation import FEWEST_FOR_A_STATEMENT
-from robustbench_zs.analysis.leads import FEWEST_TO_SEPARATE
+from robustbench_zs.analysis.correlation import MIN_FOR_A_STATEMENT
+from robustbench_zs.analysis.leads import MIN_TO_SEPARATE
 from robustbench_zs.analysis.network_outcomes import (
     CLEAN_ACCURACY,
     ON_CLEAN_IMAGES,
@@ -19,7 +19,7 @@ from robustbench_zs.analysis.network_outcomes import (
 from robustbench_zs.analysis.permutation import LEVEL
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
 
-MOST_LISTED = 8
+MAX_LISTED = 8
 """Outcomes without a finding that a verdict lists; beyond, their number says enough."""
 
 
@@ -187,10 +187,10 @@ def verdict(conclusions: Conclusions, headline: int | None = None) -> list[str]:
         headline: index in `conclusions.modulus` of the outcome that is named where several are equally clear.
     """
     n, rows = conclusions.schemes, conclusions.modulus
-    if n < FEWEST_FOR_A_STATEMENT:
+    if n < MIN_FOR_A_STATEMENT:
         return [
             "Nothing can be concluded about schemes from this study.",
-            f"It compares {n} with known roots, and a conclusion takes at least {FEWEST_FOR_A_STATEMENT}.",
+            f"It compares {n} with known roots, and a conclusion takes at least {MIN_FOR_A_STATEMENT}.",
         ]
     kinds = {"robustness": rows[rows["family"] == ROBUSTNESS], "clean accuracy": rows[rows["kind"] == CLEAN_ACCURACY]}
     asked = {what: of for what, of in kinds.items() if len(of)}
@@ -218,7 +218,7 @@ def _rivals(conclusions: Conclusions) -> list[str]:
     return [
         "Other quantities of a scheme go with these outcomes at least as closely, and so few schemes cannot tell which of "
         "them matters."
-        if conclusions.schemes < FEWEST_TO_SEPARATE
+        if conclusions.schemes < MIN_TO_SEPARATE
         else "Other quantities of a scheme go with some of these outcomes as closely."
     ]
 
@@ -249,7 +249,7 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int, headline: int | Non
         f"The clearest relation ({where}) {chance}." if len(rows) > 1 else f"This (ρ = {share(closest['rho'])}) {chance}.",
     ]
     others = [str(outcome).partition(", ")[2] or str(outcome) for outcome in rows["outcome"].drop(established.index)]
-    if 0 < len(others) <= MOST_LISTED:
+    if 0 < len(others) <= MAX_LISTED:
         said.insert(1, f"Nothing is established for the other{'s' if len(others) > 1 else ''}: {', '.join(others)}.")
     return said
 
@@ -293,8 +293,8 @@ def power_sentences(conclusions: Conclusions) -> list[str]:
     n = conclusions.schemes
     if n < 2 or conclusions.modulus.empty:
         return []
-    if n < FEWEST_FOR_A_STATEMENT:
-        return [f"{n} schemes cannot establish anything: that takes at least {FEWEST_FOR_A_STATEMENT}."]
+    if n < MIN_FOR_A_STATEMENT:
+        return [f"{n} schemes cannot establish anything: that takes at least {MIN_FOR_A_STATEMENT}."]
     family = ROBUSTNESS if conclusions.critical.get(ROBUSTNESS) else ON_CLEAN_IMAGES
     half, most = conclusions.critical.get(family), _found_in_four_of_five(conclusions)
     members = int((conclusions.modulus["family"] == family).sum())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.task import TrainingTask
 
-MOST_LINES = 8
+MAX_LINES = 8
 """Networks with a bar of their own at a time; more are only counted, and finished ones leave the screen."""
 
 SECONDS_BETWEEN_LINES = 60.0
@@ -83,7 +83,7 @@ class Progress:
         if not self.live:
             return
         self.under_way.add(name)
-        if name not in self.tasks and len(self.tasks) < MOST_LINES:
+        if name not in self.tasks and len(self.tasks) < MAX_LINES:
             self.tasks[name] = self.bars.add_task(name, total=total, note="")
         if name in self.tasks:
             self.bars.update(self.tasks[name], note=note, **moved)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ data_dir_option = click.option(
 )
 
 
-MOST_WORKERS = 100_000
+MAX_WORKERS = 100_000
 
 scale_option = click.option(
     "--scale",
@@ -90,8 +90,8 @@ def run(
             emit_list(("studies",))
         raise RequestError("give a study: one of those above, or a TOML file")
     loaded = load_study(study, scale)
-    if workers is not None and not 1 <= workers <= MOST_WORKERS:
-        raise RequestError(f"the number of workers must lie between 1 and {MOST_WORKERS}, not {workers}")
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise RequestError(f"the number of workers must lie between 1 and {MAX_WORKERS}, not {workers}")
     if plan_only:
         plans = [make_plan(part, data_dir) for part in loaded.trainings()]
         _print_plan([plan.table() for plan in plans], format_, output)

@@ -29,7 +29,7 @@ DISPENSABLE = (
 )
 """Titles of columns that are left out where nothing else helps, in this order."""
 
-LEAST_NAME = 16
+MIN_NAME = 16
 """A cell of words goes on in the next line rather than being wider than this, but only where there is no room."""
 
 NOTHING = "–"
@@ -57,7 +57,7 @@ class Column:
         """The width below which a word or number would be torn."""
         cells = max((len(piece.rstrip()) for cell in self.cells for piece in _PIECES.findall(cell)), default=0)
         title = max((len(piece.rstrip()) for piece in _PIECES_OF_TITLES.findall(self.title)), default=0)
-        return max(title, min(cells, LEAST_NAME) if self.of_words else cells)
+        return max(title, min(cells, MIN_NAME) if self.of_words else cells)
 
     @property
     def of_words(self) -> bool:

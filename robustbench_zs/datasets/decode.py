@@ -13,9 +13,9 @@ from torch import Tensor
 
 from robustbench_zs.errors import RequestError
 
-LARGEST_SIDE = 1024
-LARGEST_SPLIT_BYTES = 8 * 2**30
-LARGEST_FILE = 2**26
+MAX_SIDE = 1024
+MAX_SPLIT_BYTES = 8 * 2**30
+MAX_FILE_BYTES = 2**26
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 """Pillow knows dozens more, among them EPS, which it gives to an interpreter of programs."""
@@ -39,14 +39,14 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
     arrays: list[np.ndarray] = []  # H×W where grey, else H×W×3
     channels, shape = 1, (0, 0)
     for name, data in encoded:
-        if len(data) > LARGEST_FILE:
-            raise RequestError(f"{name} has {len(data)} bytes; at most {LARGEST_FILE} an image are read")
+        if len(data) > MAX_FILE_BYTES:
+            raise RequestError(f"{name} has {len(data)} bytes; at most {MAX_FILE_BYTES} an image are read")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(io.BytesIO(data), formats=FORMATS)
-                if max(image.size) > LARGEST_SIDE:
-                    raise RequestError(f"{name} is {image.size[0]}×{image.size[1]}; at most {LARGEST_SIDE} a side is read")
+                if max(image.size) > MAX_SIDE:
+                    raise RequestError(f"{name} is {image.size[0]}×{image.size[1]}; at most {MAX_SIDE} a side is read")
                 array = np.asarray(eight_bits(image, name))
         except RequestError:
             raise
@@ -60,8 +60,8 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
             )
         channels = 3 if array.ndim == 3 else channels
         arrays.append(array)
-        if channels * shape[0] * shape[1] * len(arrays) > LARGEST_SPLIT_BYTES:
-            raise RequestError(f"the split is larger than {LARGEST_SPLIT_BYTES // 2**30} GiB in memory: use fewer images")
+        if channels * shape[0] * shape[1] * len(arrays) > MAX_SPLIT_BYTES:
+            raise RequestError(f"the split is larger than {MAX_SPLIT_BYTES // 2**30} GiB in memory: use fewer images")
     if not arrays:
         raise RequestError("the split contains no image")
     pixels = np.empty((len(arrays), channels, *shape), np.uint8)

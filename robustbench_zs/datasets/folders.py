@@ -10,7 +10,7 @@ from warnings import warn
 
 import torch
 
-from robustbench_zs.datasets.decode import LARGEST_FILE, decode_images
+from robustbench_zs.datasets.decode import MAX_FILE_BYTES, decode_images
 from robustbench_zs.datasets.images import LabelledImages
 from robustbench_zs.errors import RequestError, ZsbenchWarning
 
@@ -67,7 +67,7 @@ def image_files(folder: Path) -> Iterator[Path]:
 
 def _bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(LARGEST_FILE + 1)  # one more than is decoded
+        return file.read(MAX_FILE_BYTES + 1)  # one more than is decoded
 
 
 def interleaved(by_class: Sequence[Sequence[Item]]) -> list[tuple[int, Item]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robustbench_zs.errors import RequestError
 
-MOST_CLASSES = 100_000
+MAX_CLASSES = 100_000
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel, on the [0, 1] scale."""
@@ -90,8 +90,8 @@ class LabelledImages:
             raise RequestError(f"there are {len(self.pixels)} images but {len(self.labels)} labels")
         if len(self) == 0:
             raise RequestError("the split contains no image")
-        if not 1 <= self.classes <= MOST_CLASSES:
-            raise RequestError(f"a dataset has 1 to {MOST_CLASSES} classes, not {self.classes}")
+        if not 1 <= self.classes <= MAX_CLASSES:
+            raise RequestError(f"a dataset has 1 to {MAX_CLASSES} classes, not {self.classes}")
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.classes:
             raise RequestError(
                 f"labels must lie between 0 and {self.classes - 1}, not between {int(self.labels.min())} and "

@@ -15,10 +15,10 @@ from robustbench_zs.datasets.streamed import IMAGENET_SIZE, IMAGENET_STATISTICS,
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.fingerprint import fingerprint
 
-SMALLEST_SIDE = 8
+MIN_SIDE = 8
 """Three stages halve the image twice; below 8×8 the last one would see less than 2×2."""
 
-LARGEST_SIDE = 4096
+MAX_SIDE = 4096
 """Of images that are resized when they are used."""
 
 _TEST_SPLITS = ("test", "validation", "valid", "val")
@@ -63,8 +63,8 @@ def load_dataset(
     directory = Path(data_dir) if data_dir is not None else default_data_dir()
     if data_dir is not None and not os.path.isdir(directory):
         raise RequestError(f"the data folder {directory} does not exist")
-    if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
-        raise RequestError(f"the image size must lie between {SMALLEST_SIDE} and {LARGEST_SIDE}, not {image_size}")
+    if image_size is not None and not MIN_SIDE <= image_size <= MAX_SIDE:
+        raise RequestError(f"the image size must lie between {MIN_SIDE} and {MAX_SIDE}, not {image_size}")
     state = fingerprint(directory / name), fingerprint(Path(name))
     return _load(name, directory, (train_examples, test_examples), image_size, (os.getcwd(), *state))
 
@@ -157,8 +157,8 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
             images = list_image_files(place, class_names or (), image_size, statistics)
         else:
             images = read_class_folders(place, class_names or ())
-        if images.shape != (known.shape or images.shape) or min(images.shape[1:]) < SMALLEST_SIDE:
-            wanted = "×".join(map(str, known.shape)) if known.shape else f"any, at least {SMALLEST_SIDE}×{SMALLEST_SIDE}"
+        if images.shape != (known.shape or images.shape) or min(images.shape[1:]) < MIN_SIDE:
+            wanted = "×".join(map(str, known.shape)) if known.shape else f"any, at least {MIN_SIDE}×{MIN_SIDE}"
             raise RequestError(
                 f"the {split} images in {folder} are {'×'.join(map(str, images.shape))} (channels×height×width), but should "
                 f"be {wanted}"

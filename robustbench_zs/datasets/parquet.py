@@ -19,17 +19,17 @@ from typing import Any
 import torch
 
 from robustbench_zs.datasets.decode import decode_images
-from robustbench_zs.datasets.images import MOST_CLASSES, LabelledImages
+from robustbench_zs.datasets.images import MAX_CLASSES, LabelledImages
 from robustbench_zs.errors import RequestError
 
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
 """Names a label column may have, in order of preference; CIFAR-100 on the hub has `fine_label` and `coarse_label`."""
 
-FEW_ROWS, MOST_ROWS = 100_000, 10_000_000
+FEW_ROWS, MAX_ROWS = 100_000, 10_000_000
 """Between them a file has at least a byte for each of its rows."""
 
-LARGEST_COLUMN = 2**28
-MOST_PACKED = 100
+MAX_COLUMN = 2**28
+MAX_PACKED = 100
 """The images of a row group that unpack to more bytes than the first may grow by this factor: encoded images hardly pack."""
 
 BYTES = ".bytes"
@@ -131,8 +131,8 @@ def read_classes(shards: list[Path]) -> tuple[int, tuple[str, ...] | None]:
                     raise RequestError(f"{path.name} has negative labels (unlabelled images): use splits with labels")
                 largest = max(largest, ends["max"] or 0)
             classes = len(names or said) or largest + 1
-            if classes > MOST_CLASSES:
-                raise RequestError(f"{path.name} has labels of {classes} classes; allowed are 1 to {MOST_CLASSES} classes")
+            if classes > MAX_CLASSES:
+                raise RequestError(f"{path.name} has labels of {classes} classes; allowed are 1 to {MAX_CLASSES} classes")
             if names:
                 return classes, names
     return (len(said), tuple(sorted(said))) if said else (largest + 1, None)
@@ -154,13 +154,13 @@ def _readable(path: Path, **options: Any) -> Iterator[Any]:
 
 def _check_size(metadata: Any, image_column: str, path: Path) -> None:
     """Refuse more rows or larger images than a file of this size can honestly hold, by a `RequestError`."""
-    most = min(MOST_ROWS, max(FEW_ROWS, os.path.getsize(path)))
+    most = min(MAX_ROWS, max(FEW_ROWS, os.path.getsize(path)))
     if metadata.num_rows > most:
         raise RequestError(f"{path} claims {metadata.num_rows} images; of a file of its size at most {most} are read")
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
             unpacked, packed = column.total_uncompressed_size, column.total_compressed_size
-            if column.path_in_schema == image_column and unpacked > max(LARGEST_COLUMN, MOST_PACKED * packed):
+            if column.path_in_schema == image_column and unpacked > max(MAX_COLUMN, MAX_PACKED * packed):
                 raise RequestError(f"{path} unpacks {packed} bytes of images to {unpacked}, more than encoded images can")
 
 

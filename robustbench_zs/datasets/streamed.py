@@ -28,7 +28,7 @@ IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's channels, as torchvision's models use them."""
 
 STATISTICS_IMAGES = 2000
-LARGEST_IMAGE = 2**26
+MAX_IMAGE = 2**26
 """Pixels; as many threads as there are cores decode images side by side."""
 
 HASHED_BYTES = 2**30
@@ -97,8 +97,8 @@ class ImageFiles:
         path = self.root / self.paths[index]
         try:
             with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > LARGEST_IMAGE:
-                    raise RequestError(f"{path} is {image.width}×{image.height}; at most {LARGEST_IMAGE} pixels are read")
+                if image.width * image.height > MAX_IMAGE:
+                    raise RequestError(f"{path} is {image.width}×{image.height}; at most {MAX_IMAGE} pixels are read")
                 return eight_bits(image, str(path)).convert("RGB")
         except RequestError:
             raise

@@ -25,7 +25,7 @@ from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, datas
 from robustbench_zs.evaluation.steadiness import depends_on_chance
 from robustbench_zs.evaluation.subject import Subject, trained_on
 from robustbench_zs.perturbations import PGD, Perturbation
-from robustbench_zs.perturbations.expectation import MOST_PASSES, expectation
+from robustbench_zs.perturbations.expectation import MAX_PASSES, expectation
 from robustbench_zs.system.memory import enough_memory_or
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
@@ -78,8 +78,8 @@ def expected_accuracy(
         'pgd(eps=0.1, steps=10, eot=4)'
     """
     whole = not isinstance(draws, bool) and isinstance(draws, (int, np.integer))
-    if not whole or not 1 < draws <= MOST_PASSES:
-        raise RequestError(f"the number of draws must be a whole number from 2 to {MOST_PASSES}, not {draws!r}")
+    if not whole or not 1 < draws <= MAX_PASSES:
+        raise RequestError(f"the number of draws must be a whole number from 2 to {MAX_PASSES}, not {draws!r}")
     compute = Compute(device, threads, 1, batch_size)
     execution = compute.execution(1)
     rows: list[dict[str, Any]] = []

@@ -22,7 +22,7 @@ from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_L2 = "2"
+MAX_L2 = "2"
 
 
 def robustness_curve(
@@ -62,7 +62,7 @@ def robustness_curve(
     """
 
     def search(name: str) -> EpsSearch:
-        largest = eps if eps is not None else LARGEST_L2 if norm == "l2" else KNOWN.get(name, OTHER).max_eps
+        largest = eps if eps is not None else MAX_L2 if norm == "l2" else KNOWN.get(name, OTHER).max_eps
         return EpsSearch(parse_number(largest, "eps", 0, MAX_EPS.get(norm, 1.0), open_low=True), norm, steps)
 
     asked = []

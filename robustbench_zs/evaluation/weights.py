@@ -20,7 +20,7 @@ HOLDERS = ("state_dict", "model_state_dict", "model", "net", "ema", "model_ema",
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 """What DataParallel, `torch.compile` and Lightning put before every name."""
 
-MOST_NAMES = 5
+MAX_NAMES = 5
 
 
 def load_weights(module: nn.Module, path: Path, whose: str) -> None:
@@ -123,5 +123,5 @@ def _tied(module: nn.Module) -> list[set[str]]:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(name[:80] for name in names[:MOST_NAMES]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(name[:80] for name in names[:MAX_NAMES]) + more

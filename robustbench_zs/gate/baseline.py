@@ -18,14 +18,14 @@ from pydantic import FailFast, Field, ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
+from robustbench_zs.system.limits import Name, Seed, at_most
 from robustbench_zs.training.header import Part, first_problem
-from robustbench_zs.training.limits import Name, at_most
 
 FORMAT = 1
-LARGEST_FILE = 32 * 2**20
-MOST_IMAGES = 10_000_000
-MOST_NETWORKS = 10_000
-MOST_PERTURBATIONS = 1000
+MAX_FILE_BYTES = 32 * 2**20
+MAX_IMAGES = 10_000_000
+MAX_NETWORKS = 10_000
+MAX_PERTURBATIONS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,17 +119,17 @@ class _Outcome(Part):
 
 class _Network(Part):
     network: Name = Field(max_length=10_000)
-    seed: int | None = Field(ge=0, lt=2**63)
+    seed: Seed | None
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    outcomes: Annotated[dict[Name, _Outcome], at_most(MOST_PERTURBATIONS), Field(min_length=1)]
+    outcomes: Annotated[dict[Name, _Outcome], at_most(MAX_PERTURBATIONS), Field(min_length=1)]
 
 
 class _File(Part):
     zsbench_baseline: int = Field(ge=FORMAT, le=FORMAT)
     study: Name = Field(max_length=200)
-    images: int = Field(ge=1, le=MOST_IMAGES)
+    images: int = Field(ge=1, le=MAX_IMAGES)
     settings: dict[str, Any]
-    networks: Annotated[list[_Network], FailFast(), at_most(MOST_NETWORKS), Field(min_length=1)]
+    networks: Annotated[list[_Network], FailFast(), at_most(MAX_NETWORKS), Field(min_length=1)]
 
 
 def write_baseline_file(path: Path, baseline: Baseline) -> None:
@@ -181,7 +181,7 @@ def read_baseline(path: Path | str) -> Baseline:
     path = Path(path)
     if not os.path.isfile(path):  # True for no path that is too long
         raise RequestError(f"there is no baseline {path}: make one first, for example with `zsbench baseline`")
-    if path.stat().st_size > LARGEST_FILE:
+    if path.stat().st_size > MAX_FILE_BYTES:
         raise RequestError(f"{path} is larger than a baseline can be (32 MiB)")
     try:
         file = _File.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))

@@ -20,8 +20,8 @@ from robustbench_zs.schemes.coefficients import LARGEST
 
 DEFAULT_WIDTHS = {"cifar": (16, 32, 64), "imagenet": (64, 128, 256, 512)}
 FIRST_BOTTLENECK_DEPTH = 164
-LARGEST_DEPTH = 2000
-LARGEST_WIDTH = 4096
+MAX_DEPTH = 2000
+MAX_WIDTH = 4096
 
 IMAGENET_STAGES = {18: ("basic", (2, 2, 2, 2)), 34: ("basic", (3, 4, 6, 3)), 50: ("bottleneck", (3, 4, 6, 3))}
 """Block and number of blocks in each stage by depth (He et al. 2016a, Table 1)."""
@@ -83,9 +83,9 @@ class NetworkSpec:
         if self.form == "imagenet" and self.scheme is None:
             raise RequestError("the post-activation ResNet exists in its CIFAR form only: use torchvision's for the others")
         stages = len(DEFAULT_WIDTHS[self.form])
-        if len(self.widths) != stages or not all(1 <= w <= LARGEST_WIDTH for w in self.widths):
+        if len(self.widths) != stages or not all(1 <= w <= MAX_WIDTH for w in self.widths):
             raise RequestError(
-                f"widths must be {stages} numbers from 1 to {LARGEST_WIDTH}, such as "
+                f"widths must be {stages} numbers from 1 to {MAX_WIDTH}, such as "
                 f"{'-'.join(map(str, DEFAULT_WIDTHS[self.form]))}, not {self.widths}"
             )
         if isinstance(self.scheme, MultistepScheme) and self.scheme.beta is None:
@@ -165,9 +165,9 @@ def stages_of(depth: int, block: str, form: Form = "cifar") -> tuple[int, ...]:
             )
         return IMAGENET_STAGES[depth][1]
     per_stage, rest = divmod(depth - 2, 3 * _LAYERS[block])
-    if rest or per_stage < 1 or depth > LARGEST_DEPTH:
+    if rest or per_stage < 1 or depth > MAX_DEPTH:
         allowed = "6n+2 (20, 32, 44, 56, 110)" if block == "basic" else "9n+2 (164, 326)"
-        raise RequestError(f"a {block} network must have {allowed} layers, at most {LARGEST_DEPTH}, not {depth}")
+        raise RequestError(f"a {block} network must have {allowed} layers, at most {MAX_DEPTH}, not {depth}")
     return (per_stage,) * 3
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.perturbations.base import LARGEST_SEED, Directions, Perturbation
+from robustbench_zs.perturbations.base import Directions, Perturbation
 from robustbench_zs.perturbations.engines import ENGINES
 from robustbench_zs.perturbations.numbers import parse_number
 from robustbench_zs.perturbations.parameters import Meaning
+from robustbench_zs.system.python_numbers import MAX_SEED
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ Budget = Annotated[
     ),
 ]
 Ball = Annotated[str, Meaning("Norm of the ball.", choices=tuple(MAX_EPS))]
-AttackSeed = Annotated[int, Meaning("Seed of the random draws.", 0, LARGEST_SEED, shown=False, option="attack-seed")]
+AttackSeed = Annotated[int, Meaning("Seed of the random draws.", 0, MAX_SEED, shown=False, option="attack-seed")]
 
 
 def carried_out_by(*engines: str) -> Meaning:

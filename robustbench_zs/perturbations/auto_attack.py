@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 AUTO_STEPS, AUTO_QUERIES = 100, 5000
 """The published numbers."""
 
-MOST_BY_SQUARE = 0.002
+MAX_BY_SQUARE = 0.002
 """Share of the attacked images that Square may fool after the others without a warning; that of the authors' code."""
 
 
@@ -116,7 +116,7 @@ class AutoAttack(Laddered):
         found = super().search(network, data, chosen, device=device, batch_size=batch_size, **options)
         assert found.by is not None
         square = int((found.by == len(self.components) - 1).sum())
-        if square > MOST_BY_SQUARE * len(chosen):
+        if square > MAX_BY_SQUARE * len(chosen):
             warnings.warn(BLACK_BOX_WINS.format(label=self.label, n=square, of=len(chosen)), AttackWarning, stacklevel=2)
         return found
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 Directions = Literal["float32", "bfloat16"]
 
-LARGEST_SEED = 2**63 - 1
-
 
 class Perturbation(ABC):
     """A frozen value with its parameters as fields; subclasses are dataclasses whose annotations say what the fields mean.

@@ -40,7 +40,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 IMAGES = 10_000
 """Test images of CIFAR; a published array holds them once a severity, in their order."""
 
-SMALLEST_SIDE = 32
+MIN_SIDE = 32
 """Of images that the library corrupts."""
 
 Pixels = npt.NDArray[np.uint8]
@@ -101,10 +101,10 @@ class GeneratedCorruption(Perturbation):
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         corrupt = _library()
         channels = images.shape[1]
-        if min(images.shape[2:]) < SMALLEST_SIDE or channels not in (1, 3):
+        if min(images.shape[2:]) < MIN_SIDE or channels not in (1, 3):
             size = "×".join(map(str, images.shape[1:]))
             raise RequestError(
-                f"corruptions can be generated for images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels, not for {size}"
+                f"corruptions can be generated for images of at least {MIN_SIDE}×{MIN_SIDE} pixels, not for {size}"
             )
         pixels = (images.detach().cpu() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         place, made = CORRUPTIONS.index(self.corruption), np.empty_like(pixels)

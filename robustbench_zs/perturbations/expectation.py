@@ -16,7 +16,7 @@ from robustbench_zs.perturbations.native import gradient_at
 from robustbench_zs.perturbations.numbers import check_whole
 from robustbench_zs.perturbations.pgd import PGD
 
-MOST_PASSES = 10_000
+MAX_PASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Expectation(LastIterate):
     attacks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_whole("the number of draws", self.passes, MOST_PASSES)
+        check_whole("the number of draws", self.passes, MAX_PASSES)
         if not self.runs_to_the_end:
             raise RequestError(
                 "expectation over transformation requires FGSM or PGD by our own engine, untargeted and from one start"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import draws
-from robustbench_zs.perturbations.base import LARGEST_SEED, Perturbation
+from robustbench_zs.perturbations.base import Perturbation
 from robustbench_zs.perturbations.parameters import Meaning
+from robustbench_zs.system.python_numbers import MAX_SEED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +19,7 @@ DEFAULT_SEED = 1
 
 _SEVERAL = "each value is a perturbation of its own."
 
-NoiseSeed = Annotated[int, Meaning("Seed of the random draws.", 0, LARGEST_SEED, shown=False, option="noise-seed")]
+NoiseSeed = Annotated[int, Meaning("Seed of the random draws.", 0, MAX_SEED, shown=False, option="noise-seed")]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ CLASS_NAMES = {
 }
 """Names of classes by dataset; for all others the number of the class stands for it."""
 
-MOST_ITEMS = 12
+MAX_ITEMS = 12
 """A text alternative that goes on for longer is cut; the tables have everything."""
 
 
@@ -90,8 +90,8 @@ def examples_text(examples: pd.DataFrame) -> str:
 
 
 def _listed(items: list[str]) -> str:
-    cut = f"; and {len(items) - MOST_ITEMS} more" if len(items) > MOST_ITEMS else ""
-    return "; ".join(items[:MOST_ITEMS]) + cut
+    cut = f"; and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""
+    return "; ".join(items[:MAX_ITEMS]) + cut
 
 
 def class_name(dataset: str, label: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, ROBUSTNESS, SMALLEST_EPS
-from robustbench_zs.analysis.reliability import LEAST_RELIABILITY
+from robustbench_zs.analysis.reliability import MIN_RELIABILITY
 from robustbench_zs.analysis.scheme_means import scheme_points
 from robustbench_zs.analysis.words import outcome_words, p_words, share, share_interval, shift_text, verdict
 from robustbench_zs.reporting import alternatives, drawing, figures
@@ -42,7 +42,7 @@ def headline(study: Findings) -> int | None:
     means = robust["outcome"].map(study.outcomes.groupby("outcome")["value"].mean()).astype(float)
     order = robust.assign(
         smallest=robust["kind"] == SMALLEST_EPS,
-        reliable=reliable >= LEAST_RELIABILITY,
+        reliable=reliable >= MIN_RELIABILITY,
         attack=attack,
         most=reliable,
         open=-(means - 50).abs().where(robust["reliability"].isna(), 0),

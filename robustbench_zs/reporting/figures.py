@@ -21,13 +21,13 @@ from robustbench_zs.reporting.alternatives import class_name
 from robustbench_zs.reporting.drawing import DENSE, panels, scatter
 from robustbench_zs.reporting.names import name_points
 
-MOST_OUTCOMES = 24
+MAX_OUTCOMES = 24
 """Panels of the outcomes of robustness."""
 
-MOST_BANDS = 4
+MAX_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
 
-MOST_NAMES = 12
+MAX_NAMES = 12
 """Up to so many networks are named in a figure; beyond, a colour bar says which line has which modulus."""
 
 LINES = (
@@ -82,7 +82,7 @@ def outcome_against_predictor(
     )
     scatter(points, axis, legend=True, x=predictor)
     axis.set(xlabel=name, ylabel=outcome if kind == SMALLEST_EPS else f"{outcome}, %")
-    if len(points) <= MOST_NAMES:
+    if len(points) <= MAX_NAMES:
         name_points(figure, axis, list(points["network"]), list(zip(points[predictor], points["value"], strict=True)))
     return figure
 
@@ -91,10 +91,10 @@ def robustness_against_modulus(outcomes: pd.DataFrame) -> Figure | None:
     """Robustness against the largest root modulus, a panel for each outcome, a point per network; None without points.
 
     Args:
-        outcomes: see `analysis.network_outcomes`; only the first `MOST_OUTCOMES` of the family are drawn.
+        outcomes: see `analysis.network_outcomes`; only the first `MAX_OUTCOMES` of the family are drawn.
     """
     frame = with_largest_modulus(outcomes[outcomes["family"] == ROBUSTNESS]).dropna(subset=[LARGEST_MODULUS])
-    labels = list(frame["outcome"].unique())[:MOST_OUTCOMES]
+    labels = list(frame["outcome"].unique())[:MAX_OUTCOMES]
     if not labels:
         return None
     figure, axes = panels(len(labels), 3, 3.1, 2.5)
@@ -138,7 +138,7 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
 
 
 def robustness_curves(curves: pd.DataFrame) -> Figure:
-    """Robust accuracy against ε, a line per network, mean over its seeds; up to `MOST_BANDS` networks have the band between
+    """Robust accuracy against ε, a line per network, mean over its seeds; up to `MAX_BANDS` networks have the band between
     the lowest and the highest seed.
 
     Args:
@@ -161,7 +161,7 @@ def robustness_curves(curves: pd.DataFrame) -> Figure:
 class _Lines:
     """One line per network, darker for a larger modulus, dashed if it is not zero-stable.
 
-    A legend names up to `MOST_NAMES` networks with their moduli; beyond, a colour bar gives their moduli.
+    A legend names up to `MAX_NAMES` networks with their moduli; beyond, a colour bar gives their moduli.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -171,7 +171,7 @@ class _Lines:
         moduli = self.networks[LARGEST_MODULUS]
         self.colours = ScalarMappable(Normalize(moduli.min(), max(moduli.max(), moduli.min() + 0.1)), "viridis_r")
         ranks = sns.color_palette("viridis_r", len(self.order))
-        self.named = len(self.order) <= MOST_NAMES
+        self.named = len(self.order) <= MAX_NAMES
         self.colour = dict(
             zip(self.order, ranks if self.named else self.colours.to_rgba(moduli.fillna(1).to_numpy()), strict=True)
         )
@@ -188,7 +188,7 @@ class _Lines:
             label=f"{network}{modulus}",
             linewidth=1.5 if self.named else 0.7,
         )
-        if len(self.order) <= MOST_BANDS:
+        if len(self.order) <= MAX_BANDS:
             axis.fill_between(x, low, high, color=self.colour[network], alpha=0.15, linewidth=0)
 
     def explain(self, figure: Figure, axes: list[Axes]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robustbench_zs.analysis.reliability import LEAST_RELIABILITY
+from robustbench_zs.analysis.reliability import MIN_RELIABILITY
 from robustbench_zs.analysis.words import share
 from robustbench_zs.reporting.page import Section
 from robustbench_zs.reporting.plain import bullets
@@ -39,7 +39,7 @@ ESTABLISHED = (
 )
 NOTHING = (
     "There is **nothing to predict** if two trainings of one scheme differ as much as two schemes do (a **reliability** "
-    f"below {share(LEAST_RELIABILITY, 1)})."
+    f"below {share(MIN_RELIABILITY, 1)})."
 )
 
 

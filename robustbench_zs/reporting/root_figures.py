@@ -15,11 +15,11 @@ from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.drawing import VERDICT_COLOURS, panels, scatter, verdict_of
 from robustbench_zs.schemes import MultistepScheme
 
-MOST_PATTERNS = 24
+MAX_PATTERNS = 24
 """Root patterns that fit side by side."""
 
 
-MOST_PANELS = 12
+MAX_PANELS = 12
 """Panels of one figure."""
 
 
@@ -27,14 +27,14 @@ def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
     """Clean accuracy against the root pattern (Figure 4 of the paper), mean and standard deviation over seeds.
 
     One column for each pattern of moduli, ordered by the largest; networks of several depths share it. None where no
-    network has roots, or for more than `MOST_PATTERNS`.
+    network has roots, or for more than `MAX_PATTERNS`.
     """
     frame = with_largest_modulus(results[results["perturbation"] == CLEAN]).dropna(subset=[LARGEST_MODULUS])
     frame = frame.assign(
         Verdict=verdict_of, pattern=["\n".join(f"{m:.2f}" for m in moduli) for moduli in frame["moduli"]]
     ).sort_values(LARGEST_MODULUS, kind="stable")
     patterns = frame["pattern"].nunique()
-    if not 0 < patterns <= MOST_PATTERNS:
+    if not 0 < patterns <= MAX_PATTERNS:
         return None
     figure, (axis,) = panels(1, 1, max(4.0, 0.33 * patterns + 1.5), 3.4)
     sns.pointplot(
@@ -59,9 +59,9 @@ def accuracy_by_roots(results: pd.DataFrame) -> Figure | None:
 def roots_in_the_plane(schemes: Mapping[str, MultistepScheme]) -> Figure:
     """The characteristic roots of each scheme in the complex plane with the unit circle, a panel per scheme.
 
-    Beyond `MOST_PANELS` schemes all roots are in one panel.
+    Beyond `MAX_PANELS` schemes all roots are in one panel.
     """
-    if len(schemes) > MOST_PANELS:
+    if len(schemes) > MAX_PANELS:
         figure, (axis,) = panels(1, 1, 5.0, 5.0)
         rows = [(root, scheme.zero_stable) for scheme in schemes.values() for root in scheme.roots]
         frame = pd.DataFrame({"x": [r.real for r, _ in rows], "value": [r.imag for r, _ in rows]})

@@ -17,7 +17,7 @@ from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import bullets
 from robustbench_zs.reporting.provenance import made
 
-LARGEST_MATRIX = 24
+MAX_MATRIX = 24
 """Networks in the table of transfers; beyond it, `transfer.csv` alone has all pairs."""
 
 
@@ -53,8 +53,8 @@ def modulus(study: Findings) -> Section:
                 "Each point is a network. If the largest modulus predicted robustness, the points of a panel would rise or "
                 "fall from left to right. The dotted line is the unit circle: schemes to its right are not zero-stable."
                 + (
-                    f" The first {figures.MOST_OUTCOMES} of {drawn} outcomes are drawn."
-                    if drawn > figures.MOST_OUTCOMES
+                    f" The first {figures.MAX_OUTCOMES} of {drawn} outcomes are drawn."
+                    if drawn > figures.MAX_OUTCOMES
                     else ""
                 ),
                 alternatives.robustness_text(study.outcomes_shown),
@@ -249,7 +249,7 @@ def transfer(study: Findings) -> Section | None:
             "shown to zero-stable, minus the reverse.",
         )
     ]
-    if len(matrix.columns) <= LARGEST_MATRIX:
+    if len(matrix.columns) <= MAX_MATRIX:
         blocks.append(
             Table(
                 "transfer_matrix",

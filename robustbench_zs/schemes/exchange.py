@@ -16,7 +16,7 @@ Ranks = npt.NDArray[np.int64]
 TRIED = 200
 """Objects tried in the place of each member, a round."""
 
-MOST_ROUNDS = 40
+MAX_ROUNDS = 40
 
 
 def ranks_of(values: Array) -> Ranks:
@@ -50,7 +50,7 @@ def exchange(
         chosen += members[: quotas[stratum]]
         del members[: quotas[stratum]]
     totals = [_Totals(table, chosen) for table in ranks]
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         changed = False
         for place, member in enumerate(chosen):
             others = outside[strata[member]]

@@ -18,10 +18,10 @@ from robustbench_zs.schemes.polynomial import degree, square_free_factors
 CONSISTENCY_TOLERANCE = 1e-9
 """Largest consistency defect of a scheme with float coefficients that still counts as none."""
 
-LARGEST_ORDER = 128
+MAX_ORDER = 128
 """Highest order accepted; rational arithmetic takes about a second there."""
 
-MOST_DIGITS = 400_000
+MAX_DIGITS = 400_000
 """Of exact coefficients, order² × bits over a common denominator: rational arithmetic takes seconds there, soon hours."""
 
 
@@ -57,9 +57,9 @@ class MultistepScheme:
         object.__setattr__(self, "alphas", tuple(parse_coefficient(a) for a in alphas))
         object.__setattr__(self, "beta", None if beta is None else parse_coefficient(beta))
         object.__setattr__(self, "name", name)
-        if not 1 <= self.order <= LARGEST_ORDER:
-            raise RequestError(f"a scheme must have 1 to {LARGEST_ORDER} coefficients alpha, not {self.order}")
-        if self.exact and self.order**2 * _bits(self.alphas) > MOST_DIGITS:
+        if not 1 <= self.order <= MAX_ORDER:
+            raise RequestError(f"a scheme must have 1 to {MAX_ORDER} coefficients alpha, not {self.order}")
+        if self.exact and self.order**2 * _bits(self.alphas) > MAX_DIGITS:
             raise RequestError(
                 f"the {self.order} coefficients alpha together have too many digits for exact arithmetic: shorten them, or "
                 "give them as floats"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from robustbench_zs.studies.status import Known
 
 IMAGES = 3
-MOST_PERTURBATIONS = 5
+MAX_PERTURBATIONS = 5
 
 
 def make_examples(
@@ -55,7 +55,7 @@ def make_examples(
         network = checkpoint.network()
         with evaluation_mode(network):
             changed = {"clean": images} | {
-                p.label: p(network, images, labels, indices) for p in list(shown.values())[-MOST_PERTURBATIONS:]
+                p.label: p(network, images, labels, indices) for p in list(shown.values())[-MAX_PERTURBATIONS:]
             }
             with torch.no_grad():
                 logits = {label: network(batch) for label, batch in changed.items()}

@@ -24,7 +24,7 @@ from robustbench_zs.studies.study import (
 from robustbench_zs.studies.study_networks import AtlasTable, ScaleTable, SchemeTable
 from robustbench_zs.studies.toml import read_toml
 
-MOST_PARTS = 100
+MAX_PARTS = 100
 
 
 def find_study(study: str | Path) -> Path:
@@ -99,8 +99,8 @@ def _of_parts(data: dict[str, Any], scale: str | None, path: Path) -> Study:
     if not (isinstance(parts, list) and all(isinstance(p, dict) and isinstance(p.get("name"), str) for p in parts)):
         raise RequestError(f"{path}: each of the [[parts]] must be a table with a name")
     names = [part["name"] for part in parts]
-    if not 1 <= len(parts) <= MOST_PARTS or len(set(names)) < len(names):
-        raise RequestError(f"{path}: there must be 1 to {MOST_PARTS} parts, each with a name of its own")
+    if not 1 <= len(parts) <= MAX_PARTS or len(set(names)) < len(names):
+        raise RequestError(f"{path}: there must be 1 to {MAX_PARTS} parts, each with a name of its own")
     tables = [holder.get("scale", {}) for holder in (data, *parts)]
     if not all(isinstance(t, dict) and all(isinstance(form, dict) for form in t.values()) for t in tables):
         raise RequestError(f"{path}: scale must contain one table per scaled-down form, such as [scale.small]")

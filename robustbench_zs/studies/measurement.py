@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from robustbench_zs.system.limits import FileTable
 
 
-class Measurement(BaseModel, extra="forbid", frozen=True):
+class Measurement(FileTable):
     """What to measure; 32×32 images in three channels and ten classes unless it says otherwise.
 
     Args:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter, create_model
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, TypeAdapter, create_model
 from pydantic_core import CoreSchema, core_schema
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.perturbations import Perturbation, parse_number
 from robustbench_zs.perturbations.make import perturbation_kinds
 from robustbench_zs.perturbations.parameters import Parameter
+from robustbench_zs.system.limits import FileTable
 
 
 def _number(value: Any) -> float:
@@ -36,17 +37,13 @@ OF_STUDY = ("engine", "directions")
 """Parameters that are the study's where a table does not say them."""
 
 
-class StudyTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 @cache
-def table_of(kind: type[Perturbation]) -> type[StudyTable]:
+def table_of(kind: type[Perturbation]) -> type[FileTable]:
     """The table that asks for perturbations of one kind."""
     named = {"kind": (Literal[kind.kind], Field(description="Which one it is."))}
     doc = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
     fields: Any = named | {parameter.name: _field(parameter) for parameter in kind.parameters()}
-    return create_model(f"{kind.__name__}Table", __base__=StudyTable, __doc__=doc, **fields)
+    return create_model(f"{kind.__name__}Table", __base__=FileTable, __doc__=doc, **fields)
 
 
 def _field(parameter: Parameter) -> tuple[Any, Any]:
@@ -64,12 +61,12 @@ def _field(parameter: Parameter) -> tuple[Any, Any]:
     return kind, Field(default, description=meaning.text, **limits)
 
 
-def _tables() -> TypeAdapter[StudyTable]:
+def _tables() -> TypeAdapter[FileTable]:
     return _adapter(tuple(perturbation_kinds().values()))
 
 
 @cache
-def _adapter(kinds: tuple[type[Perturbation], ...]) -> TypeAdapter[StudyTable]:
+def _adapter(kinds: tuple[type[Perturbation], ...]) -> TypeAdapter[FileTable]:
     some: Any = Union[tuple(map(table_of, kinds))]  # noqa: UP007
     return TypeAdapter(Annotated[some, Field(discriminator="kind")])
 

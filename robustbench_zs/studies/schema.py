@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from robustbench_zs.studies.load import MOST_PARTS
+from robustbench_zs.studies.load import MAX_PARTS
 from robustbench_zs.studies.study import HIDDEN, MEASURED_KEYS, Study
 
 MEANINGS = {
@@ -111,7 +111,7 @@ def _collection(study: dict[str, Any]) -> dict[str, Any]:
     """The keys of a study, which hold for all parts, and the parts."""
     made = copy.deepcopy(study)
     made["title"], made["description"] = "Collection", "Several studies that make one table of the paper together."
-    made["properties"]["parts"] = {"type": "array", "items": {"$ref": "#/$defs/Part"}, "minItems": 1, "maxItems": MOST_PARTS}
+    made["properties"]["parts"] = {"type": "array", "items": {"$ref": "#/$defs/Part"}, "minItems": 1, "maxItems": MAX_PARTS}
     made["required"] = ["name", "parts"]
     return made
 

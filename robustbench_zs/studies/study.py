@@ -19,21 +19,19 @@ from robustbench_zs.perturbations.native import Directions
 from robustbench_zs.perturbations.transfer import transferable
 from robustbench_zs.schemes.atlas import quarter_of
 from robustbench_zs.studies.measurement import Measurement
-from robustbench_zs.studies.perturbation_table import Number, PerturbationTable, StudyTable, perturbations_of
+from robustbench_zs.studies.perturbation_table import Number, PerturbationTable, perturbations_of
 from robustbench_zs.studies.study_networks import AtlasTable, Scale, ScaleTable, SchemeTable, networks_of, paper_networks
+from robustbench_zs.system.limits import FileTable, Seed
 from robustbench_zs.training import Recipe, recipe_for, recipe_from_name
 from robustbench_zs.training.recipe import Augmentation, Precision, Schedule, Weights
 
-MOST_NETWORKS = 10_000
+MAX_NETWORKS = 10_000
 
 PROBE_QUERIES = 100
 """Queries of Square in a study's check of gradients: enough to see attacks that fail altogether, at little cost."""
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class DatasetTable(StudyTable):
+class DatasetTable(FileTable):
     name: str = Field(max_length=1000)
     train_examples: int | None = Field(None, ge=1)
     test_examples: int | None = Field(None, ge=1)
@@ -48,7 +46,7 @@ class DatasetTable(StudyTable):
         return self
 
 
-class RecipeTable(StudyTable):
+class RecipeTable(FileTable):
     """A recipe by name (that of the dataset by default) and what differs from it."""
 
     name: str | None = None
@@ -65,7 +63,7 @@ class RecipeTable(StudyTable):
     precision: Precision | None = None
 
 
-class CurveTable(StudyTable):
+class CurveTable(FileTable):
     """The smallest ε that fools each image is searched up to `eps`; nothing in it is random."""
 
     eps: Number
@@ -76,7 +74,7 @@ class CurveTable(StudyTable):
         return EpsSearch(self.eps, self.norm, self.steps)
 
 
-class TransferTable(StudyTable):
+class TransferTable(FileTable):
     """The first seed of every network is attacked by our own engine, and every other one sees the examples."""
 
     kind: Literal["pgd", "fgsm"] = "pgd"
@@ -102,7 +100,7 @@ MEASURED_KEYS = ("name", "title", "note", "paper_depths", "paper", "scale", "sch
 """Keys of a file that trains nothing, besides those of its `Measurement`."""
 
 
-class Study(StudyTable):
+class Study(FileTable):
     """A study as its file states it; every value has been checked, down to each network and perturbation.
 
     Either its networks are trained on `dataset` and asked what follows there, or `measured` says what is measured of them as
@@ -182,8 +180,8 @@ class Study(StudyTable):
             return self
         if self.dataset is None:
             raise ValueError("the key 'dataset' is missing")
-        if not self.parts and not 1 <= self.size <= MOST_NETWORKS:
-            raise ValueError(f"a study must train 1 to {MOST_NETWORKS} networks, not {self.size}: see the key 'schemes'")
+        if not self.parts and not 1 <= self.size <= MAX_NETWORKS:
+            raise ValueError(f"a study must train 1 to {MAX_NETWORKS} networks, not {self.size}: see the key 'schemes'")
         if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
             raise ValueError("schemes_per_half in a scaled-down form requires the table [atlas]")
         self.full_recipe()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.spec import Form, Scheme, default_block
@@ -13,11 +13,12 @@ from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.atlas import HALVES, atlas_names
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.schemes.trainable import TRAINABLE
+from robustbench_zs.system.limits import FileTable
 
 Coefficient = Annotated[str, BeforeValidator(str, json_schema_input_type=float | str), Field(max_length=100)]
 
 
-class SchemeTable(BaseModel, extra="forbid", frozen=True):
+class SchemeTable(FileTable):
     """A scheme by its coefficients, read as exact text."""
 
     alphas: list[Coefficient] = Field(min_length=1)
@@ -28,7 +29,7 @@ class SchemeTable(BaseModel, extra="forbid", frozen=True):
         return MultistepScheme(self.alphas, self.beta, multistep_name(unnamed))
 
 
-class AtlasTable(BaseModel, extra="forbid", frozen=True):
+class AtlasTable(FileTable):
     """Schemes of the atlas beside those that are listed, with the study's seeds; see `schemes.atlas`.
 
     Args:
@@ -82,7 +83,7 @@ def paper_networks(
 Scale = Literal["smoke", "small"]
 
 
-class ScaleTable(BaseModel, extra="forbid", frozen=True):
+class ScaleTable(FileTable):
     """A scaled-down form: what stands here replaces the study's own."""
 
     epochs: int | None = None

@@ -10,8 +10,8 @@ from typing import Any
 
 from robustbench_zs.errors import RequestError
 
-LARGEST_FILE = 2**20
-LARGEST_INTEGER = 2**63
+MAX_FILE_BYTES = 2**20
+MAX_INTEGER = 2**63
 """TOML promises 64 bits; Python would read any number of digits, and then fail to print it."""
 
 DEEPEST = 32
@@ -26,7 +26,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         RequestError: not a TOML file, or one beyond the limits.
     """
     try:
-        if os.path.getsize(path) > LARGEST_FILE:
+        if os.path.getsize(path) > MAX_FILE_BYTES:
             raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows put a mark in front
         if _LONG_KEY.search(text):
@@ -51,5 +51,5 @@ def _check_limits(data: dict[str, Any], path: Path) -> None:
         if isinstance(value, (dict, list)):
             inner = value.values() if isinstance(value, dict) else value
             waiting += [(v, depth + 1) for v in inner]
-        elif isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
+        elif isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
             raise RequestError(f"{path} has an integer beyond 64 bits")

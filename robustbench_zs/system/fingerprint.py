@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_FILES = 20_000
+MAX_FILES = 20_000
 """Folders with more files have no fingerprint: asking for the times of each would take too long."""
 
 
@@ -17,7 +17,7 @@ def fingerprint(path: Path, before: int | None = None) -> str | None:
     sha = hashlib.sha256()
     for number, (name, status) in enumerate(_files(path)):
         latest = max(status.st_mtime_ns, status.st_ctime_ns)
-        if number == MOST_FILES or (before is not None and latest >= before):
+        if number == MAX_FILES or (before is not None and latest >= before):
             return None
         sha.update(
             f"\0{name} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}".encode(

@@ -1,9 +1,12 @@
-"""Turns NumPy's numbers, which notebooks are full of, into Python's."""
+"""Python's numbers: the largest seed, and those that NumPy's, which notebooks are full of, become."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
+
+MAX_SEED = 2**63 - 1
+"""Of trainings and of random draws: what generators and SQLite take."""
 
 
 def take_python_numbers(value: Any) -> None:

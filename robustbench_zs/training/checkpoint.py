@@ -23,7 +23,7 @@ from robustbench_zs.training.header import Header, NetworkHeader, SchemeHeader, 
 
 METADATA_KEY = "zsbench"
 DIGEST_KEY = "zsbench_digest"
-LARGEST_HEADER = 2**24
+MAX_HEADER = 2**24
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     except Exception as error:
         raise RequestError(f"{path} is not a safetensors checkpoint ({str(error)[:100]})") from error
     text = metadata.get(METADATA_KEY)
-    if text is None or len(text) > LARGEST_HEADER:
+    if text is None or len(text) > MAX_HEADER:
         raise RequestError(f"{path} has no zsbench header: it was not written by `zsbench train`")
     try:
         header = Header.model_validate_json(text)

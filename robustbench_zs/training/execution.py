@@ -12,7 +12,7 @@ from robustbench_zs.system.workers import available_cores
 DEFAULT_BATCH_SIZE = 256
 """Of evaluations."""
 
-MOST_LOADERS = 16
+MAX_LOADERS = 16
 """Worker processes that decode images from files, a network."""
 
 
@@ -70,7 +70,7 @@ class Execution:
     @property
     def loaders(self) -> int:
         """Worker processes that decode images from files, a network."""
-        return 0 if self.device == "cpu" else min(MOST_LOADERS, self.threads)
+        return 0 if self.device == "cpu" else min(MAX_LOADERS, self.threads)
 
 
 def choose_device(device: str | None) -> torch.device:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.spec import Form, Projection, Scheme
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.schemes.coefficients import serialize_coefficient
 from robustbench_zs.schemes.trainable import TRAINABLE
-from robustbench_zs.training.limits import MOST_EPOCHS, MOST_KEYS, Name, at_most, checked_length
+from robustbench_zs.system.limits import MAX_KEYS, FileTable, Name, Seed, at_most, checked_length
 
 FORMAT = 1
 
+MAX_EPOCHS = 100_000
 
-class Part(BaseModel):
-    """A table with these keys and no others; NaN and infinity are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Part(FileTable):
+    """A part of a file that people do not write, where NaN and infinity are refused, and a great number of keys too."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _few_keys(cls, data: Any) -> Any:
-        return checked_length(data, MOST_KEYS)
+        return checked_length(data, MAX_KEYS)
 
 
 class SchemeHeader(Part):
@@ -69,7 +71,7 @@ class DatasetHeader(Part):
 class EpochHeader(Part):
     """One epoch; a number that was not finite, or a test accuracy that was not taken, is null."""
 
-    epoch: int = Field(ge=1, le=MOST_EPOCHS)
+    epoch: int = Field(ge=1, le=MAX_EPOCHS)
     learning_rate: float
     loss: float | None
     train_accuracy: float | None
@@ -78,7 +80,7 @@ class EpochHeader(Part):
     block_parameters: list[float | None] | None = Field(None, max_length=2000)
 
 
-History = Annotated[list[EpochHeader], FailFast(), at_most(MOST_EPOCHS), Field(min_length=1)]
+History = Annotated[list[EpochHeader], FailFast(), at_most(MAX_EPOCHS), Field(min_length=1)]
 
 
 class ExecutionHeader(Part):
@@ -101,7 +103,7 @@ def _checked_execution(execution: dict[str, Any]) -> dict[str, Any]:
     return execution
 
 
-ExecutionTable = Annotated[dict[str, str | int | bool], AfterValidator(_checked_execution), at_most(MOST_KEYS)]
+ExecutionTable = Annotated[dict[str, str | int | bool], AfterValidator(_checked_execution), at_most(MAX_KEYS)]
 
 
 class Header(Part):
@@ -110,13 +112,13 @@ class Header(Part):
     format: int = Field(ge=FORMAT, le=FORMAT)
     network: NetworkHeader
     dataset: DatasetHeader
-    recipe: Annotated[dict[str, str | int | float], at_most(MOST_KEYS)]
-    seed: int = Field(ge=0, lt=2**63)
+    recipe: Annotated[dict[str, str | int | float], at_most(MAX_KEYS)]
+    seed: Seed
     training_key: str
     execution: ExecutionTable
     history: History
-    diverged_at: int | None = Field(ge=1, le=MOST_EPOCHS)
-    environment: Annotated[dict[str, str | int | None], at_most(MOST_KEYS)]
+    diverged_at: int | None = Field(ge=1, le=MAX_EPOCHS)
+    environment: Annotated[dict[str, str | int | None], at_most(MAX_KEYS)]
     rounded_from: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Digest of the float32 weights, where those here are theirs rounded to half precision."""
 

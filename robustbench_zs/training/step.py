@@ -101,7 +101,7 @@ class Step:
 _compiled: set[Hashable] = set()
 """Shapes of the networks that this process has compiled code for."""
 
-MOST_COMPILED = 4
+MAX_COMPILED = 4
 """Shapes for which compiled code is kept: a network of a known shape starts at once. Torch silently stops compiling at 8."""
 
 
@@ -110,7 +110,7 @@ def _make_room(network: nn.Module, recipe: Recipe) -> None:
     spec = getattr(network, "spec", None)
     sizes = tuple(tuple(p.shape) for p in network.parameters())
     shape = (spec and (stack_shape(spec) or spec), sizes, recipe.batch_size, recipe.precision)
-    if shape not in _compiled and len(_compiled) >= MOST_COMPILED:
+    if shape not in _compiled and len(_compiled) >= MAX_COMPILED:
         torch.compiler.reset()
         _compiled.clear()
     _compiled.add(shape)

@@ -17,6 +17,7 @@ from robustbench_zs.networks import NetworkSpec, network_from_name
 from robustbench_zs.system.environment import environment
 from robustbench_zs.system.locks import alone_in
 from robustbench_zs.system.memory import enough_memory_or, is_out_of_memory
+from robustbench_zs.system.python_numbers import MAX_SEED
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
@@ -38,8 +39,6 @@ DEFAULT_NETWORKS = ("zerosnet56-opt:widths=8-16-32", "table10-1:depth=56,widths=
 
 DEFAULT_DIGITS_EXAMPLES = 200
 """Training images of `digits` by default: with all 1,437 every scheme reaches 98% and no difference is left."""
-
-LARGEST_SEED = 2**63 - 1
 
 OnProgress = Callable[[TrainingTask, Epoch], None]
 
@@ -151,8 +150,8 @@ def train_all(
 
 def checked_seed(seed: int) -> int:
     """The seed; a `RequestError` if it is not between 0 and 2^63 − 1."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise RequestError(f"a seed must lie between 0 and {LARGEST_SEED}, not {seed}")
+    if not 0 <= seed <= MAX_SEED:
+        raise RequestError(f"a seed must lie between 0 and {MAX_SEED}, not {seed}")
     return int(seed)
 
 

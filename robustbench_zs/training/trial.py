@@ -33,10 +33,10 @@ SHORT, LONG = 20.0, 900.0
 """Seconds that all trainings of a shape take eagerly, one by one: below the first nothing is tried, below the second nothing
 is compiled, since that alone takes a minute or more."""
 
-MOST_PLACES = 10
+MAX_PLACES = 10
 """Networks in a stack; beyond that there is little left to save."""
 
-MOST_STREAMS = 14
+MAX_STREAMS = 14
 """Networks side by side on a GPU: as many kept one core busy with starting graphs, and an H100 with their steps."""
 
 WORTH_IT = 1.15
@@ -127,7 +127,7 @@ def _try(tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, sa
     name = f"{len(tasks)} networks of {task.network.depth} layers on {task.dataset}"
     if execution.device.startswith("cuda"):
         return _on_a_gpu(task, execution, eager, name, say)
-    stack = _largest_stack(task, execution, min(MOST_PLACES, -(-len(tasks) // at_a_time)))
+    stack = _largest_stack(task, execution, min(MAX_PLACES, -(-len(tasks) // at_a_time)))
     if stack is not None and stack[1].images_per_second > WORTH_IT * eager.images_per_second:
         say(
             f"{name}: trained in stacks of {stack[0]}, {stack[1].images_per_second:.0f} images/s per process against "
@@ -163,7 +163,7 @@ def _on_a_gpu(task: TrainingTask, execution: Execution, eager: Rate, name: str, 
         f"{name}: trained side by side by CUDA graphs, {graphs.images_per_second:.0f} images/s in a trial of two against "
         f"{eager.images_per_second:.0f} one by one"
     )
-    return Choice(streams=MOST_STREAMS)
+    return Choice(streams=MAX_STREAMS)
 
 
 def _largest_stack(task: TrainingTask, execution: Execution, places: int) -> tuple[int, Rate] | None:

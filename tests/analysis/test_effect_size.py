@@ -48,7 +48,7 @@ def test_the_distribution_of_u_is_scipys(m: int, n: int) -> None:
 
 
 def test_large_sides_are_close_to_exact_ones() -> None:
-    exact, close = interval_rank(70, 71), interval_rank(71, 71)  # on both sides of `LARGEST_EXACT`
+    exact, close = interval_rank(70, 71), interval_rank(71, 71)  # on both sides of `MAX_EXACT`
     assert exact is not None
     assert close is not None
     assert close == pytest.approx(exact * 71 / 70, rel=0.01)

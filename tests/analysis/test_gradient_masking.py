@@ -17,7 +17,7 @@ from robustbench_zs import Model, masking
 from robustbench_zs.analysis.masking import (
     ALPHA,
     CHECKS,
-    LEAST_EFFECT,
+    MIN_EFFECT,
     flagged_networks,
     masking_checks,
     masking_rows,
@@ -27,7 +27,7 @@ from robustbench_zs.cli.main import main
 from robustbench_zs.datasets import LabelledImages
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import measure
-from robustbench_zs.evaluation.questions.masking import LEAST_IMAGES, SPREAD, Evidence, MaskingProbe, Rescaled, probe_network
+from robustbench_zs.evaluation.questions.masking import MIN_IMAGES, SPREAD, Evidence, MaskingProbe, Rescaled, probe_network
 from robustbench_zs.training import Checkpoint
 
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def test_without_enough_right_answers_nothing_is_decided(
     kind: str, checkpoint: Checkpoint, diverged: Checkpoint, digits: LabelledImages
 ) -> None:
     network = {"diverged": diverged.network(), "constant": Constant()}.get(kind, checkpoint.network())
-    images = LEAST_IMAGES - 1 if kind != "diverged" else 100
+    images = MIN_IMAGES - 1 if kind != "diverged" else 100
     assert raised(network, digits, images) == dict.fromkeys(CHECKS, None)
 
 
@@ -127,7 +127,7 @@ def test_an_attack_beats_pgd_only_if_an_exact_mcnemar_test_says_so(
     standing = tuple(i >= it_alone for i in range(40)) + tuple(i < pgd_alone for i in range(60))
     checks = {c.name: c.flagged for c in masking_checks(evidence_of(standing={attack: standing}))}
     p = float(binom.sf(it_alone - 1, it_alone + pgd_alone, 0.5))
-    assert checks[check] == (p < ALPHA and it_alone - pgd_alone >= 100 * LEAST_EFFECT)
+    assert checks[check] == (p < ALPHA and it_alone - pgd_alone >= 100 * MIN_EFFECT)
     assert not any(flag for name, flag in checks.items() if name != check)
 
 

@@ -55,7 +55,7 @@ def test_a_sample_of_permutations_agrees_with_all_of_them(monkeypatch: pytest.Mo
     y[:, 0] += x[:, 0]
     families = [np.ones((2, 3), bool)]
     exact = joint_test(x, y, families, [[0]])
-    monkeypatch.setattr(permutation, "MOST_EXACT", 1)
+    monkeypatch.setattr(permutation, "MAX_EXACT", 1)
     sample = joint_test(x, y, families, [[0]])
     tolerance = 4 * (0.25 / DRAWS) ** 0.5
     assert sample.p == pytest.approx(exact.p, abs=tolerance)

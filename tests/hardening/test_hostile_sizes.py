@@ -108,8 +108,8 @@ def test_an_image_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
 
 
 def test_images_that_pack_too_well_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "LARGEST_COLUMN", 2**16)
-    monkeypatch.setattr(parquet, "MOST_PACKED", 5)
+    monkeypatch.setattr(parquet, "MAX_COLUMN", 2**16)
+    monkeypatch.setattr(parquet, "MAX_PACKED", 5)
     for split in ("train", "test"):
         write_parquet(tmp_path / f"{split}.parquet", [encode(np.zeros((8, 8), np.uint8)) + b"\0" * 2**21], [0])
     with pytest.raises(RequestError, match="unpacks"):

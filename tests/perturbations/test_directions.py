@@ -184,7 +184,7 @@ def test_bfloat16_is_for_images_that_are_large_enough_where_the_processor_has_it
 def test_results_that_are_known_in_float32_are_not_computed_again(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(passes, "MIN_PIXELS", 1)
     options: dict[str, Any] = {"examples": 60, "store": tmp_path / "r.sqlite", "threads": 1}
     fast = faster_directions(CPU, (1, 8, 8))
 

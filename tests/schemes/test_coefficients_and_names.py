@@ -13,7 +13,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.schemes import CATALOG_NAMES, MultistepScheme, catalog, parse_coefficient, scheme_from_name
 from robustbench_zs.schemes.catalog import multistep_name
 from robustbench_zs.schemes.coefficients import LARGEST, format_coefficient, serialize_coefficient
-from robustbench_zs.schemes.scheme import LARGEST_ORDER
+from robustbench_zs.schemes.scheme import MAX_ORDER
 
 exact = st.fractions(min_value=-LARGEST, max_value=LARGEST, max_denominator=10**9)
 floats = st.floats(min_value=-LARGEST, max_value=LARGEST)
@@ -82,7 +82,7 @@ def test_what_is_no_coefficient_is_refused(value: object) -> None:
     assert len(str(error.value)) < 200
 
 
-@pytest.mark.parametrize("alphas", ["1/3", [], ["0"] * (LARGEST_ORDER + 1)], ids=["text", "none", "too many"])
+@pytest.mark.parametrize("alphas", ["1/3", [], ["0"] * (MAX_ORDER + 1)], ids=["text", "none", "too many"])
 def test_what_is_no_scheme_is_refused(alphas: list[str]) -> None:
     with pytest.raises(RequestError):
         MultistepScheme(alphas)

@@ -184,7 +184,7 @@ def test_a_kind_that_was_not_asked_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "message"), [("LARGEST_FILE", "a file of the zoo has 2,000 at most"), ("LARGEST_ZOO", "the zoo would have")]
+    ("limit", "message"), [("MAX_FILE_BYTES", "a file of the zoo has 2,000 at most"), ("MAX_ZOO", "the zoo would have")]
 )
 def test_what_is_too_large_is_refused_and_nothing_is_written(
     limit: str, message: str, monkeypatch: pytest.MonkeyPatch

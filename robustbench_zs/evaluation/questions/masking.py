@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from robustbench_zs.datasets import Split
@@ -21,6 +21,7 @@ from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import FGSM, PGD, Perturbation, Square
 from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED
 from robustbench_zs.perturbations.native import gradient_at
+from robustbench_zs.system.limits import FileTable
 from robustbench_zs.system.python_numbers import take_python_numbers
 
 PROBE_VERSION = 2
@@ -32,7 +33,7 @@ UNBOUNDED = 0.5
 MORE_STEPS = 4
 """How many times the steps of PGD a longer PGD takes."""
 
-LEAST_IMAGES = 50
+MIN_IMAGES = 50
 """With fewer images that are classified correctly nothing could be decided, and nothing is attacked."""
 
 GRADIENT_FLOOR = 1e-30
@@ -42,16 +43,14 @@ SPREAD = 10.0
 """Difference between the largest and the smallest logit of an image once they are rescaled."""
 
 
-class Evidence(BaseModel):
+class Evidence(FileTable):
     """What the attacks left standing, image by image.
 
     `usable_gradients` says for each attacked image whether the gradient of the loss is finite and not vanishing;
     `standing` has by attack which of them are still classified correctly: `fgsm`, `pgd`, `rescaled pgd` (on logits of spread
     `SPREAD`) and `square` at the probe's ε, `unbounded pgd` and `longer unbounded pgd` at `UNBOUNDED`. With fewer `images`
-    than `LEAST_IMAGES` nothing is made.
+    than `MIN_IMAGES` nothing is made.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     eps: float
@@ -151,7 +150,7 @@ def probe_network(
     """
     chosen = np.flatnonzero(clean.correct)[: probe.images]
     nothing = Evidence(images=len(chosen), eps=probe.eps, steps=probe.steps, queries=probe.queries)
-    if len(chosen) < LEAST_IMAGES:
+    if len(chosen) < MIN_IMAGES:
         return nothing
 
     def standing(

@@ -26,7 +26,7 @@ SEARCH_VERSION = 2
 """Raised when a change of the code changes what is found; stored distances of another version are not reused."""
 
 DEFAULT_STEPS = 16
-MOST_STEPS = 100_000
+MAX_STEPS = 100_000
 CURVE_POINTS = 17
 
 Distances = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ class EpsSearch(Question[Distances]):
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise RequestError(f"the norm must be one of {', '.join(NORMS)}, not {self.norm!r}")
-        check_whole("steps of the search", self.steps, MOST_STEPS)
+        check_whole("steps of the search", self.steps, MAX_STEPS)
         object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, MAX_EPS[self.norm], open_low=True))
 
     @property

@@ -44,7 +44,7 @@ def square(network: nn.Module, batch: Batch, eps: float, norm: str, queries: int
 AUTO_STEPS, AUTO_TARGETS, AUTO_QUERIES = 100, 9, 5000
 """The published numbers of AutoAttack's standard version; the library's own AutoAttack takes 10 steps."""
 
-FEWEST_CLASSES = 4
+MIN_CLASSES = 4
 """The loss of targeted APGD takes the four largest logits."""
 
 LIBRARY_NORM = {"linf": "Linf", "l2": "L2"}
@@ -60,9 +60,9 @@ def auto_attack(
     """
     with torch.no_grad():
         classes = network(images[:1]).shape[1]
-    if classes < FEWEST_CLASSES:
+    if classes < MIN_CLASSES:
         raise RequestError(
-            f"AutoAttack needs at least {FEWEST_CLASSES} classes, but this network has {classes}: use the attack apgd"
+            f"AutoAttack needs at least {MIN_CLASSES} classes, but this network has {classes}: use the attack apgd"
         )
     words = [seed, int(indices[0])]
     common = {"norm": LIBRARY_NORM[norm], "eps": eps, "seed": _seed(words)}

@@ -13,7 +13,7 @@ from robustbench_zs.perturbations.native.norms import NORMS, Norm, wide
 from robustbench_zs.perturbations.native.passes import CLEAR
 from robustbench_zs.perturbations.native.rules import Rows
 
-MOST_PIECES = 100
+MAX_PIECES = 100
 """Pieces of the piecewise linear equation behind a projection that are tried at the most; a handful is usual."""
 
 
@@ -77,7 +77,7 @@ def to_boundary(x: Tensor, weight: Tensor, gap: Tensor, norm: Norm) -> Tensor:
     rate = torch.ones_like(weight) if norm is NORMS["linf"] else steepness
     tiny = torch.finfo(x.dtype).tiny
     factor = torch.zeros_like(gap)
-    for _ in range(MOST_PIECES):
+    for _ in range(MAX_PIECES):
         free = wide(factor) * rate < room
         left = wanted - torch.where(free, 0.0, steepness * room).flatten(1).sum(1)
         slope = torch.where(free, steepness * rate, 0.0).flatten(1).sum(1)

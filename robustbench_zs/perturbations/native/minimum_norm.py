@@ -26,7 +26,7 @@ from robustbench_zs.perturbations.native.passes import CLEAR, fooled_or_close, g
 from robustbench_zs.perturbations.native.rows import count_of, joined, select, split
 from robustbench_zs.perturbations.native.rules import Rows
 
-MOST_RANKED = 9
+MAX_RANKED = 9
 """Classes whose boundaries are compared at the image, at most: those of the largest logits besides the label."""
 
 TARGETS = 4
@@ -142,7 +142,7 @@ class _MinimumNorm:
         with torch.enable_grad():
             logits = self.network(x)
             others = logits.detach().scatter(1, y[:, None], -torch.inf)
-            classes = others.topk(min(MOST_RANKED, logits.shape[1] - 1)).indices
+            classes = others.topk(min(MAX_RANKED, logits.shape[1] - 1)).indices
             leads = logits.gather(1, classes) - logits.gather(1, y[:, None])
             slopes = [self._ascent(x0, gradient_at(x, lead.sum(), again=True)) for lead in leads.unbind(1)]
         far = torch.nan_to_num(-leads.detach() / torch.stack([slope for _, slope in slopes], 1), nan=torch.inf)

@@ -25,7 +25,7 @@ from robustbench_zs.perturbations.native.rules import Rows
 RowsLoss = Callable[[Tensor, Rows], Tensor]
 """N×K logits and N rows → N."""
 
-LEAST_PIXELS = 16 * 16
+MIN_PIXELS = 16 * 16
 """On smaller images passes cost more calls than arithmetic, and bfloat16 makes more of them."""
 
 CLEAR = 1e-4
@@ -120,7 +120,7 @@ PASSES: dict[Directions, type[Passes]] = {"float32": Passes, "bfloat16": HalfPas
 
 def faster_directions(device: torch.device, image_shape: tuple[int, ...]) -> Directions:
     """What gradients at C×H×W images are computed in faster: bfloat16 where the device has instructions for it."""
-    return "bfloat16" if math.prod(image_shape[1:]) >= LEAST_PIXELS and _has_bfloat16(device) else "float32"
+    return "bfloat16" if math.prod(image_shape[1:]) >= MIN_PIXELS and _has_bfloat16(device) else "float32"
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -17,7 +17,7 @@ from robustbench_zs.training.task import TrainingTask
 FULL_STEP = 5e11
 """Multiply-adds of a training step that keeps a current GPU busy for some ten milliseconds, as its kernels take to start."""
 
-MOST_SHARING = 8
+MAX_SHARING = 8
 """Jobs on one GPU: each needs memory for its code and the dataset as well."""
 
 
@@ -72,4 +72,4 @@ def _several(task: TrainingTask, most: int) -> float:
 def _part(task: TrainingTask, execution: Execution) -> float:
     step = GRADIENT * of_one_image(task) * task.recipe.batch_size
     busy = step * execution.places / FULL_STEP
-    return 1 / max(1, min(MOST_SHARING, int(1 / busy)))
+    return 1 / max(1, min(MAX_SHARING, int(1 / busy)))

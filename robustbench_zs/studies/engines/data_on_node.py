@@ -16,7 +16,7 @@ from robustbench_zs.system.files import write_atomically
 from robustbench_zs.system.locks import held
 from robustbench_zs.training.task import TrainingTask
 
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 """Of a dataset that is sent to the nodes; a larger one has to be on a path that they share."""
 
 Files = Mapping[str, bytes]
@@ -64,9 +64,9 @@ def folder_of(task: TrainingTask) -> Path | None:
 
 
 def read_folder(path: Path) -> tuple[DataFolder, Files]:
-    """A dataset's folder with its contents; without them where they are more than `MOST_BYTES`."""
+    """A dataset's folder with its contents; without them where they are more than `MAX_BYTES`."""
     found = sorted(file for file in path.rglob("*") if file.is_file())
-    if sum(file.stat().st_size for file in found) > MOST_BYTES:
+    if sum(file.stat().st_size for file in found) > MAX_BYTES:
         return DataFolder(path), {}
     files = {str(file.relative_to(path)): file.read_bytes() for file in found}
     sha = hashlib.sha256()

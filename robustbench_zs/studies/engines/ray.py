@@ -36,7 +36,7 @@ from robustbench_zs.training.execution import Execution, choose_execution
 from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.trial import CHOICES, merge_choices
 
-MOST_FAILURES = 3
+MAX_FAILURES = 3
 """In a row, with nothing new saved in between: then a job is given up."""
 
 AHEAD = 2
@@ -165,14 +165,14 @@ class RayEngine:
                     except (self.ray.exceptions.RayError, UnfinishedError) as error:
                         job.failures += 1
                         job.attempt += 1
-                        if job.failures < MOST_FAILURES:
+                        if job.failures < MAX_FAILURES:
                             assignment.events.say(
                                 f"{job.name}: {_reason(error)}; it resumes elsewhere from the last saved state"
                             )
                             waiting.appendleft(job)
                         else:
                             assignment.events.say(
-                                f"{job.name} failed {MOST_FAILURES} times and will not be tried again: {_reason(error)}"
+                                f"{job.name} failed {MAX_FAILURES} times and will not be tried again: {_reason(error)}"
                             )
                             given_up.append(f"{job.name}: {_reason(error)}")
                             count.failed += 1

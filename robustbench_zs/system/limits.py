@@ -1,15 +1,23 @@
-"""Limits on the tables and lists in files that may come from strangers."""
+"""Tables in files, which may come from strangers: no keys but the known ones, and limits on lists, names and numbers."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-MOST_KEYS = 100
+from robustbench_zs.system.python_numbers import MAX_SEED
+
+MAX_KEYS = 100
 """Of a table with known keys, and of one that says what was used."""
 
-MOST_EPOCHS = 100_000
+Seed = Annotated[int, Field(ge=0, lt=MAX_SEED + 1)]
+
+
+class FileTable(BaseModel):
+    """A table with these keys and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _printable(text: str) -> str:
