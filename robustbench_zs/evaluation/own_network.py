@@ -32,7 +32,7 @@ class OwnNetwork(nn.Module):
         if self.normalize is not None:
             channels = self.normalize.mean.shape[1]
             if images.shape[1] != channels:
-                raise RequestError(f"mean and std are of {channels} channels, the images have {images.shape[1]}")
+                raise RequestError(f"mean and std have {channels} channels, but the images have {images.shape[1]}")
             images = self.normalize(images)
         logits = logits_in(self.network(images))
         logits = logits if logits.dtype == torch.float32 else logits.float()
@@ -43,7 +43,7 @@ def logits_in(output: Any) -> Tensor:
     """The logits in what a network returned.
 
     Raises:
-        RequestError: there are none to be seen.
+        RequestError: the output contains no logits.
     """
     if isinstance(output, Tensor):
         return output
