@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from robustbench_zs.cli.main import main
 from robustbench_zs.datasets import KNOWN, Dataset, LabelledImages, load_dataset
 from robustbench_zs.datasets.digits import load_digits
-from robustbench_zs.datasets.known import Known
+from robustbench_zs.datasets.known import DatasetFacts
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation import attack, evaluate
 from robustbench_zs.perturbations import draws
@@ -59,7 +59,7 @@ def load_upside_down(folder: Path) -> Dataset:
     return Dataset("upside-down", digits.classes, split, digits.class_names)
 
 
-UPSIDE_DOWN = Known(load_upside_down, (1, 8, 8), 10, {"train": 1437, "test": 360}, eps="0.15")
+UPSIDE_DOWN = DatasetFacts(load_upside_down, (1, 8, 8), 10, {"train": 1437, "test": 360}, eps="0.15")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import Entry
 from robustbench_zs.studies.plan import EvaluateStep
 from robustbench_zs.studies.settle import settled
-from robustbench_zs.studies.status import Known, plan_status, stored_answers
+from robustbench_zs.studies.status import KnownNetwork, plan_status
 from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.execution import choose_device
 
@@ -26,7 +26,7 @@ class Finished:
     """A network of a study with its outcomes, by question."""
 
     step: EvaluateStep
-    known: Known
+    known: KnownNetwork
     outcomes: Mapping[Accuracy, Outcomes]
 
 
@@ -91,7 +91,7 @@ def finished_study(name: str, scale: str | None, data_dir: str | Path | None, st
     networks, unfinished = [], []
     for step in plan.evaluations:
         network = status.known.get(step.id)
-        answers = stored_answers(step, network.digest, known) if network else {}
+        answers = status.answers.get(step.id, {})
         outcomes = {question: answer for question, answer in answers.items() if isinstance(question, Accuracy)}
         if network and None not in outcomes.values():
             networks.append(Finished(step, network, outcomes))

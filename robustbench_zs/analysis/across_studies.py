@@ -9,6 +9,7 @@ import pandas as pd
 
 from robustbench_zs.analysis.conclusions import ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import Confirmation, finding
+from robustbench_zs.analysis.holm import holm
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST
 from robustbench_zs.analysis.resampling import Floats
 
@@ -41,19 +42,9 @@ def holm_over_studies(adjusted: Sequence[Floats]) -> list[Floats]:
     """
     largest = [float(np.nanmax(p, initial=0)) for p in adjusted]
     return [
-        np.array([holm([float(p), *largest[:i], *largest[i + 1 :]])[0] for p in of_study])
+        np.array([holm([float(p), *largest[:i], *largest[i + 1 :]])[0] for p in of_study], float)
         for i, of_study in enumerate(adjusted)
     ]
-
-
-def holm(p: Sequence[float]) -> Floats:
-    """p-values adjusted by Holm (1979), in their order."""
-    values = np.asarray(p, float)
-    order = np.argsort(values, kind="stable")
-    stepped = np.maximum.accumulate(np.minimum(1, values[order] * np.arange(len(values), 0, -1)))
-    adjusted = np.empty_like(values)
-    adjusted[order] = stepped
-    return adjusted
 
 
 def agreement(relations: pd.DataFrame) -> pd.DataFrame:

@@ -148,7 +148,7 @@ def _best(conclusions: Conclusions) -> list[str]:
             "The test allows for the best one being picked after looking."
         ]
     compared = found["lead_low"].notna()
-    sentences = [f"{_capital(row['outcome'])}: {best_text(row)}." for _, row in found[compared].iterrows()]
+    sentences = [f"{capital(row['outcome'])}: {best_text(row)}." for _, row in found[compared].iterrows()]
     for quantity, group in found[~compared].groupby("best", sort=False):
         sentences.append(f"The {PREDICTORS[str(quantity)]} goes most closely with {_with_rho(group)}.")
     if not compared.all():
@@ -328,5 +328,6 @@ def _equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital at its beginning, and the rest as it is."""
     return text[0].upper() + text[1:]

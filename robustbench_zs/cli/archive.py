@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import Command
-from robustbench_zs.cli.run import data_dir_option, scale_option
+from robustbench_zs.cli.command import Command, data_dir_option
+from robustbench_zs.cli.run import scale_option
 
 
 @click.command(cls=Command)

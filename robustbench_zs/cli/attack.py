@@ -11,13 +11,14 @@ import click
 from robustbench_zs.cli.answers import answer
 from robustbench_zs.cli.command import (
     PICTURE_FILE,
-    Chosen,
+    ChosenNetworks,
     checkpoint_arguments,
     eot_option,
     output_options,
 )
 from robustbench_zs.cli.declared import Declared, DeclaringCommand
 from robustbench_zs.cli.evaluate import compare_with_care, emit_results, over_draws
+from robustbench_zs.cli.output import Output
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def attack(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     from_: tuple[Path, ...],
     fgsm: bool,
     pgd: bool,
@@ -53,8 +54,7 @@ def attack(
     save: Path | None,
     eot: int | None,
     plot: Path | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
     **parameters: Any,
 ) -> None:
     """Robust accuracy of checkpoints under an attack.
@@ -106,7 +106,7 @@ def attack(
     if save and (elsewhere or kinds[0] not in ("fgsm", "pgd", "apgd")):
         raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
     found = answer(transferred if from_ else averaged if eot is not None else attacked, compare_with_care)
-    emit_results(found, format_, output, plot)
+    emit_results(found, output, plot)
     if save:
         from robustbench_zs.evaluation.saved import save_examples
 

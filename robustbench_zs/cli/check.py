@@ -12,14 +12,15 @@ import click
 from robustbench_zs.cli.command import (
     OUTPUT_FILE,
     Command,
+    data_dir_option,
     execution_options,
     model_options,
     output_options,
     stacked,
     take_own_models,
 )
-from robustbench_zs.cli.output import emit, number, text
-from robustbench_zs.cli.run import data_dir_option, scale_option
+from robustbench_zs.cli.output import Output
+from robustbench_zs.cli.run import scale_option
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
 
@@ -70,8 +71,7 @@ def check(
     about: Literal["recipe", "weights"] | None,
     strict: bool,
     junit: Path | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
     **options: Any,
 ) -> None:
     """Fail (exit 1) if the networks of a study got worse than the baseline says.
@@ -100,22 +100,7 @@ def check(
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             with open(summary, "a", encoding="utf-8") as file:
                 file.write(render.markdown_summary(found.study, found.comparisons, rule))
-    emit(
-        found.table(),
-        {
-            "Network": text("network"),
-            "Seed": lambda row: "all" if row["level"] == "seeds" else text("seed")(row),
-            "Perturbation": text("perturbation"),
-            "Baseline %": number("before"),
-            "Now %": number("now"),
-            "Change": lambda row: f"{row['change']:+.1f}",
-            "p (Holm)": lambda row: "–" if row["adjusted_p"] is None else f"{row['adjusted_p']:.2g}",
-            "Finding": text("verdict"),
-            "Detectable": number("detectable"),
-        },
-        format_,
-        output,
-    )
+    output.emit(found.table(), render.COLUMNS)
     for line in render.what_was_compared(found.comparisons, rule):
         say(line)
     regressions = [c for c in found.comparisons if c.verdict == "regression"]

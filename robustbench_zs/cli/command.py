@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from robustbench_zs.cli.output import Output
 from robustbench_zs.errors import RequestError
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ class Command(click.Command):
                 help="Show the traceback of an error.",
             )
         )
-
-    def invoke(self, ctx: click.Context) -> Any:
-        if "output" in ctx.params:
-            from robustbench_zs.cli.output import format_of
-
-            format_of(ctx.params["format_"], ctx.params["output"])  # before hours of work, not after them
-        return super().invoke(ctx)
 
     def make_parser(self, ctx: click.Context) -> Any:
         parser = super().make_parser(ctx)
@@ -126,16 +120,37 @@ NUMBERS = _Split("numbers apart by commas", str)
 WHOLE_NUMBERS = _Split("whole numbers apart by commas", int)
 FLOATS = _Split("numbers apart by commas", float)
 
-output_options = stacked(
+_output_options = stacked(
     click.option(
         "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="By default from FILE, else a table."
     ),
     click.option("--output", type=OUTPUT_FILE, metavar="FILE", help="Write there instead of to the screen."),
 )
 
+
+def output_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where results go, which a command gets as one value, `output`."""
+
+    @_output_options
+    @wraps(function)
+    def gathered(*arguments: Any, output: Path | None, format_: str | None, **given: Any) -> None:
+        function(*arguments, output=Output(output, format_), **given)
+
+    return gathered
+
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"
+)
+
 data_options = stacked(
     click.option("--dataset", metavar="NAME", help="digits, mnist, cifar10, … (see `zsbench list datasets`) or a folder."),
-    click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"),
+    data_dir_option,
+)
+
+size_options = stacked(
+    click.option("--examples", type=int, metavar="N", help="Use the first N test images only."),
+    click.option("--batch-size", type=int, default=256, show_default=True, metavar="N"),
 )
 
 execution_options = stacked(
@@ -185,8 +200,7 @@ _checkpoint_arguments = stacked(
     click.argument("checkpoints", nargs=-1, type=click.Path(path_type=Path), metavar="[CHECKPOINT]..."),
     model_options,
     data_options,
-    click.option("--examples", type=int, metavar="N", help="Use the first N test images only."),
-    click.option("--batch-size", type=int, default=256, show_default=True, metavar="N"),
+    size_options,
     execution_options,
 )
 
@@ -194,7 +208,7 @@ _EVALUATION_OPTIONS = ("dataset", "data_dir", "examples", "batch_size", "device"
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenNetworks:
     """What is to be evaluated, and how.
 
     Args:
@@ -207,7 +221,7 @@ class Chosen:
 
 
 def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments and options of a command that evaluates networks, which it gets as its first argument, a `Chosen`."""
+    """The arguments and options of a command that evaluates networks, which it gets first, as `ChosenNetworks`."""
 
     @_checkpoint_arguments
     @wraps(function)
@@ -218,7 +232,7 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
         from robustbench_zs.system.workers import available_cores
 
         options = {name: given.pop(name) for name in _EVALUATION_OPTIONS}
-        function(Chosen(own or checkpoints or None, options | {"workers": available_cores()}), **given)
+        function(ChosenNetworks(own or checkpoints or None, options | {"workers": available_cores()}), **given)
 
     return gathered
 

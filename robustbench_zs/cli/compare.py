@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import NUMBERS, Command, data_options, execution_options, output_options
-from robustbench_zs.cli.output import emit, number, text
+from robustbench_zs.cli.command import NUMBERS, Command, data_options, execution_options, output_options, size_options
+from robustbench_zs.cli.output import Output, number, text
 from robustbench_zs.errors import RequestError
 
 if TYPE_CHECKING:
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 @click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1]")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of all comparisons together.")
 @data_options
-@click.option("--examples", type=int, metavar="N", help="Use the first N test images only.")
-@click.option("--batch-size", type=int, default=256, show_default=True, metavar="N")
+@size_options
 @execution_options
 @output_options
 def compare(
@@ -36,8 +34,7 @@ def compare(
     fgsm: bool,
     pgd: bool,
     eps: tuple[str, ...] | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
     **options: Any,
 ) -> None:
     """Which of two networks gets more images right: exact paired tests on the same images.
@@ -63,7 +60,7 @@ def compare(
     for kind in [*(["fgsm"] if fgsm else []), *(["pgd"] if pgd else [])]:
         perturbations += make_attacks(kind, budgets)
     frame = compare_networks(networks[0], networks[1], perturbations, workers=available_cores(), **options)
-    emit(
+    output.emit(
         frame,
         {
             "Perturbation": text("perturbation"),
@@ -76,8 +73,6 @@ def compare(
             "p (Holm)": lambda row: f"{row['adjusted_p']:.2g}",
             "Better": lambda row: "–" if row["better"] is None else "A" if row["better"] == row["first"] else "B",
         },
-        format_,
-        output,
     )
 
 

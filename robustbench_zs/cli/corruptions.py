@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from robustbench_zs.cli.answers import Answer
-from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, Chosen, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.command import NUMBERS, WHOLE_NUMBERS, ChosenNetworks, Command, checkpoint_arguments, output_options
 from robustbench_zs.cli.evaluate import compare_with_care, emit_results
-from robustbench_zs.cli.output import emit, moduli, number, plain_rows, text, yes_no
+from robustbench_zs.cli.output import NETWORK, Output, number, plain_rows, text
 
 
 @click.command(cls=Command)
@@ -22,14 +21,13 @@ from robustbench_zs.cli.output import emit, moduli, number, plain_rows, text, ye
 @click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S", help="Of generated corruptions.")
 @output_options
 def corruptions(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     generated: bool,
     types: tuple[str, ...] | None,
     severities: tuple[int, ...] | None,
     cells: bool,
     noise_seed: int,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
 ) -> None:
     """Error of checkpoints under common corruptions, and its mean (mCE).
 
@@ -49,15 +47,12 @@ def corruptions(
     )
     if cells:
         words = compare_with_care(frame)
-        emit_results(Answer(plain_rows(frame), [words] if words else []), format_, output)
+        emit_results(Answer(plain_rows(frame), [words] if words else []), output)
         return
-    emit(
+    output.emit(
         mean_corruption_error(frame),
         {
-            "Network": text("network"),
-            "Seed": text("seed"),
-            "Moduli": moduli,
-            "Zero-stable": yes_no("zero_stable"),
+            **NETWORK,
             "Dataset": text("dataset"),
             "Images": text("images"),
             "Number": text("examples"),
@@ -66,6 +61,4 @@ def corruptions(
             "Relative": number("relative_error"),
             "Worst": lambda row: f"{row['worst_type']} {row['errors'][row['worst_type']]:.1f}",
         },
-        format_,
-        output,
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from robustbench_zs.cli.command import PICTURE_FILE, Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
+from robustbench_zs.cli.command import PICTURE_FILE, ChosenNetworks, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.output import NETWORK, Output, number, text
 from robustbench_zs.system.files import write_atomically
 
 
@@ -19,13 +19,12 @@ from robustbench_zs.system.files import write_atomically
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the curves as PNG.")
 @output_options
 def curve(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     eps: str | None,
     steps: int,
     norm: str,
     plot: Path | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
 ) -> None:
     """Robust accuracy of checkpoints against ε.
 
@@ -47,13 +46,10 @@ def curve(
         from robustbench_zs.reporting.figures import robustness_curves
 
         write_atomically(plot, picture(robustness_curves(frame), plot))
-    emit(
+    output.emit(
         frame,
         {
-            "Network": text("network"),
-            "Seed": text("seed"),
-            "Moduli": moduli,
-            "Zero-stable": yes_no("zero_stable"),
+            **NETWORK,
             "Dataset": text("dataset"),
             "Images": text("examples"),
             "Clean %": number("clean_accuracy"),
@@ -61,6 +57,4 @@ def curve(
             "50%": number("median_eps", 4),
             "75%": number("eps_75", 4),
         },
-        format_,
-        output,
     )

@@ -11,13 +11,13 @@ import click
 from robustbench_zs.cli.answers import Answer, answer
 from robustbench_zs.cli.command import (
     PICTURE_FILE,
-    Chosen,
+    ChosenNetworks,
     checkpoint_arguments,
     eot_option,
     output_options,
 )
 from robustbench_zs.cli.declared import Declared, DeclaringCommand
-from robustbench_zs.cli.output import emit, moduli, number, text, with_interval, yes_no
+from robustbench_zs.cli.output import NETWORK, Output, number, text, with_interval
 from robustbench_zs.cli.progress import say
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
@@ -35,12 +35,11 @@ if TYPE_CHECKING:
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
 def evaluate(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     noise: str | None,
     eot: int | None,
     plot: Path | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
     **parameters: Any,
 ) -> None:
     """Accuracy of checkpoints on test images, clean or under noise.
@@ -63,7 +62,7 @@ def evaluate(
 
         return evaluate_checkpoints(chosen.sources, perturbations, **chosen.options)
 
-    emit_results(answer(compute, compare_with_care), format_, output, plot)
+    emit_results(answer(compute, compare_with_care), output, plot)
 
 
 def _noise(noise: str | None, said: dict[str, Any]) -> Sequence[Perturbation]:
@@ -79,7 +78,7 @@ def _noise(noise: str | None, said: dict[str, Any]) -> Sequence[Perturbation]:
     return NOISES[noise].of(**{name: said[name] for name in parameters if name in said}) if noise else []
 
 
-def over_draws(chosen: Chosen, perturbations: Sequence[Perturbation], draws: int, seed: int | None) -> pd.DataFrame:
+def over_draws(chosen: ChosenNetworks, perturbations: Sequence[Perturbation], draws: int, seed: int | None) -> pd.DataFrame:
     """The rows of networks of the user's own over draws of their noise.
 
     Raises:
@@ -102,7 +101,7 @@ def compare_with_care(frame: pd.DataFrame) -> str | None:
     return mark(frame)
 
 
-def emit_results(found: Answer, format_: str | None, output: Path | None, plot: Path | None = None) -> None:
+def emit_results(found: Answer, output: Output, plot: Path | None = None) -> None:
     """Print the rows of `evaluate` or `attack`, and what else they differ in than schemes; draw them where `plot` is."""
     if plot is not None:
         import pandas as pd
@@ -111,10 +110,7 @@ def emit_results(found: Answer, format_: str | None, output: Path | None, plot: 
 
         write_atomically(plot, picture(networks_compared(pd.DataFrame(found.rows)), plot))
     columns: dict[str, Any] = {
-        "Network": text("network"),
-        "Seed": text("seed"),
-        "Moduli": moduli,
-        "Zero-stable": yes_no("zero_stable"),
+        **NETWORK,
         "Dataset": text("dataset"),
         "Perturbation": text("perturbation"),
         "Images": text("examples"),
@@ -124,6 +120,6 @@ def emit_results(found: Answer, format_: str | None, output: Path | None, plot: 
     }
     if any("draws" in row for row in found.rows):
         columns["Draws"] = text("draws")
-    emit(found.rows, columns, format_, output)
+    output.emit(found.rows, columns)
     for words in found.said:
         say(words)

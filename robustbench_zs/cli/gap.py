@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from robustbench_zs.cli.answers import answer
-from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.output import emit, moduli, text, with_interval, yes_no
+from robustbench_zs.cli.command import ChosenNetworks, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.output import NETWORK, Output, text, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
 @checkpoint_arguments
 @output_options
 def gap(
-    chosen: Chosen,
-    format_: str | None,
-    output: Path | None,
+    chosen: ChosenNetworks,
+    output: Output,
 ) -> None:
     """Accuracy on the clean training images − accuracy on the test images, in points.
 
@@ -33,18 +31,13 @@ def gap(
 
         return gap_of_checkpoints(chosen.sources, **chosen.options)
 
-    emit(
+    output.emit(
         answer(compute).rows,
         {
-            "Network": text("network"),
-            "Seed": text("seed"),
-            "Moduli": moduli,
-            "Zero-stable": yes_no("zero_stable"),
+            **NETWORK,
             "Dataset": text("dataset"),
             "Training % [95% interval]": with_interval("train_accuracy", "train_ci_low", "train_ci_high"),
             "Test % [95% interval]": with_interval("test_accuracy", "test_ci_low", "test_ci_high"),
             "Gap [95% interval]": with_interval("gap", "gap_ci_low", "gap_ci_high"),
         },
-        format_,
-        output,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from robustbench_zs.cli.command import Command, output_options
-from robustbench_zs.cli.output import emit, text
+from robustbench_zs.cli.output import Output, text
 
 Entries = Iterator[tuple[str, str]]
 """Name and what it is."""
@@ -21,17 +21,15 @@ KINDS = ("studies", "networks", "schemes", "attacks", "recipes", "checkpoints", 
 @click.argument("kinds", nargs=-1, type=click.Choice(KINDS), metavar="[KIND]...")
 @click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets are looked for.")
 @output_options
-def list_(kinds: tuple[str, ...], data_dir: Path | None, format_: str | None, output: Path | None) -> None:
+def list_(kinds: tuple[str, ...], data_dir: Path | None, output: Output) -> None:
     """Studies, networks, schemes, attacks, recipes, checkpoints and data sets that are here.
 
     Without KIND all of them; KIND is one of studies, networks, schemes, attacks, recipes, checkpoints, datasets.
     """
-    emit_list(kinds, data_dir, format_, output)
+    emit_list(kinds, output, data_dir)
 
 
-def emit_list(
-    kinds: tuple[str, ...], data_dir: Path | None = None, format_: str | None = None, output: Path | None = None
-) -> None:
+def emit_list(kinds: tuple[str, ...], output: Output, data_dir: Path | None = None) -> None:
     """Print what there is of some kinds, of all without any."""
     makers: dict[str, Callable[[], Entries]] = {
         "studies": _studies,
@@ -47,7 +45,7 @@ def emit_list(
         for kind in kinds or KINDS
         for name, what in makers[kind]()
     ]
-    emit(rows, {"Kind": text("kind"), "Name": text("name"), "What": text("what")}, format_, output)
+    output.emit(rows, {"Kind": text("kind"), "Name": text("name"), "What": text("what")})
 
 
 def _studies() -> Entries:

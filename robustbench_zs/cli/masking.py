@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from robustbench_zs.cli.answers import answer
-from robustbench_zs.cli.command import Chosen, Command, checkpoint_arguments, output_options
-from robustbench_zs.cli.output import emit, text
+from robustbench_zs.cli.command import ChosenNetworks, Command, checkpoint_arguments, output_options
+from robustbench_zs.cli.output import Output, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +25,13 @@ FLAGS = {True: "FLAG", False: "ok", None: "–"}
 @click.option("--attack-seed", type=int, default=1, show_default=True, metavar="S")
 @output_options
 def masking(
-    chosen: Chosen,
+    chosen: ChosenNetworks,
     eps: str | None,
     images: int,
     steps: int,
     queries: int,
     attack_seed: int,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
 ) -> None:
     """Check for gradient masking: attacks that fail because gradients vanish or mislead.
 
@@ -61,7 +59,7 @@ def masking(
             **chosen.options,
         )
 
-    emit(
+    output.emit(
         answer(compute).rows,
         {
             "Network": text("network"),
@@ -70,6 +68,4 @@ def masking(
             "Flag": lambda row: FLAGS[row["flagged"]],
             "Finding": text("finding"),
         },
-        format_,
-        output,
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from robustbench_zs.cli.command import Command, output_options
-from robustbench_zs.cli.output import emit, moduli, text, yes_no
+from robustbench_zs.cli.output import Output, moduli, text, yes_no
 
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
 @output_options
-def networks(names: tuple[str, ...], format_: str | None, output: Path | None) -> None:
+def networks(names: tuple[str, ...], output: Output) -> None:
     """Depth, block, parameters, multiply-adds, moduli and verdict of networks.
 
     Counted for 32×32×3 images and 10 classes, in the ImageNet form for 224×224×3 and 1000.
@@ -25,7 +23,7 @@ def networks(names: tuple[str, ...], format_: str | None, output: Path | None) -
     from robustbench_zs.networks.table import NAMED, networks_table
 
     frame = networks_table(names or NAMED)
-    emit(
+    output.emit(
         frame,
         {
             "Network": text("network"),
@@ -36,6 +34,4 @@ def networks(names: tuple[str, ...], format_: str | None, output: Path | None) -
             "Moduli": moduli,
             "Zero-stable": yes_no("zero_stable"),
         },
-        format_,
-        output,
     )

@@ -8,6 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,28 +28,50 @@ Columns = dict[str, Callable[[Any], str]]
 """Title of each column of the table for people → text of its cell, from a row as a dictionary."""
 
 
-def emit(rows: pd.DataFrame | list[dict[str, Any]], columns: Columns, format_: str | None, output: Path | None) -> None:
-    """Print rows or write them to `output`; JSON and CSV hold everything, the table its `columns`.
+FORMATS = {".json": "json", ".csv": "csv", ".txt": "table"}
+"""Ending of a file → its format where none was asked for."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go, and how: what --output and --format say.
 
     Raises:
-        RequestError: `output` has an ending that is no format and none was given.
-        UnfinishedError: `output` cannot be written.
+        RequestError: the file has an ending that is no format, and none was asked for.
     """
-    kind = format_of(format_, output)
-    rows = rows if isinstance(rows, list) else plain_rows(rows)
-    if kind == "json":
-        ascii_only = output is None and not is_unicode(sys.stdout)  # escapes keep what the screen cannot show
-        text = json.dumps(rows, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
-    elif kind == "csv":
-        text = _csv(rows)
-    else:
-        text = _table(rows, columns, output is not None)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(output, text)
-    for words in _warnings(rows):
-        click.echo(words, err=True)
+
+    file: Path | None = None
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.file and not self.format and self.file.suffix not in FORMATS:
+            raise RequestError(f"{self.file} ends in none of .json, .csv, .txt: say --format json, csv or table")
+
+    @property
+    def kind(self) -> str:
+        """The format asked for, else that of the file's ending."""
+        return self.format or (FORMATS[self.file.suffix] if self.file else "table")
+
+    def emit(self, rows: pd.DataFrame | list[dict[str, Any]], columns: Columns) -> None:
+        """Print or write rows; JSON and CSV hold everything, the table its `columns`.
+
+        Raises:
+            UnfinishedError: the file cannot be written.
+        """
+        rows = rows if isinstance(rows, list) else plain_rows(rows)
+        if self.kind == "json":
+            ascii_only = self.file is None and not is_unicode(sys.stdout)  # escapes keep what the screen cannot show
+            text = json.dumps(rows, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
+        elif self.kind == "csv":
+            text = _csv(rows)
+        else:
+            text = _table(rows, columns, self.file is not None)
+        if self.file is None:
+            click.echo(text, nl=False)
+        else:
+            write_atomically(self.file, text)
+        for words in _warnings(rows):
+            click.echo(words, err=True)
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -104,22 +127,6 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(SPELLED.get(character, "?") for character in error.object[error.start : error.end]), error.end
-
-
-def format_of(format_: str | None, output: Path | None) -> str:
-    """The format asked for, else that of the file's ending.
-
-    Raises:
-        RequestError: the ending is no format.
-    """
-    if format_:
-        return format_
-    if output is None:
-        return "table"
-    formats = {".json": "json", ".csv": "csv", ".txt": "table"}
-    if output.suffix not in formats:
-        raise RequestError(f"{output} ends in none of .json, .csv, .txt: say --format json, csv or table")
-    return formats[output.suffix]
 
 
 def plain(value: Any) -> Any:
@@ -180,3 +187,12 @@ def yes_no(key: str) -> Callable[[Any], str]:
 def with_interval(value: str, low: str, high: str) -> Callable[[Any], str]:
     """`92.8 [89.6, 95.0]`."""
     return lambda row: f"{row[value]:.1f} [{row[low]:.1f}, {row[high]:.1f}]"
+
+
+NETWORK: Columns = {
+    "Network": text("network"),
+    "Seed": text("seed"),
+    "Moduli": moduli,
+    "Zero-stable": yes_no("zero_stable"),
+}
+"""The columns that say which network a row is about."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robustbench_zs.cli.command import PICTURE_FILE, Command, output_options
-from robustbench_zs.cli.output import emit, format_of, moduli, plain_rows, text, yes_no
+from robustbench_zs.cli.output import Output, moduli, plain_rows, text, yes_no
 from robustbench_zs.cli.table import room
 from robustbench_zs.errors import RequestError
 from robustbench_zs.system.files import write_atomically
@@ -46,8 +46,7 @@ def roots(
     catalog: bool,
     depth: int | None,
     plot: Path | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
 ) -> None:
     """Roots of ρ^d − Σ α_i ρ^(d−1−i) and what they mean.
 
@@ -66,7 +65,9 @@ def roots(
     """
     from robustbench_zs.schemes.table import roots_table
 
-    schemes = _schemes(alphas, beta, name, alpha, k, lambda_, catalog)
+    by_name = {"{}": name, "preresnet:alpha={}": alpha, "lm:k={}": k, "zerosnet:lambda={}": lambda_}
+    names = [scheme.format(value) for scheme, value in by_name.items() if value is not None]
+    schemes = _schemes(alphas, beta, names, catalog)
     blocks = None if depth is None else _blocks(depth)
     if plot is not None:
         _plot(schemes, plot)
@@ -96,8 +97,8 @@ def roots(
 
         for row, scheme in zip(rows, schemes, strict=True):
             row["atlas"] = [asdict(forecast) for forecast in forecasts(scheme, depth)]
-    emit(rows, columns, format_, output)
-    if output is None and format_of(format_, output) == "table":
+    output.emit(rows, columns)
+    if output.file is None and output.kind == "table":
         for row in rows:
             for line in _forecast_lines(row.get("atlas", []), f"{row['scheme']}: " if len(rows) > 1 else ""):
                 click.echo(textwrap.fill(line, room(), subsequent_indent="  "))
@@ -120,19 +121,10 @@ def _forecast_lines(forecasts: list[dict[str, Any]], name: str) -> list[str]:
     return [f"{name}the atlas predicts on {dataset}: {', '.join(parts)}" for dataset, parts in lines.items()]
 
 
-def _schemes(
-    alphas: tuple[str, ...],
-    beta: str | None,
-    name: str | None,
-    alpha: str | None,
-    k: str | None,
-    lambda_: str | None,
-    catalog: bool,
-) -> list[MultistepScheme]:
+def _schemes(alphas: tuple[str, ...], beta: str | None, names: list[str], catalog: bool) -> list[MultistepScheme]:
     from robustbench_zs import schemes
 
-    ways = [bool(alphas), name is not None, alpha is not None, k is not None, lambda_ is not None, catalog]
-    if sum(ways) != 1:
+    if bool(alphas) + len(names) + catalog != 1:
         raise RequestError(
             "give one of: coefficients ALPHA…, --name SCHEME, --alpha A, --k K, --lambda L, --catalog; "
             "for example `zsbench roots 1/3 5/9 1/9 --beta 16/9`"
@@ -141,15 +133,7 @@ def _schemes(
         raise RequestError("--beta goes with coefficients ALPHA…; a named scheme has its own")
     if alphas:
         return [schemes.MultistepScheme(alphas, beta)]
-    if name is not None:
-        return [schemes.scheme_from_name(name)]
-    if alpha is not None:
-        return [schemes.scheme_from_name(f"preresnet:alpha={alpha}")]
-    if k is not None:
-        return [schemes.scheme_from_name(f"lm:k={k}")]
-    if lambda_ is not None:
-        return [schemes.scheme_from_name(f"zerosnet:lambda={lambda_}")]
-    return list(schemes.catalog().values())
+    return [schemes.scheme_from_name(name) for name in names] or list(schemes.catalog().values())
 
 
 def _blocks(depth: int) -> int:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robustbench_zs.cli.command import Command, execution_options, output_options
+from robustbench_zs.cli.command import Command, data_dir_option, execution_options, output_options
 from robustbench_zs.cli.listing import emit_list
-from robustbench_zs.cli.output import emit, text
+from robustbench_zs.cli.output import Output, text
 from robustbench_zs.errors import RequestError
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from robustbench_zs.studies.status import Status
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.task import TrainingTask
-
-data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …"
-)
-
 
 MAX_WORKERS = 100_000
 
@@ -68,8 +63,7 @@ def run(
     batch_size: int,
     device: str | None,
     threads: int | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
 ) -> None:
     """Train, evaluate and report a study: a TOML file, or a name such as digits.
 
@@ -80,19 +74,19 @@ def run(
 
     if study is None:
         with redirect_stdout(sys.stderr):  # where a command fails, nothing is on its output
-            emit_list(("studies",))
+            emit_list(("studies",), Output())
         raise RequestError("say which study, one of those above, or a TOML file")
     loaded = load_study(study, scale)
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise RequestError(f"the number of workers must lie between 1 and {MAX_WORKERS}, not {workers}")
     if plan_only:
         plans = [make_plan(part, data_dir) for part in loaded.trainings()]
-        _print_plan([plan.table() for plan in plans], format_, output)
+        _print_plan([plan.table() for plan in plans], output)
         _print_cost(plans, device, threads, workers or available_cores())
         return
     if engine == "ray" and workers is not None:
         raise RequestError("Ray decides how many jobs run at a time: --workers goes with --engine local or --plan")
-    if format_ or output:
+    if output != Output():
         raise RequestError("--format and --output go with --plan; a run writes its tables to reports/NAME/")
     from robustbench_zs.cli.progress import progress, say
     from robustbench_zs.training.distributed import is_first
@@ -134,18 +128,16 @@ def run(
         print_findings(result.folder)
 
 
-def _print_plan(parts: list[pd.DataFrame], format_: str | None, output: Path | None) -> None:
+def _print_plan(parts: list[pd.DataFrame], output: Output) -> None:
     import pandas as pd
 
-    emit(
+    output.emit(
         pd.concat(parts, ignore_index=True),
         {
             "Step": text("step"),
             "Evaluations": text("evaluations"),
             "Waits for": lambda row: row["needs"][0] if len(row["needs"]) == 1 else f"{len(row['needs'])} steps",
         },
-        format_,
-        output,
     )
 
 

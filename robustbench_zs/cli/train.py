@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from robustbench_zs.cli.command import WHOLE_NUMBERS, Command, data_options, execution_options, output_options
-from robustbench_zs.cli.output import emit, moduli, number, text, yes_no
+from robustbench_zs.cli.output import NETWORK, Output, number, text
 from robustbench_zs.errors import RequestError
 
 
@@ -48,8 +48,7 @@ def train(
     seeds: tuple[int, ...] | None,
     device: str | None,
     threads: int | None,
-    format_: str | None,
-    output: Path | None,
+    output: Output,
 ) -> None:
     """Train checkpoints into checkpoints/.
 
@@ -81,7 +80,7 @@ def train(
     )
     if show_recipe:
         chosen = chosen.for_device(str(choose_device(device)))
-        emit(recipe_table(chosen), {"Recipe": text("setting"), "": text("value")}, format_, output)
+        output.emit(recipe_table(chosen), {"Recipe": text("setting"), "": text("value")})
         return
     with progress(len(specs) * len(chosen_seeds)) as shown:
         checkpoints = train_networks(
@@ -101,13 +100,10 @@ def train(
         )
     if not checkpoints:
         return  # one of several processes, and not the one that prints
-    emit(
+    output.emit(
         training_table(checkpoints),
         {
-            "Network": text("network"),
-            "Seed": text("seed"),
-            "Moduli": moduli,
-            "Zero-stable": yes_no("zero_stable"),
+            **NETWORK,
             "Epochs": lambda row: f"{row['epochs']}" + (" (diverged)" if row["diverged_at"] else ""),
             "Loss": number("loss", 3),
             "Train %": number("train_accuracy"),
@@ -115,6 +111,4 @@ def train(
             "Seconds": number("seconds"),
             "Checkpoint": text("checkpoint"),
         },
-        format_,
-        output,
     )

@@ -13,7 +13,7 @@ from robustbench_zs.datasets.images import Dataset
 
 
 @dataclass(frozen=True)
-class Known:
+class DatasetFacts:
     """What is known of a data set.
 
     Args:
@@ -33,21 +33,21 @@ class Known:
     max_eps: str = "16/255"
 
 
-def _from_torchvision(name: str, shape: tuple[int, int, int], classes: int, train: int, *eps: str) -> Known:
-    return Known(partial(load_with_torchvision, name), shape, classes, {"train": train, "test": 10_000}, *eps)
+def _from_torchvision(name: str, shape: tuple[int, int, int], classes: int, train: int, *eps: str) -> DatasetFacts:
+    return DatasetFacts(partial(load_with_torchvision, name), shape, classes, {"train": train, "test": 10_000}, *eps)
 
 
 EMBEDDED = "digits"
 """The data set that scikit-learn brings along, for which no folder is looked into."""
 
-KNOWN: dict[str, Known] = {
-    EMBEDDED: Known(lambda folder: load_digits(), (1, 8, 8), 10, {"train": 1437, "test": TEST_IMAGES}, "0.1", "0.3"),
+KNOWN: dict[str, DatasetFacts] = {
+    EMBEDDED: DatasetFacts(lambda folder: load_digits(), (1, 8, 8), 10, {"train": 1437, "test": TEST_IMAGES}, "0.1", "0.3"),
     "mnist": _from_torchvision("mnist", (1, 28, 28), 10, 60_000, "0.3", "0.5"),
     "fashion-mnist": _from_torchvision("fashion-mnist", (1, 28, 28), 10, 60_000, "0.3", "0.5"),
     "cifar10": _from_torchvision("cifar10", (3, 32, 32), 10, 50_000),
     "cifar100": _from_torchvision("cifar100", (3, 32, 32), 100, 50_000),
-    "imagenet": Known(None, None, 1000, {"train": 1_281_167, "test": 50_000}),
+    "imagenet": DatasetFacts(None, None, 1000, {"train": 1_281_167, "test": 50_000}),
 }
 
-OTHER = Known(None, None, 0, {})
+OTHER = DatasetFacts(None, None, 0, {})
 """What is taken for granted of a data set of the user's own."""

@@ -16,17 +16,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from robustbench_zs.datasets import Split, load_dataset
+from robustbench_zs.datasets import Split
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.intervals import wilson_interval
-from robustbench_zs.evaluation.outcomes import Outcomes, decide, evaluation_mode
+from robustbench_zs.evaluation.outcomes import Outcomes, decide, evaluation_mode, memory_at
 from robustbench_zs.evaluation.rows import frame_of_rows, result_row
-from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, dataset_label, dataset_of, resolve_checkpoints
+from robustbench_zs.evaluation.sources import CheckpointLike, DatasetLike, dataset_label, images_of, resolve_checkpoints
 from robustbench_zs.evaluation.steadiness import depends_on_chance
-from robustbench_zs.evaluation.subject import Subject, trained_on
+from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.perturbations import PGD, Perturbation
 from robustbench_zs.perturbations.expectation import MAX_PASSES, expectation
-from robustbench_zs.system.memory import enough_memory_or
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute
 
@@ -85,14 +84,13 @@ def expected_accuracy(
     rows: list[dict[str, Any]] = []
     with torch_threads(execution.threads), torch.inference_mode(False), torch.random.fork_rng():
         for source in resolve_checkpoints(checkpoints, dataset):
-            name, header = dataset_of(source, dataset), trained_on(source)
-            data = load_dataset(name, data_dir, None, examples, header.resize_to if header else None)
+            images = images_of(source, dataset, data_dir, examples)
+            data = images.load()
             subject = Subject.of(source)
             subject.check_fits(data, "test")
             warning = subject.unsteadiness(data, "test", torch.device(execution.device))
             passes = int(draws) if depends_on_chance(warning) else 1
-            memory = enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")
-            with memory:
+            with memory_at(batch_size):
                 torch.manual_seed(seed)
                 network = subject.on(torch.device(execution.device))
                 taken = [_over_draws(p, passes) for p in perturbations]
@@ -101,7 +99,7 @@ def expected_accuracy(
             for perturbation, found in zip(shown, right[1:] or right, strict=True):
                 row = result_row(
                     subject,
-                    dataset_label(name),
+                    dataset_label(images.dataset),
                     "test",
                     perturbation,
                     _outcomes(found, data.test),

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from robustbench_zs.errors import UnfinishedError
 from robustbench_zs.networks import NetworkSpec
 from robustbench_zs.networks.build import build_network
-from robustbench_zs.system.memory import is_out_of_memory
+from robustbench_zs.system.memory import enough_memory_or
+from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.recipe import Recipe
-from robustbench_zs.training.step import Step, parameter_groups
+from robustbench_zs.training.step import Step, sgd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +46,10 @@ def measure_runtime(
     """
     import pandas as pd
 
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(execution.threads)
     device = torch.device(execution.device)
     rows = []
-    try:
+    sentence = f"a batch of {max(batch_sizes)} images of {image_size}×{image_size} does not fit in memory"
+    with torch_threads(execution.threads), enough_memory_or(sentence):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             modules = [build_network(spec, 3, 10, (0.5,) * 3, (0.25,) * 3) for spec in networks]
@@ -67,12 +66,6 @@ def measure_runtime(
                     for spec, one_pass in zip(networks, passes, strict=True):
                         seconds = one_pass(None)
                         rows.append((spec.name, phase, size, repeat, seconds / (max(1, images // size) * size)))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UnfinishedError(f"a batch of {size} images of {image_size}×{image_size} does not fit in memory") from error
-    finally:
-        torch.set_num_threads(threads_before)
     return pd.DataFrame(rows, columns=["network", "phase", "batch_size", "repeat", "seconds_per_image"])
 
 
@@ -80,11 +73,8 @@ def _pass(
     network: nn.Module, phase: str, images: torch.Tensor, labels: torch.Tensor, steps: int
 ) -> Callable[[int | None], float]:
     """A function that takes so many steps (all for None) and returns the seconds they took."""
-    recipe = Recipe(epochs=1, batch_size=len(images))
-    fused = images.device.type in ("cpu", "cuda")
-    groups = parameter_groups(network, recipe.weight_decay)
-    optimizer = torch.optim.SGD(groups, lr=1e-6, momentum=recipe.momentum, fused=fused)  # a rate at which nothing diverges
-    step = Step(network, optimizer, recipe, ALONE)
+    recipe = Recipe(epochs=1, batch_size=len(images), learning_rate=1e-6)  # a rate at which nothing diverges
+    step = Step(network, sgd(network, recipe), recipe, ALONE)
 
     def finish() -> float:
         if images.device.type == "cuda":

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from robustbench_zs.analysis.holm import holm
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate.baseline import Entry
 from robustbench_zs.gate.paired import discordant, mcnemar, sign_flips
@@ -246,14 +247,3 @@ def _detectable(test: _Test, rule: Rule, family: int) -> float | None:
         images = len(test.group.before[0].correct[test.perturbation])
         points = detectable_by_images(images, test.better, rule.alpha / family, rule.min_drop)
     return points if points is not None and points <= test.before else None
-
-
-def holm(p: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p values by Holm's step-down method (Holm 1979); None is no test and stays None."""
-    order = sorted((value, i) for i, value in enumerate(p) if value is not None)
-    adjusted: list[float | None] = [None] * len(p)
-    largest = 0.0
-    for rank, (value, index) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * value))
-        adjusted[index] = largest
-    return adjusted

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robustbench_zs.analysis.holm import holm
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.answer import answer
 from robustbench_zs.evaluation.questions.accuracy import Accuracy
@@ -20,7 +21,6 @@ from robustbench_zs.evaluation.sources import (
 )
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.evaluation.subject import Subject
-from robustbench_zs.gate.decision import holm
 from robustbench_zs.gate.paired import discordant, mcnemar
 from robustbench_zs.perturbations import Perturbation
 from robustbench_zs.training.execution import DEFAULT_BATCH_SIZE, Compute

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -72,21 +74,23 @@ def no_verdict(comparisons: Sequence[Comparison]) -> str | None:
     )
 
 
+COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "Network": lambda c: c["network"],
+    "Seed": lambda c: "all" if c["level"] == "seeds" else "–" if c["seed"] is None else str(c["seed"]),
+    "Perturbation": lambda c: c["perturbation"],
+    "Baseline %": lambda c: f"{c['before']:.1f}",
+    "Now %": lambda c: f"{c['now']:.1f}",
+    "Change": lambda c: f"{c['now'] - c['before']:+.1f}",
+    "p (Holm)": lambda c: "–" if c["adjusted_p"] is None else f"{c['adjusted_p']:.2g}",
+    "Finding": lambda c: c["verdict"],
+    "Detectable": lambda c: "–" if c["detectable"] is None else f"{c['detectable']:.1f}",
+}
+"""Title of each column for people → its text, from the fields of a comparison."""
+
+
 def check_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """The comparisons as people read them."""
-    return pd.DataFrame(
-        {
-            "Network": [c.network for c in comparisons],
-            "Seed": ["all" if c.level == "seeds" else "–" if c.seed is None else str(c.seed) for c in comparisons],
-            "Perturbation": [c.perturbation for c in comparisons],
-            "Baseline %": [f"{c.before:.1f}" for c in comparisons],
-            "Now %": [f"{c.now:.1f}" for c in comparisons],
-            "Change": [f"{c.change:+.1f}" for c in comparisons],
-            "p (Holm)": ["–" if c.adjusted_p is None else f"{c.adjusted_p:.2g}" for c in comparisons],
-            "Finding": [c.verdict for c in comparisons],
-            "Detectable": ["–" if c.detectable is None else f"{c.detectable:.1f}" for c in comparisons],
-        }
-    )
+    return pd.DataFrame({title: [text(asdict(c)) for c in comparisons] for title, text in COLUMNS.items()})
 
 
 def markdown_summary(study: str, comparisons: Sequence[Comparison], rule: Rule) -> str:

@@ -142,11 +142,11 @@ class GradientAttack(Attack):
         Raises:
             RequestError: the loss needs more classes.
         """
-        from robustbench_zs.perturbations.native import Chosen, Ladder, search_in_turn
+        from robustbench_zs.perturbations.native import ChosenImages, Ladder, search_in_turn
 
         return search_in_turn(
             network,
-            Chosen(data, chosen, numbers),
+            ChosenImages(data, chosen, numbers),
             self.methods,
             Ladder(tuple(rung.eps for rung in self.rungs), self.steps_on),
             device=device,

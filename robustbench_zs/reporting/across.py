@@ -12,7 +12,7 @@ from robustbench_zs.analysis.confirmation import confirm
 from robustbench_zs.analysis.halves import AtlasHalf, headline, whole_study
 from robustbench_zs.analysis.predictions import judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS
-from robustbench_zs.analysis.words import p_text, share, share_interval
+from robustbench_zs.analysis.words import capital, p_text, share, share_interval
 from robustbench_zs.reporting.atlas import tables
 from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.findings import Findings
@@ -63,7 +63,7 @@ def _verdict(relations: pd.DataFrame, agreed: pd.DataFrame, studies: int) -> str
         if len(changes) == 1 and None not in changes:
             everywhere.append(f"{changes.pop()} with {PREDICTORS[str(predictor)]}")
     names = [PREDICTORS[p] for p in agreed["predictor"]]
-    each = " ".join(f"{n[0].upper()}{n[1:]}: {words}." for n, words in zip(names, agreed["signs"], strict=True))
+    each = " ".join(f"{capital(n)}: {words}." for n, words in zip(names, agreed["signs"], strict=True))
     first = f"{in_all.capitalize()}, {', and '.join(everywhere)}" if everywhere else None
     return f"{first or f'No candidate is established with the same sign {in_all}'}.\n\n{each}"
 

@@ -57,6 +57,12 @@ def flat_cell(column: str, value: Any) -> Any:
     return " ".join(map(str, value))
 
 
+def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with lists and tables as text."""
+    columns = [str(c) for c in frame if any(isinstance(v, (list, dict)) for v in frame[c])]
+    return frame.assign(**{c: pd.Series([flat_cell(c, v) for v in frame[c]], frame.index, object) for c in columns})
+
+
 _NUMBER = re.compile(r"(?:[\d.,;+\-−–±\[\]()<>%*/⚑ ]|of|and|ok)*")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from robustbench_zs.perturbations import parse_number
+from robustbench_zs.reporting.drawing import saved
 
 _LEVEL = re.compile(r"(?P<kind>[\w-]+)\((?P<name>delta|mu|eps)=(?P<level>[^,)]+)(?P<rest>[^)]*)\)(?P<source>.*)")
 _SYMBOLS = {"delta": "δ", "mu": "μ", "eps": "ε"}
@@ -25,16 +24,9 @@ _MARKERS = "osD^vP"
 
 def picture(figure: Figure, path: Path) -> bytes:
     """The figure in the format of a file's ending, with nothing cut off; the same bytes for the same figure."""
-    import matplotlib
-
     kind = path.suffix.lower().removeprefix(".")
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar sign in a name is one
-    buffer = io.BytesIO()
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with matplotlib.rc_context({"svg.hashsalt": "zsbench"}):
-        figure.savefig(buffer, format=kind, dpi=130, bbox_inches="tight", metadata=undated)
-    return buffer.getvalue()
+    return saved(figure, kind, 130, undated, bbox_inches="tight")
 
 
 def networks_compared(results: pd.DataFrame) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -26,13 +27,12 @@ DENSE = 100
 
 def png(figure: Figure, dpi: int = 200) -> bytes:
     """The figure as PNG, the same bytes for the same figure."""
-    return _saved(figure, "png", dpi, {"Software": None})
+    return saved(figure, "png", dpi, {"Software": None})
 
 
 def svg(figure: Figure) -> bytes:
     """The figure as SVG with a transparent background, the same bytes for the same figure."""
-    with mpl.rc_context({"svg.hashsalt": "zsbench"}):
-        return _saved(figure, "svg", 150, {"Date": None, "Creator": None}, transparent=True)
+    return saved(figure, "svg", 150, {"Date": None, "Creator": None}, transparent=True)
 
 
 def picture(name: str, figure: Figure, caption: str, alternative: str) -> Picture:
@@ -40,12 +40,14 @@ def picture(name: str, figure: Figure, caption: str, alternative: str) -> Pictur
     return Picture(f"{name}.svg", svg(figure), caption, alternative)
 
 
-def _saved(figure: Figure, kind: str, dpi: int, metadata: dict[str, None], transparent: bool = False) -> bytes:
+def saved(figure: Figure, kind: str, dpi: int, metadata: dict[str, None], **options: Any) -> bytes:
+    """The figure as a file of a kind, the same bytes for the same figure; options as of `savefig`."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a dollar sign in a name is one
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=transparent)
+    with mpl.rc_context({"svg.hashsalt": "zsbench"}):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, **options)
     return buffer.getvalue()
 
 

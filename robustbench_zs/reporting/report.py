@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from robustbench_zs.analysis.transfer import transfer_by_verdict
-from robustbench_zs.reporting import accuracy_sections, answer, cells, drawing, figures, glossary, sections
+from robustbench_zs.reporting import accuracy_sections, answer, drawing, figures, glossary, sections
 from robustbench_zs.reporting.atlas.report import atlas_page
+from robustbench_zs.reporting.cells import csv_ready
 from robustbench_zs.reporting.control_section import control_rows
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
@@ -66,12 +67,6 @@ def tidy_tables(study: Findings) -> dict[str, pd.DataFrame]:
         "effects": found.effects,
         **{name: frame for name, frame in optional.items() if len(frame)},
     }
-
-
-def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with lists and tables as text."""
-    columns = [str(c) for c in frame if any(isinstance(v, (list, dict)) for v in frame[c])]
-    return frame.assign(**{c: pd.Series([cells.flat_cell(c, v) for v in frame[c]], frame.index, object) for c in columns})
 
 
 def write_examples(folder: Path, examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> None:

@@ -11,7 +11,7 @@ from robustbench_zs.analysis import Conclusions, by_scheme
 from robustbench_zs.analysis.conclusions import NOTHING
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import MEANINGS, PREDICTORS
-from robustbench_zs.analysis.words import lead_text, p_text, share, share_interval, signed
+from robustbench_zs.analysis.words import capital, lead_text, p_text, share, share_interval, signed
 from robustbench_zs.reporting.cells import estimate, interval, moduli_text, spread, verdict
 
 SECOND_LOOKS = (
@@ -140,7 +140,7 @@ def transfer_by_verdict_table(summary: pd.DataFrame) -> pd.DataFrame:
     """Rows of `transfer_by_verdict`."""
     return pd.DataFrame(
         {
-            "Examples of": [_capital(of) for of in summary["examples_of"]],
+            "Examples of": [capital(of) for of in summary["examples_of"]],
             "Shown to": [to or "–" for to in summary["shown_to"]],
             "Fooled, %": [
                 estimate(*n, digits=1)
@@ -181,11 +181,11 @@ def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Outcome": best["outcome"],
-            "Best": ["–" if pd.isna(p) else _capital(PREDICTORS[p]) for p in best["best"]],
+            "Best": ["–" if pd.isna(p) else capital(PREDICTORS[p]) for p in best["best"]],
             "Finding": best["finding"],
             **{column: cells[column] for column in ("ρ", "95% interval", "Adjusted p")},
             "Beside another": [
-                "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else _capital(lead_text(row))
+                "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else capital(lead_text(row))
                 for _, row in best.iterrows()
             ],
         }
@@ -255,10 +255,6 @@ def differences_table(cells: pd.DataFrame) -> pd.DataFrame:
     wide = cells.pivot(index="network", columns="outcome", values="difference")
     wide = wide.loc[list(dict.fromkeys(cells["network"])), list(dict.fromkeys(cells["outcome"]))]
     return wide.map(lambda v: "–" if pd.isna(v) else signed(v)).rename_axis("Network").reset_index()
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def against_paper_table(cells: pd.DataFrame) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from robustbench_zs.studies.measurement import Measurement
 from robustbench_zs.studies.plan import Plan, make_plan
 from robustbench_zs.studies.run import report, run_study, train_study
 from robustbench_zs.studies.schema import study_schema
-from robustbench_zs.studies.several import report_together, stored_findings
+from robustbench_zs.studies.several import report_together
 from robustbench_zs.studies.study import Study
-from robustbench_zs.studies.study_report import StudyResult
+from robustbench_zs.studies.study_report import StudyResult, stored_findings
 
 __all__ = [
     "CheckResult",

@@ -28,7 +28,6 @@ from robustbench_zs.studies.options import RunOptions
 from robustbench_zs.studies.plan import EvaluateStep, make_plan
 from robustbench_zs.studies.run import complete
 from robustbench_zs.studies.settle import settled
-from robustbench_zs.studies.status import stored_answers
 from robustbench_zs.studies.study import Study
 from robustbench_zs.system.files import canonical_json
 from robustbench_zs.training.recipe import Precision
@@ -184,8 +183,7 @@ def _as_it_is(
     if models is None:
         done = complete(loaded, known, engine, options)
         for step in done.plan.evaluations:
-            network = done.status.known[step.id]
-            answers = stored_answers(step, network.digest, known)
+            network, answers = done.status.known[step.id], done.status.answers[step.id]
             correct = {q.perturbation_label: answers[q].correct for q in _on_test_images(step)}
             entries.append(Entry(step.task.network.name, step.task.seed, network.digest, correct))
     else:

@@ -16,14 +16,14 @@ from robustbench_zs.studies.plan import EvaluateStep, Plan
 from robustbench_zs.training.header import network_spec
 
 if TYPE_CHECKING:
-    from robustbench_zs.studies.status import Known
+    from robustbench_zs.studies.status import KnownNetwork
 
 IMAGES = 3
 MAX_PERTURBATIONS = 5
 
 
 def make_examples(
-    plan: Plan, known: Mapping[str, Known], correct: Mapping[str, npt.NDArray[np.bool_]]
+    plan: Plan, known: Mapping[str, KnownNetwork], correct: Mapping[str, npt.NDArray[np.bool_]]
 ) -> tuple[pd.DataFrame, npt.NDArray[np.float32]] | None:
     """The first test images that both networks classify correctly when clean, under the last of each kind of perturbation.
 
@@ -77,7 +77,7 @@ def make_examples(
     return pd.DataFrame(rows).astype({"predicted": "Int64"}), np.stack(pictures)
 
 
-def _two_networks(plan: Plan, known: Mapping[str, Known]) -> list[EvaluateStep]:
+def _two_networks(plan: Plan, known: Mapping[str, KnownNetwork]) -> list[EvaluateStep]:
     """The first step with weights of each verdict; without any verdict (trainable, ResNet) the first of all."""
     found: dict[bool | None, EvaluateStep] = {}
     for step in plan.evaluations:

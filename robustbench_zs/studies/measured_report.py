@@ -13,7 +13,7 @@ from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.runtime import measure_runtime
 from robustbench_zs.networks.table import networks_table
 from robustbench_zs.paper import paper_results
-from robustbench_zs.reporting.cells import flat_cell, moduli_text, spread, verdict
+from robustbench_zs.reporting.cells import csv_ready, moduli_text, spread, verdict
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Section, Table
 from robustbench_zs.reporting.plain import beside_paper, plain_page, versions
@@ -60,14 +60,7 @@ def run_measurement(
         answer, section = beside_paper(beside, study.paper, study.scaled, "")
         sections.append(section)
         csv["against_paper"] = beside
-    write_page(
-        folder,
-        plain_page(study, answer, sections, made),
-        {
-            name: table.assign(**{c: [flat_cell(c, v) for v in table[c]] for c in table.columns})
-            for name, table in csv.items()
-        },
-    )
+    write_page(folder, plain_page(study, answer, sections, made), {name: csv_ready(table) for name, table in csv.items()})
     return frame
 
 

@@ -179,10 +179,12 @@ def complete(study: Study, store: ResultsStore, engine: Engine, options: RunOpti
             return Completed(plan, status, trained, 0)
         if todo:
             status = plan_status(plan, store)
-        if status.unshown and not given_up:
-            given_up = engine.transfers(status.unshown, assignment)
+        unshown = status.unshown
+        if unshown and not given_up:
+            given_up = engine.transfers(unshown, assignment)
+            status = plan_status(plan, store)
         _remove_states(plan)
-        return Completed(plan, status, trained, len(todo) + len(status.unshown), given_up)
+        return Completed(plan, status, trained, len(todo) + len(unshown), given_up)
 
 
 def _report(done: Completed, store: ResultsStore) -> StudyResult:

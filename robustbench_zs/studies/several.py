@@ -8,11 +8,7 @@ from pathlib import Path
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.reporting.across import write_joint_findings
-from robustbench_zs.reporting.findings import Findings
-from robustbench_zs.studies.load import load_study
-from robustbench_zs.studies.settle import stored_plans
-from robustbench_zs.studies.status import plan_status
-from robustbench_zs.studies.study_report import findings_of
+from robustbench_zs.studies.study_report import stored_findings
 
 
 def report_together(
@@ -36,15 +32,3 @@ def report_together(
     folder = Path("reports") / "+".join(names)
     write_joint_findings(folder, found)
     return folder
-
-
-def stored_findings(
-    study: str | Path, *, scale: str | None = None, data_dir: str | Path | None = None, store: str | Path = DEFAULT_STORE
-) -> list[Findings]:
-    """What the store has of a study, one for each of its parts.
-
-    Raises:
-        RequestError: no such study, one that trains nothing, no store, or results are missing.
-    """
-    known, plans = stored_plans(load_study(study, scale), study, data_dir, store)
-    return [findings_of(plan, known, plan_status(plan, known)) for plan in plans]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ import pandas as pd
 from robustbench_zs.analysis.images import ImageOutcomes, NetworkImages
 from robustbench_zs.analysis.masking import MASKING_COLUMNS, masking_checks, masking_rows
 from robustbench_zs.errors import RequestError
-from robustbench_zs.evaluation.questions import Accuracy, EpsSearch, MaskingProbe, Question
+from robustbench_zs.evaluation.questions import Accuracy, EpsSearch, MaskingProbe
 from robustbench_zs.evaluation.rows import curve_row, frame_of_rows, gap_row, result_row
-from robustbench_zs.evaluation.store import ResultsStore
+from robustbench_zs.evaluation.store import DEFAULT_STORE, ResultsStore
 from robustbench_zs.evaluation.transfer import transfer_rows
 from robustbench_zs.perturbations.attacks import Attack
 from robustbench_zs.reporting.commands import command_of
@@ -28,7 +28,7 @@ from robustbench_zs.studies.joint_report import write_joint_report
 from robustbench_zs.studies.load import load_study
 from robustbench_zs.studies.plan import Plan
 from robustbench_zs.studies.settle import stored_plans
-from robustbench_zs.studies.status import Status, plan_status, stored_answers, stored_transfers, subject_of
+from robustbench_zs.studies.status import Answers, Status, plan_status, subject_of
 from robustbench_zs.studies.study import Study
 from robustbench_zs.training.distributed import is_first
 
@@ -81,8 +81,7 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
     missing = 0
     for step in plan.evaluations:
         known = status.known.get(step.id)
-        answers: dict[Question[Any], Any] = dict.fromkeys(step.questions)
-        answers |= stored_answers(step, known.digest, store) if known else {}
+        answers: Answers = status.answers.get(step.id) or dict.fromkeys(step.questions)
         lacking = sum(question.required and answer is None for question, answer in answers.items())
         missing += lacking
         if known is None or lacking:
@@ -106,7 +105,7 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
     transfers = []
     steps = {step.task: step for step in plan.evaluations}
     for transfer in plan.transfers if not missing else ():
-        shown = stored_transfers(transfer, steps, status.known, store)
+        shown = status.shown[transfer.id]
         missing += shown.count(None)
         subjects = [subject_of(status.known[steps[task].id]) for task in (transfer.task, *transfer.targets)]
         there = [(subject, s) for subject, s in zip(subjects[1:], shown, strict=True) if s is not None]
@@ -143,6 +142,24 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
     )
 
 
+def stored_findings(
+    study: str | Path | Study,
+    *,
+    scale: str | None = None,
+    data_dir: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+) -> list[Findings]:
+    """Everything that the store has of a study, one for each of its parts.
+
+    Raises:
+        RequestError: no such study, one that trains nothing, no store, or results are missing.
+    """
+    loaded = study if isinstance(study, Study) else load_study(study, scale)
+    asked = loaded.name if isinstance(study, Study) else study
+    known, plans = stored_plans(loaded, asked, data_dir, store)
+    return [findings_of(plan, known, plan_status(plan, known)) for plan in plans]
+
+
 def _controls(plan: Plan, store: ResultsStore) -> list[Control]:
     """What the store has of the study's controls; one that is not finished is left out.
 
@@ -151,13 +168,9 @@ def _controls(plan: Plan, store: ResultsStore) -> list[Control]:
     """
     found = []
     own, task = plan.study.full_recipe().as_dict(), plan.evaluations[0].task
-    for name in plan.study.controls:
-        _, plans = stored_plans(load_study(name), name, task.data_dir, store.path)
-        for other in plans:
-            try:
-                findings = findings_of(other, store, plan_status(other, store))
-            except RequestError:
-                continue
+    for part in (part for name in plan.study.controls for part in load_study(name).trainings()):
+        with suppress(RequestError):
+            [findings] = stored_findings(part, data_dir=task.data_dir, store=store.path)
             changes = {key: value for key, value in findings.facts.recipe.items() if value != own[key]}
             found.append(Control(findings.facts.name, changes, findings.results, findings.gaps))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from robustbench_zs.training.loop import Epoch
 from robustbench_zs.training.task import TrainingTask
@@ -20,3 +21,8 @@ class Events:
 
     epoch: Callable[[TrainingTask, Epoch], None] = lambda task, epoch: None
     say: Callable[[str], None] = lambda words: None
+
+
+def numbered(send: Callable[[tuple[int, Any]], None], place: int) -> Callable[[Any], None]:
+    """A function that sends events of one of several networks with its place among them."""
+    return lambda event: send((place, event))

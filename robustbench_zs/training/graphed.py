@@ -7,19 +7,19 @@ no shape in common, and nothing of one network enters the computation of another
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from robustbench_zs.datasets import LabelledImages, Split
 from robustbench_zs.training.augmentation import CropsAndFlips
 from robustbench_zs.training.feed import MemoryFeed
-from robustbench_zs.training.loop import Epoch, Training, accuracy, block_parameters, tested_after
+from robustbench_zs.training.loop import Training, accuracy_so_far
+from robustbench_zs.training.step import mean_loss
 
 WARM_UP = 3
 """Steps that are taken eagerly before one is recorded: cuDNN chooses its kernels in them, and momentum begins to exist."""
@@ -95,14 +95,8 @@ class GraphedTraining:
         self.rate.copy_(self.rates.index_select(0, self.number)[0])
         index, top, left, mirror = row.unbind()
         draws = CropsAndFlips(top, left, mirror.bool()) if self.feed.augmentation == "crop-flip" else None
-        images, labels = self.feed.share(index, draws)
-        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.recipe.precision == "bfloat16"):
-            logits = training.network(images)
-            loss = F.cross_entropy(logits, labels)
-        loss.backward()
+        mean_loss(training.network, self.feed.share(index, draws), training.recipe, self.sums).backward()
         training.optimizer.step()
-        self.sums[0].add_(loss.detach(), alpha=len(index))
-        self.sums[1].add_((logits.detach().argmax(1) == labels).sum())
         self.number.add_(1)
 
     def wait(self) -> None:
@@ -116,24 +110,10 @@ class GraphedTraining:
         Args:
             seconds: what it took.
         """
-        training = self.training
-        number = len(training.history) + 1
         with torch.cuda.stream(self.stream):
-            loss_sum, right = self.sums.tolist()
-            tested = tested_after(number, training.recipe, training.images, len(test)) or not math.isfinite(loss_sum)
-            training.add(
-                Epoch(
-                    epoch=number,
-                    learning_rate=max(self.learning_rates),
-                    loss=loss_sum / training.images,
-                    train_accuracy=100 * right / training.images,
-                    test_accuracy=accuracy(training.network, test, training.device) if tested else math.nan,
-                    seconds=seconds,
-                    block_parameters=block_parameters(training.network),
-                )
-            )
-            if training.state_due:
-                training.write()
+            sums = self.sums.tolist()
+            test_accuracy = accuracy_so_far(self.training, sums[0], test)
+            self.training.end_epoch(self.learning_rates, sums, self.training.images, test_accuracy, seconds)
         self.wait()
 
 
@@ -142,6 +122,11 @@ def _row(index: Tensor, draws: CropsAndFlips | None) -> Tensor:
     if draws is None:
         return torch.stack([index] * 4)
     return torch.stack([index, draws.top, draws.left, draws.mirror.long()])
+
+
+def kernels_by_trial() -> AbstractContextManager[None]:
+    """Let cuDNN try its kernels in the steps of the warm-up inside the block."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True)
 
 
 def fit_graphed(trainings: Sequence[Training], test: Split) -> None:
@@ -153,7 +138,7 @@ def fit_graphed(trainings: Sequence[Training], test: Split) -> None:
     device = trainings[0].device
     if isinstance(test, LabelledImages):
         test = replace(test, pixels=test.pixels.to(device), labels=test.labels.to(device))
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+    with kernels_by_trial():
         under_way = [GraphedTraining(training) for training in trainings if not training.ended]
         while under_way:
             start = time.perf_counter()

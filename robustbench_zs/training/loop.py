@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ class Training:
 
     Args:
         network: on the device that trains it, changed in place.
-        state: where the training is written down from time to time.
+        state: where the training is written down from time to time; None where it is not, or by another process.
         loaders: worker processes that decode images from files.
     """
 
@@ -106,11 +106,6 @@ class Training:
         """All epochs are done, or the last one was not finite: for networks that are not zero-stable this is a result."""
         return len(self.history) == self.recipe.epochs or bool(self.history and self.history[-1].diverged)
 
-    @property
-    def state_due(self) -> bool:
-        """Whether it is time to write the state."""
-        return self.state is not None and self.state.due and not self.ended
-
     def resume(self, found: TrainingState | None) -> None:
         """Go on from a written state.
 
@@ -126,21 +121,51 @@ class Training:
         """The order of the images in the next epoch."""
         return torch.randperm(self.images, generator=self.generators["order"])
 
-    def add(self, epoch: Epoch) -> None:
-        """Note an epoch; the network has its weights."""
-        self.history.append(epoch)
-        self.on_epoch(epoch)
-        if self.recipe.weights == "best" and not epoch.diverged and epoch.test_accuracy > self.best_accuracy:
-            self.best_accuracy = epoch.test_accuracy
-            self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+    def is_tested(self, loss_sum: float, test: Split) -> bool:
+        """Whether the test accuracy is taken after an epoch with this sum of losses, see `tested_after`."""
+        number = len(self.history) + 1
+        return tested_after(number, self.recipe, self.images, len(test)) or not math.isfinite(loss_sum)
 
-    def write(self) -> None:
-        """Write the state.
+    def end_epoch(
+        self,
+        rates: Sequence[float],
+        sums: Sequence[float],
+        images: int,
+        test_accuracy: float,
+        seconds: float,
+        fetch: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Note an epoch, keep its weights where they are the best, and write the state from time to time.
+
+        Args:
+            rates: learning rates of its steps.
+            sums: of the loss and of right answers, over so many images.
+            test_accuracy: in percent, NaN where it is not taken.
+            fetch: gives the network its weights where they are elsewhere; called where they are needed.
 
         Raises:
-            UnfinishedError: the file cannot be written.
+            UnfinishedError: the state cannot be written.
         """
-        if self.state is not None:
+        loss_sum, right = sums
+        epoch = Epoch(
+            epoch=len(self.history) + 1,
+            learning_rate=max(rates),
+            loss=loss_sum / images,
+            train_accuracy=100 * right / images,
+            test_accuracy=test_accuracy,
+            seconds=seconds,
+            block_parameters=block_parameters(self.network),
+        )
+        self.history.append(epoch)
+        self.on_epoch(epoch)
+        best = self.recipe.weights == "best" and not epoch.diverged and epoch.test_accuracy > self.best_accuracy
+        due = self.state is not None and self.state.due and not self.ended
+        if best or due or self.ended:
+            fetch()
+        if best:
+            self.best_accuracy = epoch.test_accuracy
+            self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        if self.state is not None and due:
             epochs = [epoch.header() for epoch in self.history]
             self.state.write(self.network, self.optimizer, self.generators, epochs, self.best_accuracy, self.best_weights)
 
@@ -164,35 +189,22 @@ def fit(training: Training, test: Split, group: Processes = ALONE, compiled: boo
     Raises:
         RequestError: recipe, images and number of processes do not go together; the written state is damaged.
     """
-    network, recipe, state = training.network, training.recipe, training.state
-    training.resume(group.agreed(state.read() if state and group.first else None))
-    step = Step(network, training.optimizer, recipe, group, compiled)
+    training.resume(group.agreed(training.state.read() if training.state else None))
+    step = Step(training.network, training.optimizer, training.recipe, group, compiled)
     while not training.ended:
         start, number = time.perf_counter(), len(training.history)
         # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
         sums = torch.zeros(2, device=training.device)
         steps, used = step.batches(training.order())
-        rates = recipe.learning_rates(number, len(steps))
+        rates = training.recipe.learning_rates(number, len(steps))
         feed = training.feed.shares(number, steps, step.shares, step.own)
         for batch, rate, shares in zip(steps, rates, feed, strict=True):
             set_rate(training.optimizer, rate)
             sums += step(shares, len(batch))
-        loss_sum, correct = group.sum(sums).tolist()
-        group.share_buffers(network)
-        tested = tested_after(number + 1, recipe, training.images, len(test)) or not math.isfinite(loss_sum)
-        training.add(
-            Epoch(
-                epoch=number + 1,
-                learning_rate=max(rates),
-                loss=loss_sum / used,
-                train_accuracy=100 * correct / used,
-                test_accuracy=accuracy(network, test, training.device, group) if tested else math.nan,
-                seconds=time.perf_counter() - start,
-                block_parameters=block_parameters(network),
-            )
-        )
-        if group.first and training.state_due:
-            training.write()
+        totals = group.sum(sums).tolist()
+        group.share_buffers(training.network)
+        test_accuracy = accuracy_so_far(training, totals[0], test, group)
+        training.end_epoch(rates, totals, used, test_accuracy, time.perf_counter() - start)
     return training.finish()
 
 
@@ -210,14 +222,17 @@ def block_parameters(network: nn.Module) -> tuple[float, ...] | None:
     return None
 
 
-def accuracy(network: nn.Module, data: Split, device: torch.device, group: Processes = ALONE) -> float:
-    """Accuracy in percent as the training goes; what is reported is measured by `evaluation`."""
-    network.eval()
+def accuracy_so_far(training: Training, loss_sum: float, test: Split, group: Processes = ALONE) -> float:
+    """Test accuracy in percent after an epoch with this sum of losses, NaN where it is not taken; what is reported is
+    measured by `evaluation`."""
+    if not training.is_tested(loss_sum, test):
+        return math.nan
+    network, device = training.network.eval(), training.device
     correct = torch.zeros((), dtype=torch.int64, device=device)
     with torch.no_grad():
-        for start in range(group.rank * TEST_BATCH, len(data), group.size * TEST_BATCH):
+        for start in range(group.rank * TEST_BATCH, len(test), group.size * TEST_BATCH):
             part = slice(start, start + TEST_BATCH)
-            logits = network(data.images(part).to(device))
-            correct += (logits.argmax(1) == data.labels[part].to(device)).sum()
+            logits = network(test.images(part).to(device))
+            correct += (logits.argmax(1) == test.labels[part].to(device)).sum()
     network.train()
-    return 100 * int(group.sum(correct)) / len(data)
+    return 100 * int(group.sum(correct)) / len(test)

@@ -48,11 +48,7 @@ class Step:
         compiled: bool = False,
     ) -> None:
         self.shares, self.own = group.dealt(recipe.replicas)
-        self.batch_size = recipe.batch_size
-        self.group = group
-        self.optimizer = optimizer
-        self.device_type = next(network.parameters()).device.type
-        self.autocast = recipe.precision == "bfloat16"
+        self.recipe, self.group, self.optimizer = recipe, group, optimizer
         self.network = wrapped(network, group, recipe.replicas)
         self.whole: Callable[[Tensor], Tensor] = self.network
         if compiled and group.size == 1 and recipe.replicas == 1:
@@ -70,7 +66,7 @@ class Step:
         Raises:
             RequestError: fewer images than shares.
         """
-        steps = [batch for batch in order.split(self.batch_size) if len(batch) >= self.shares]
+        steps = [batch for batch in order.split(self.recipe.batch_size) if len(batch) >= self.shares]
         if not steps:
             raise RequestError(f"{len(order)} training images cannot be dealt to {self.shares} replicas")
         return steps, sum(map(len, steps))
@@ -84,18 +80,26 @@ class Step:
                 module.track_running_stats = number == 0
             last = number == self.own[-1]
             with nullcontext() if last or self.group.size == 1 else self.network.no_sync():  # type: ignore[operator]
-                with torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast):
-                    # The rest at the end of an epoch is another shape, which is not worth compiling for.
-                    logits = (self.whole if len(images) == self.batch_size else self.network)(images)
-                    loss = F.cross_entropy(logits, labels)
+                # The rest at the end of an epoch is another shape, which is not worth compiling for.
+                network = self.whole if len(images) == self.recipe.batch_size else self.network
+                loss = mean_loss(network, (images, labels), self.recipe, sums)
                 # The gradient of the mean over the whole step; where there are several processes, they average theirs.
                 (loss * (self.group.size * len(labels) / images_of_step)).backward()
-            sums[0] += loss.detach() * len(labels)
-            sums[1] += (logits.detach().argmax(1) == labels).sum()
         for module in self.followers:
             module.track_running_stats = True
         self.optimizer.step()
         return sums
+
+
+def mean_loss(network: Callable[[Tensor], Tensor], share: Share, recipe: Recipe, sums: Tensor) -> Tensor:
+    """Mean loss over the images of a share; the sums of loss and of right answers are added to `sums`, float32 of 2."""
+    images, labels = share
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        logits = network(images)
+        loss = F.cross_entropy(logits, labels)
+    sums[0].add_(loss.detach() * len(labels))
+    sums[1].add_((logits.detach().argmax(1) == labels).sum())
+    return loss
 
 
 _compiled: set[Hashable] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -19,7 +20,7 @@ from robustbench_zs.datasets import Split
 from robustbench_zs.networks.multistep import MultistepResNet
 from robustbench_zs.networks.stacked import joined, part_of, stack
 from robustbench_zs.training.feed import Share
-from robustbench_zs.training.loop import TEST_BATCH, Epoch, Training, tested_after
+from robustbench_zs.training.loop import TEST_BATCH, Training
 from robustbench_zs.training.step import set_rate, sgd
 
 
@@ -109,20 +110,12 @@ def fit_together(trainings: Sequence[Training], places: int, test: Split, device
             batches = [share[0] for share in shares]
             batches += batches[:1] * (places - len(batches))
             sums += stack.step(*side_by_side(batches))
-        tested = tested_after(number + 1, recipe, trainings[0].images, len(test)) or not bool(torch.isfinite(sums).all())
+        tested = trainings[0].is_tested(float(sums.sum()), test)
         accuracies = stack.accuracies(test, device) if tested else [math.nan] * places
         seconds = (time.perf_counter() - start) / len(trainings)
-        for index, (training, (loss, correct)) in enumerate(zip(trainings, sums.tolist(), strict=False)):
-            if training.ended:
-                continue
-            used = training.images
-            epoch = Epoch(number + 1, max(rates), loss / used, 100 * correct / used, accuracies[index], seconds)
-            last = number + 1 == recipe.epochs or epoch.diverged
-            due = training.state is not None and training.state.due
-            if last or due or recipe.weights == "best":
-                stack.spread(index)
-            training.add(epoch)
-            if training.state_due:
-                training.write()
+        for index, (training, totals) in enumerate(zip(trainings, sums.tolist(), strict=False)):
+            if not training.ended:
+                fetch = partial(stack.spread, index)
+                training.end_epoch(rates, totals, training.images, accuracies[index], seconds, fetch)
         if all(training.ended for training in trainings):
             return

@@ -22,7 +22,7 @@ from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from robustbench_zs.training.distributed import ALONE, Processes, device_of_this_process, processes
-from robustbench_zs.training.events import Events
+from robustbench_zs.training.events import Events, numbered
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
 from robustbench_zs.training.graphed import fit_graphed
 from robustbench_zs.training.header import FORMAT, DatasetHeader, Header, network_header
@@ -179,7 +179,7 @@ def train_some(
                     raise
             # What was trained so far is in the states and checkpoints; the trial was made while there was more memory.
             execution = replace(execution, places=-(-execution.places // 2), streams=-(-execution.streams // 2))
-        return [task.existing() or _train_alone(task, execution, partial(_send, send, i)) for i, task in enumerate(tasks)]
+        return [task.existing() or _train_alone(task, execution, numbered(send, i)) for i, task in enumerate(tasks)]
 
 
 def _train_together(tasks: Sequence[TrainingTask], execution: Execution, send: Callable[[tuple[int, Epoch]], None]) -> None:
@@ -190,7 +190,7 @@ def _train_together(tasks: Sequence[TrainingTask], execution: Execution, send: C
     for index, task in enumerate(tasks):
         if task.existing():
             continue
-        training = _training(task, execution, partial(_send, send, index))
+        training = _training(task, execution, numbered(send, index))
         training.resume(_state_file(task, execution).read())
         at_epoch.setdefault(len(training.history) if execution.places > 1 else 0, []).append((task, training))
     for members in at_epoch.values():
@@ -204,20 +204,18 @@ def _train_together(tasks: Sequence[TrainingTask], execution: Execution, send: C
                 _finished(task, execution, training.network, training.finish())
 
 
-def _send(send: Callable[[tuple[int, Epoch]], None], index: int, epoch: Epoch) -> None:
-    send((index, epoch))
-
-
 def _train_alone(
     task: TrainingTask, execution: Execution, send: Callable[[Epoch], None], group: Processes = ALONE
 ) -> Checkpoint:
-    training = _training(task, execution, send)
+    training = _training(task, execution, send, group)
     history = fit(training, task.load_dataset().test, group, execution.compiled)
     return _finished(task, execution, training.network, history, write=group.first)
 
 
-def _training(task: TrainingTask, execution: Execution, on_epoch: Callable[[Epoch], None]) -> Training:
-    data, state = task.load_dataset().train, _state_file(task, execution)
+def _training(
+    task: TrainingTask, execution: Execution, on_epoch: Callable[[Epoch], None], group: Processes = ALONE
+) -> Training:
+    data, state = task.load_dataset().train, _state_file(task, execution) if group.first else None
     return Training(task.network_to_train(execution), data, task.recipe, task.seed, on_epoch, state, execution.loaders)
 
 

@@ -19,7 +19,7 @@ from robustbench_zs.system.memory import is_out_of_memory
 from robustbench_zs.system.threads import torch_threads
 from robustbench_zs.training.distributed import ALONE
 from robustbench_zs.training.execution import Execution
-from robustbench_zs.training.graphed import WARM_UP, GraphedTraining
+from robustbench_zs.training.graphed import WARM_UP, GraphedTraining, kernels_by_trial
 from robustbench_zs.training.header import Part
 from robustbench_zs.training.loop import Training
 from robustbench_zs.training.step import Step, can_compile
@@ -230,7 +230,7 @@ def _rate_of_graphs(task: TrainingTask, execution: Execution) -> Rate:
         GraphedTraining(Training(task.network_to_train(execution), data, task.recipe, task.seed))
         for _ in range(execution.streams)
     ]
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+    with kernels_by_trial():
         for count in range(WARM_UP + 1 + GRAPHED_STEPS):
             number = count % trainings[0].whole_steps
             for training in trainings:

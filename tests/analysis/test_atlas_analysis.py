@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from robustbench_zs.analysis.across_studies import agreement, holm, holm_over_studies
+from robustbench_zs.analysis.across_studies import agreement, holm_over_studies
 from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, confirm, lead
 from robustbench_zs.analysis.halves import AtlasHalf
+from robustbench_zs.analysis.holm import holm
 from robustbench_zs.analysis.predictions import FAILED, HELD, NOT_SEPARATED, NOT_STATED, judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS, scheme_predictors
 from robustbench_zs.analysis.rank_regression import cross_validated, fit_ranks, ranks_among
@@ -115,7 +116,7 @@ def test_holm_is_the_closed_bonferroni_test(p: list[float]) -> None:
         max(min(1, sum(chosen) * min(v for v, c in zip(p, chosen, strict=True) if c)) for chosen in _with(i, len(p)))
         for i in range(len(p))
     ]
-    assert holm(p).tolist() == pytest.approx(expected)
+    assert holm(p) == pytest.approx(expected)
 
 
 def _with(i: int, n: int) -> list[tuple[bool, ...]]:

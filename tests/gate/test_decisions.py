@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from robustbench_zs.analysis.holm import holm
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate import Entry, Rule, compare
-from robustbench_zs.gate.decision import TOGETHER, holm
+from robustbench_zs.gate.decision import TOGETHER
 from robustbench_zs.gate.paired import discordant, mcnemar, sign_flips
 from robustbench_zs.gate.power import detectable_by_images, detectable_by_seeds, power_by_images
 from robustbench_zs.gate.seeds import Scatter, moderated, prior_freedom, scatter

@@ -19,7 +19,7 @@ from robustbench_zs.evaluation.questions.accuracy import Accuracy
 from robustbench_zs.evaluation.questions.question import Bench, Question
 from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.attacks import MAX_EPS
-from robustbench_zs.perturbations.native import NORMS, Chosen, minimum_norm
+from robustbench_zs.perturbations.native import NORMS, ChosenImages, minimum_norm
 from robustbench_zs.perturbations.numbers import check_whole
 
 SEARCH_VERSION = 2
@@ -102,7 +102,7 @@ def smallest_eps(
         with memory_at(batch_size), evaluation_mode(network):
             distances[chosen] = minimum_norm(
                 network,
-                Chosen(data, chosen.tolist()),
+                ChosenImages(data, chosen.tolist()),
                 NORMS[how.norm],
                 how.eps,
                 how.steps,

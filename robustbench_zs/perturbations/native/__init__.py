@@ -5,7 +5,7 @@ from robustbench_zs.perturbations.native.budgets import WIDEST_RUNG, Budgets, La
 from robustbench_zs.perturbations.native.fab import FABRule, beyond_ties
 from robustbench_zs.perturbations.native.in_turn import search_in_turn
 from robustbench_zs.perturbations.native.losses import LOSSES, TARGETED_LOSSES
-from robustbench_zs.perturbations.native.method import Chosen, Found, Images, Method
+from robustbench_zs.perturbations.native.method import ChosenImages, Found, Images, Method
 from robustbench_zs.perturbations.native.minimum_norm import minimum_norm
 from robustbench_zs.perturbations.native.norms import NORMS
 from robustbench_zs.perturbations.native.passes import SUSPECT, faster_directions, fooled_or_close, gradient_at
@@ -23,7 +23,7 @@ __all__ = [
     "WIDEST_RUNG",
     "APGDRule",
     "Budgets",
-    "Chosen",
+    "ChosenImages",
     "Directions",
     "FABRule",
     "Found",

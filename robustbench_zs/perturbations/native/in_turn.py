@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.method import Chosen, Found, Method
+from robustbench_zs.perturbations.native.method import ChosenImages, Found, Method
 from robustbench_zs.perturbations.native.search import search
 
 
 def search_in_turn(
     network: nn.Module,
-    chosen: Chosen,
+    chosen: ChosenImages,
     methods: Sequence[Method],
     budgets: Budgets,
     *,
@@ -31,7 +31,7 @@ def search_in_turn(
         left = np.arange(len(places)) if whole is None else np.flatnonzero(np.isinf(whole.fooled_at))
         if whole is not None and not len(left):
             break
-        part = Chosen(chosen.data, places[left].tolist(), numbers[left].tolist())
+        part = ChosenImages(chosen.data, places[left].tolist(), numbers[left].tolist())
         found = search(network, part, method, budgets, examples=examples, **options)
         fell = np.isfinite(found.fooled_at)
         if whole is None:

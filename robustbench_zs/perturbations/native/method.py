@@ -28,7 +28,7 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class ChosenImages:
     """N images that are attacked.
 
     Args:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from robustbench_zs.perturbations.native.method import Chosen
+from robustbench_zs.perturbations.native.method import ChosenImages
 from robustbench_zs.perturbations.native.norms import Norm, wide
 from robustbench_zs.perturbations.native.passes import CLEAR, fooled_or_close, gradient_at
 from robustbench_zs.perturbations.native.rows import count_of, joined, select, split
@@ -67,7 +67,7 @@ class _Turn:
 
 def minimum_norm(
     network: nn.Module,
-    chosen: Chosen,
+    chosen: ChosenImages,
     norm: Norm,
     largest: float,
     steps: int,
@@ -88,7 +88,7 @@ class _MinimumNorm:
     def __init__(
         self,
         network: nn.Module,
-        chosen: Chosen,
+        chosen: ChosenImages,
         norm: Norm,
         largest: float,
         steps: int,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zs.perturbations.native.budgets import Budgets
-from robustbench_zs.perturbations.native.method import Attempt, Chosen, Found, Method
+from robustbench_zs.perturbations.native.method import Attempt, ChosenImages, Found, Method
 from robustbench_zs.perturbations.native.passes import PASSES, Slopes
 from robustbench_zs.perturbations.native.rows import count_of, joined, select, split
 from robustbench_zs.perturbations.native.rules import Rows, Turning
@@ -36,7 +36,7 @@ beyond, what an image that falls has spent on its other targets costs more than 
 
 def search(
     network: nn.Module,
-    chosen: Chosen,
+    chosen: ChosenImages,
     method: Method,
     budgets: Budgets,
     *,
@@ -57,7 +57,7 @@ class _Search:
     def __init__(
         self,
         network: nn.Module,
-        chosen: Chosen,
+        chosen: ChosenImages,
         method: Method,
         budgets: Budgets,
         device: torch.device,

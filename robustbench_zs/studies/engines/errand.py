@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from robustbench_zs.studies.engines.parcel import Parcel, parcels
 from robustbench_zs.studies.engines.work import do_networks, transfer_task
 from robustbench_zs.studies.plan import EvaluateStep, TransferStep
 from robustbench_zs.system.environment import environment
+from robustbench_zs.training.events import numbered
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.launch import train_in_processes
 from robustbench_zs.training.state import state_interval
@@ -118,11 +118,11 @@ def run_errand(errand: Errand, files: Callable[[], Files], send: Send) -> News:
             errand.known.unpack(here.store)
         with _outbox(tasks, here.store, send) as outbox:
             if errand.gpus > 1 and tasks[0].existing() is None:
-                train_in_processes(tasks[0], errand.gpus, errand.execution, partial(_first, outbox.event))
+                train_in_processes(tasks[0], errand.gpus, errand.execution, numbered(outbox.event, 0))
             for step in steps:
                 if isinstance(step, TransferStep):
                     doing = transfer_task(step, errand.execution, str(here.store), errand.batch_size)
-                    transfer_one(doing, partial(_first, outbox.event))
+                    transfer_one(doing, numbered(outbox.event, 0))
             networks = [step for step in steps if isinstance(step, EvaluateStep)]
             if networks:
                 do_networks(networks, errand.execution, str(here.store), errand.batch_size, outbox.event)
@@ -137,10 +137,6 @@ def run_trial(trial: Trial, files: Callable[[], Files], say: Callable[[str], Non
             parcel.unpack(here.folder / parcel.name)
         chosen = choose_executions([here.task(task) for task in trial.tasks], trial.execution, trial.at_a_time, say)
         return chosen, next(iter(parcels([here.folder / CHOICES])), None)
-
-
-def _first(send: Callable[[tuple[int, Any]], None], event: Any) -> None:
-    send((0, event))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from robustbench_zs.studies.plan import EvaluateStep, TransferStep
 from robustbench_zs.system.workers import Job, run_jobs
 from robustbench_zs.training.distributed import Processes, device_of_this_process, processes
 from robustbench_zs.training.execution import Execution, choose_device, choose_execution
+from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.train import train_all
 from robustbench_zs.training.trial import choose_executions
 
@@ -47,13 +48,11 @@ class LocalEngine:
 
     def _in_jobs(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> None:
         execution = self._execution(len(steps), assignment)
-        untrained: list[EvaluateStep] = []
-        trained: list[EvaluateStep] = []
-        for step in steps:
-            (trained if step.task.existing() else untrained).append(step)
-        chosen = choose_executions([step.task for step in untrained], execution, self._at_a_time, assignment.events.say)
-        dealt = deal_steps(untrained, chosen, self._at_a_time)
-        dealt += [([step], execution) for step in trained]
+
+        def choose(tasks: Sequence[TrainingTask]) -> list[Execution]:
+            return choose_executions(tasks, execution, self._at_a_time, assignment.events.say)
+
+        dealt = deal_steps(steps, execution, choose, self._at_a_time)
         store, batch_size = str(assignment.store.path), assignment.batch_size
         jobs = [Job(do_networks, (some, how, store, batch_size)) for some, how in dealt]
         for _ in run_jobs(

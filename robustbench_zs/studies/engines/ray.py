@@ -77,17 +77,11 @@ class RayEngine:
         self.ray.shutdown()
 
     def networks(self, steps: Sequence[EvaluateStep], assignment: Assignment) -> list[str]:
-        untrained: list[EvaluateStep] = []
-        trained: list[EvaluateStep] = []
-        for step in steps:
-            (trained if step.task.existing() else untrained).append(step)
         if not steps:
             return []
         execution = self._execution(len(steps), assignment)
-        chosen = self._chosen([step.task for step in untrained], execution, assignment)
-        claim = claim_of(steps[0].task, execution, self._nodes())
-        dealt = deal_steps(untrained, chosen, claim.places(self._nodes()))
-        dealt += [([step], execution) for step in trained]
+        at_a_time = claim_of(steps[0].task, execution, self._nodes()).places(self._nodes())
+        dealt = deal_steps(steps, execution, lambda tasks: self._chosen(tasks, execution, assignment), at_a_time)
         return self._run([self._job(number, tuple(some), how) for number, (some, how) in enumerate(dealt)], assignment)
 
     def transfers(self, steps: Sequence[TransferStep], assignment: Assignment) -> list[str]:

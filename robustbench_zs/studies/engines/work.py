@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.sources import remember
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import TransferTask
 from robustbench_zs.studies.plan import EvaluateStep, TransferStep
+from robustbench_zs.training.events import numbered
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.loop import Epoch
+from robustbench_zs.training.task import TrainingTask
 from robustbench_zs.training.train import train_some
 from robustbench_zs.training.trial import deal
 
 
 def deal_steps(
-    steps: Sequence[EvaluateStep], executions: Sequence[Execution], at_a_time: int
+    steps: Sequence[EvaluateStep],
+    execution: Execution,
+    choose: Callable[[Sequence[TrainingTask]], Sequence[Execution]],
+    at_a_time: int,
 ) -> list[tuple[list[EvaluateStep], Execution]]:
-    """Which untrained networks one job trains, and how; those of earlier phases come first, see `deal`."""
-    dealt = []
-    for phase in sorted({step.phase for step in steps}):
-        places = [i for i, step in enumerate(steps) if step.phase == phase]
-        for indices, how in deal([steps[i].task for i in places], [executions[i] for i in places], at_a_time):
-            dealt.append(([steps[places[i]] for i in indices], how))
-    return dealt
+    """Which networks one job trains and evaluates, and how; those of earlier phases come first, see `deal`.
+
+    Args:
+        execution: for networks that are trained already, one per job.
+        choose: gives the executions of the others.
+    """
+    untrained = [step for step in steps if not step.task.existing()]
+    dealt, executions = [], choose([step.task for step in untrained])
+    for phase in sorted({step.phase for step in untrained}):
+        places = [i for i, step in enumerate(untrained) if step.phase == phase]
+        for indices, how in deal([untrained[i].task for i in places], [executions[i] for i in places], at_a_time):
+            dealt.append(([untrained[places[i]] for i in indices], how))
+    ids = {step.id for step in untrained}
+    return dealt + [([step], execution) for step in steps if step.id not in ids]
 
 
 def do_networks(
@@ -49,11 +60,7 @@ def do_networks(
         remember(ResultsStore(store), checkpoint)
         if step.questions:
             task = EvaluationTask(checkpoint, step.task.images, step.questions, execution, batch_size, store)
-            evaluate_one(task, partial(_send, send, index))
-
-
-def _send(send: Callable[[tuple[int, Epoch | str]], None], index: int, event: Epoch | str) -> None:
-    send((index, event))
+            evaluate_one(task, numbered(send, index))
 
 
 def transfer_task(step: TransferStep, execution: Execution, store: str, batch_size: int) -> TransferTask:
