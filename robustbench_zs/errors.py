@@ -1,30 +1,31 @@
-"""The two ways in which a request can end badly, and what is said of one that ends well.
+"""Errors and warnings for users.
 
-Every message is one sentence for the user: what was wrong, what is allowed, what to do.
+Every message is one sentence that says what was wrong, what is allowed, and what to do. It does not mention options of the
+command line, since the same error is raised in Python.
 """
 
 from __future__ import annotations
 
 
 class ZsbenchError(Exception):
-    """Base of all errors that are meant for the user; `exit_code` is that of the command line."""
+    """Base class of all errors that are meant for users; the command line exits with `exit_code`."""
 
     exit_code = 3
 
 
 class RequestError(ZsbenchError, ValueError):
-    """The request was wrong: unknown name, number out of range, unreadable file (exit code 2)."""
+    """The request is wrong: an unknown name, a number out of range, an unreadable file (exit code 2)."""
 
     exit_code = 2
 
 
 class UnfinishedError(ZsbenchError, RuntimeError):
-    """The request was right but could not be finished: disk, lock, memory (exit code 3)."""
+    """The request is right but could not be finished, because of a disk, a lock or memory (exit code 3)."""
 
 
 class ZsbenchWarning(UserWarning):
-    """Something that users should know about a result that stands all the same; the command line shows only the sentence."""
+    """Something that users should know about a result that is nevertheless valid."""
 
 
 class AttackWarning(ZsbenchWarning):
-    """Robust accuracy is likely too high, for the reason that the message gives."""
+    """Robust accuracy is probably too high; the message says why."""

@@ -1,4 +1,4 @@
-"""The gate as a pytest plugin: installing the package is enough, and it costs nothing until the fixture is used.
+"""The gate as a pytest plugin. It is active once the package is installed, and costs nothing until the fixture is used.
 
     def test_robustness(zsbench_check):
         zsbench_check(my_model(), "digits", "baselines/my_model.json")

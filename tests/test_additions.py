@@ -1,4 +1,4 @@
-"""An attack and a data set that the package does not know need their own code and one line, as CONTRIBUTING says; then every
+"""An attack and a dataset that the package does not know need their own code and one line, as CONTRIBUTING says; then every
 way to ask for them is there. `tests/evaluation/test_questions.py` adds a question."""
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ def test_a_new_data_set_is_known_by_its_name(checkpoint: Checkpoint) -> None:
     ("wrong", "said"),
     [
         ({"corners": 0}, "corners of corners must be a whole number from 1 to 1000, not 0"),
-        ({"norm": "l2"}, "corners has no norm: that goes with pgd, apgd"),
-        ({"engine": "foolbox"}, "corners has no engine"),
+        ({"norm": "l2"}, "corners takes no norm: only pgd, apgd"),
+        ({"engine": "foolbox"}, "corners takes no engine"),
     ],
     ids=str,
 )

@@ -91,9 +91,9 @@ def model_card(headers: Sequence[Header], weights: Weights | None, baselines: Se
         lines += [f'`robustbench_zs.load_model("{name}", dataset="{dataset}")`', ""]
     lines += [*(f"- {what}: {value}" for what, value in _facts(headers)), "", "## Accuracy", ""]
     lines += [
-        "Percent, drops in points, as measured on float32 weights; the intervals are Wilson's, for the images alone. Under "
-        "an attack an image that is wrong when clean counts as wrong, and a robust accuracy is an upper bound. The network "
-        "was trained without adversarial examples.",
+        "Accuracies are percentages and drops are percentage points, measured with float32 weights. The intervals are "
+        "Wilson's and cover only the choice of images. Under an attack, an image that is misclassified when clean counts as "
+        "wrong, and a robust accuracy is an upper bound. The network was trained without adversarial examples.",
         "",
         accuracy_table(baselines, name),
         "",
@@ -136,9 +136,9 @@ def _weights(weights: Weights) -> list[str]:
     checkpoint = weights.checkpoint
     size = f"{checkpoint.path.stat().st_size:,} bytes, digest `{checkpoint.digest}`"
     if weights.rounded:
-        what = f"rounded to float16 from the weights `{checkpoint.header.rounded_from}`; batch-norm statistics are float32"
+        what = f"float16, rounded from the weights `{checkpoint.header.rounded_from}`; batch-norm statistics are float32"
     else:
-        what = "float32, since rounding them to float16 changes an accuracy too much"
+        what = "float32, since rounding to float16 changes an accuracy too much"
     return [f"`{checkpoint.path.name}`, {size}: {what}.", "", markdown(rounding_table(weights.roundings))]
 
 

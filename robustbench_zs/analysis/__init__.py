@@ -1,4 +1,4 @@
-"""What can be concluded: summaries over seeds, degradation by verdict, which quantity of the scheme predicts it."""
+"""Statistical analysis: summaries over seeds, degradation by verdict, and which quantity of the scheme predicts it."""
 
 from robustbench_zs.analysis.conclusions import Conclusions, conclude
 from robustbench_zs.analysis.correlation import RankCorrelation, rank_correlation

@@ -1,4 +1,4 @@
-"""Whether candidates predict alike in several studies, with one correction for all of them."""
+"""Tests whether candidates predict robustness alike in several studies, with one correction for all of them."""
 
 from __future__ import annotations
 

@@ -36,13 +36,14 @@ def against_paper(
 
     Args:
         table: of the paper, such as `"table3"`.
-        ours: one row a number: `dataset`, `network`, `outcome`, `mean`, `std`; see `accuracy_cells`.
+        ours: one row per number: `dataset`, `network`, `outcome`, `mean`, `std`; see `accuracy_cells`.
         paper_networks: name of a network of ours → scheme and depth of the paper's one that it stands for.
         tolerance: for numbers that are counted or computed and have no spread: differences up to it are called agreement.
 
     Returns:
-        One row a cell: `dataset`, `network`, `outcome`, `paper_mean`, `paper_std`, `mean`, `std` (over seeds), `difference`
-        (ours − the paper's), `verdict`: whether the difference is within √(std² + paper_std²), or why that cannot be said.
+        One row per cell: `dataset`, `network`, `outcome`, `paper_mean`, `paper_std`, `mean`, `std` (over seeds),
+        `difference` (ours − the paper's), `verdict`: whether the difference is within √(std² + paper_std²), or why that
+        cannot be said.
     """
     keys = ("dataset", "scheme", "depth", "outcome")
     cells = {tuple(c[k] for k in keys): c for c in paper_results(table).to_dict("records")}

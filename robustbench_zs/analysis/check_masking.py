@@ -52,7 +52,7 @@ def masking(
 
     Args:
         eps: L∞ budget; by default 8/255, for MNIST 0.3 and for digits 0.1.
-        images: the first so many test images that the network classifies correctly are attacked.
+        images: number of test images that are attacked: the first ones that the network classifies correctly.
         steps, queries, seed, engine: see `MaskingProbe`.
         checkpoints and the others: as for `evaluate`.
 

@@ -1,4 +1,4 @@
-"""Whether results may stand in one table: networks that differ in more than their schemes say little about schemes."""
+"""Decides which results may be compared: networks that differ in more than their schemes say little about schemes."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def check_comparable(results: pd.DataFrame) -> None:
     """
     if found := differences(results, MUST_AGREE):
         raise RequestError(
-            f"these results are not to be compared in one table: they come from {' and '.join(found)}; choose rows that "
-            f"agree in {', '.join(MUST_AGREE)}"
+            f"these results cannot be compared in one table, because they come from {' and '.join(found)}: choose rows "
+            f"that agree in {', '.join(MUST_AGREE)}"
         )
 
 
 def mark(results: pd.DataFrame) -> str | None:
     """A sentence for a table of results that differ in more than schemes and seeds; None where they do not."""
     found = differences(results, MUST_AGREE | SHOULD_AGREE)
-    return f"Compare with care: these rows come from {' and '.join(found)} (--format json says which)." if found else None
+    return f"Compare with care: these rows come from {' and '.join(found)}." if found else None

@@ -1,4 +1,4 @@
-"""What a study allows to conclude: which outcome goes with which quantity of the scheme, tested all together."""
+"""What can be concluded from a study: which outcome correlates with which quantity of the scheme, tested jointly."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EFFECT_COLUMNS = [
 
 @dataclass(frozen=True, eq=False)
 class Conclusions:
-    """The relations of a study, one joint permutation of its schemes behind all p-values.
+    """The relations of a study, with p-values from one joint permutation of its schemes.
 
     Args:
         modulus: the largest modulus with every outcome; one row per outcome with `RELATION_COLUMNS`: Spearman's `rho` over

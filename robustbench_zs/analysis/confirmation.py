@@ -1,4 +1,4 @@
-"""The test of the confirmation half, as `benchmarks/atlas.md` wrote it down before the half was trained."""
+"""The test of the confirmation half, as specified in `benchmarks/atlas.md` before the half was trained."""
 
 from __future__ import annotations
 

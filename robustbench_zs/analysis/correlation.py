@@ -1,4 +1,4 @@
-"""Spearman's rank correlation over schemes: its interval, its p-value, and what is left of it given a third quantity."""
+"""Spearman's rank correlation over schemes: its interval, its p-value, and its partial form given a third quantity."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class RankCorrelation:
 
     @property
     def finding(self) -> str:
-        """What one relation by itself allows to say."""
+        """What can be said of one relation on its own."""
         if self.rho is None or self.p_value is None:
             return "cannot be computed: too few schemes, or all alike"
         if self.schemes < MIN_FOR_A_STATEMENT:

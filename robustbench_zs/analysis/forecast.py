@@ -23,7 +23,7 @@ OUTCOMES = ("clean_accuracy", "smallest_eps")
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a network of a scheme is expected to do; `value` is None outside of what the atlas covers, `outside` says why.
+    """The predicted outcome of a network; `value` is None for schemes that the atlas does not cover, and `outside` says why.
 
     Args:
         low, high: bounds that hold 95% of new schemes of the design: split conformal, calibrated on the confirmation half.
@@ -41,7 +41,9 @@ class Forecast:
 
 
 def forecasts(scheme: MultistepScheme, depth: int) -> list[Forecast]:
-    """One per data set of the atlas with networks of that depth, and outcome; empty where the atlas measured nothing yet.
+    """The forecasts of a scheme, one per outcome and dataset of the atlas with networks of that depth.
+
+    The list is empty if the atlas has measured nothing yet.
 
     Raises:
         RequestError: a depth that no network has, or fewer blocks than the order of the scheme.

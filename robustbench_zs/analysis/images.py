@@ -1,4 +1,4 @@
-"""What networks do with each test image, and the outcomes that need to know it."""
+"""Results of networks image by image, and the outcomes that are computed from them."""
 
 from __future__ import annotations
 

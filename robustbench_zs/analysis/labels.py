@@ -22,6 +22,7 @@ _KINDS = {
     "clean": "top",
 }
 _OF_THE_NETWORK = {"depth", "block", "widths", "form", "projection"}
+_NAMED_BY_DEPTH = re.compile(r"(?:(?:pre|lm-)?resnet|zerosnet)(\d+)(?:-opt|-tra)?(?::.*)?")
 
 
 def perturbation_labels(labels: Iterable[str]) -> dict[str, str]:
@@ -63,15 +64,23 @@ def network_labels(names: Iterable[str]) -> dict[str, str]:
         >>> from robustbench_zs.analysis.labels import network_labels
         >>> network_labels(["table10-1:depth=56", "multistep:alphas=-1/10000 10001/10000,beta=1,depth=56"])
         {'table10-1:depth=56': 'table10-1', 'multistep:alphas=-1/10000 10001/10000,beta=1,depth=56': 'custom-1'}
+        >>> network_labels(["table10-1:depth=20", "preresnet20"])
+        {'table10-1:depth=20': 'table10-1', 'preresnet20': 'preresnet20'}
     """
     parts = {name: _split(name) for name in names}
-    shared = set.intersection(*(set(options) for _, options in parts.values())) if parts else set()
+    shared = set.intersection(*(_stated(scheme, options) for scheme, options in parts.values())) if parts else set()
     custom: dict[str, str] = {}
     labels = {}
     for name, (scheme, options) in parts.items():
         base = scheme if len(scheme) <= LONGEST else custom.setdefault(scheme, f"custom-{len(custom) + 1}")
         labels[name] = ":".join(filter(None, [base, ",".join(o for o in options if o not in shared)]))
     return labels
+
+
+def _stated(scheme: str, options: list[str]) -> set[str]:
+    """The options of a network, with its depth where only its first part states it, as in `preresnet20`."""
+    named = _NAMED_BY_DEPTH.fullmatch(scheme)
+    return {*options, *([f"depth={named[1]}"] if named else [])}
 
 
 def _split(name: str) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Whether one predictor goes with an outcome more closely than another: simultaneous intervals of their leads."""
+"""Whether one predictor correlates with an outcome more closely than another: simultaneous intervals of their leads."""
 
 from __future__ import annotations
 

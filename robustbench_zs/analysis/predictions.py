@@ -1,4 +1,4 @@
-"""What `benchmarks/atlas.md` predicted before any network of a confirmation half was trained, and whether it held."""
+"""The predictions of `benchmarks/atlas.md`, made before any network of a confirmation half was trained, and the outcome."""
 
 from __future__ import annotations
 

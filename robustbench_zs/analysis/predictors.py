@@ -1,4 +1,4 @@
-"""What might predict how a network does, from its scheme and its number of blocks alone."""
+"""Candidate predictors of a network's outcomes, computed from its scheme and its number of blocks alone."""
 
 from __future__ import annotations
 

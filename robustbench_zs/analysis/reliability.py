@@ -1,4 +1,4 @@
-"""How far an outcome differs between schemes rather than between seeds of one scheme."""
+"""Reliability of outcomes: how much they differ between schemes rather than between seeds of one scheme."""
 
 from __future__ import annotations
 

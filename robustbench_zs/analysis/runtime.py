@@ -11,7 +11,7 @@ def runtime_summary(passes: pd.DataFrame, epochs: int, train_images: int, test_i
     """One row per network, phase and batch size.
 
     Args:
-        passes: one row a pass, see `evaluation.runtime.measure_runtime`; the first network is what the others relate to.
+        passes: one row per pass, see `evaluation.runtime.measure_runtime`; the first network is what the others relate to.
         epochs, train_images, test_images: what the times are scaled up to: so many passes over so many images.
 
     Returns:

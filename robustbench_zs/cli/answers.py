@@ -1,4 +1,4 @@
-"""Answers that were given before: to the same request about the same files, without importing torch.
+"""Stored answers to commands: the same request about the same files is answered without importing torch.
 
 An answer lies in the results store, beside the outcomes that it was made of, with a fingerprint of every file that it is a
 function of: checkpoints, images and this package. As in `make` and Git a file counts as unchanged when its size and times

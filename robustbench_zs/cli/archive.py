@@ -16,7 +16,10 @@ from robustbench_zs.cli.run import scale_option
 @scale_option
 @data_dir_option
 def pack(study: str, file: Path, scale: str | None, data_dir: Path | None) -> None:
-    """Write the results of a study, image by image, to FILE: others can make its report again without the weights."""
+    """Pack the results of a study into FILE.
+
+    The results are stored image by image, so others can make the report again without the weights: see `zsbench unpack`.
+    """
     from robustbench_zs.studies import pack as pack_results
 
     rows = pack_results(study, file, scale=scale, data_dir=data_dir)
@@ -26,7 +29,10 @@ def pack(study: str, file: Path, scale: str | None, data_dir: Path | None) -> No
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 def unpack(file: Path) -> None:
-    """Put the results in FILE, written by `zsbench pack`, into reports/results.sqlite, for `zsbench report`."""
+    """Add packed results to the results store.
+
+    FILE was written by `zsbench pack`; the store is reports/results.sqlite, from which `zsbench report` makes the report.
+    """
     from robustbench_zs.studies import unpack as unpack_results
 
     click.echo(f"{unpack_results(file)} new rows")

@@ -36,12 +36,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="SOURCE",
-    help="Attack the checkpoint SOURCE and show the examples to each CHECKPOINT; may be repeated.",
+    help="Attack the checkpoint SOURCE and evaluate each CHECKPOINT on its adversarial examples; may be repeated.",
 )
 @click.option("--fgsm", is_flag=True, help="One step along the sign of the gradient.")
 @click.option("--pgd", is_flag=True, help="Projected gradient descent in the L∞ ball from a random start.")
-@click.option("--attack", "name", cls=Declared, registry="ATTACKS", help="Any attack by name.")
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write the examples as PNG.")
+@click.option("--attack", "name", cls=Declared, registry="ATTACKS", help="The attack, by name.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the adversarial examples to DIR as PNG.",
+)
 @eot_option
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
@@ -57,11 +62,12 @@ def attack(
     output: Output,
     **parameters: Any,
 ) -> None:
-    """Robust accuracy of checkpoints under an attack.
+    """Measure robust accuracy under an attack.
 
-    Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo. Without --eps: 8/255, for MNIST 0.3,
-    for digits 0.1, for L2 0.5. An image that is wrong when clean counts as wrong and is not attacked. With --target,
-    accuracy is the share of images that are right when clean and do not reach the target, and the drop is the success rate.
+    Without CHECKPOINT, all checkpoints below checkpoints/ are attacked or, if there are none, those of the zoo for
+    --dataset. The default of --eps is 8/255, for MNIST 0.3, for digits 0.1, and for L2 0.5. An image that is misclassified
+    when clean counts as misclassified and is not attacked. With --target, accuracy is the share of images that are
+    classified correctly when clean and do not reach the target, and the drop is the success rate.
 
     \b
     zsbench attack --pgd
@@ -75,10 +81,11 @@ def attack(
     said = {name: value for name, value in parameters.items() if value is not None}
     eps = said.pop("eps", None)
     if from_ and len(eps or ()) > 1:
-        raise RequestError("--from goes with one --eps")
+        raise RequestError(f"--from takes a single --eps, not {len(eps)}")
     if eot is not None and (from_ or save or said.get("last") or said.get("ladder") is False):
         raise RequestError(
-            "--eot goes without --from and --save; with it only the last iterate counts, and there is no ladder"
+            "--eot cannot be combined with --from, --save, --last or --no-ladder: only the last iterate counts, and there "
+            "is no ladder"
         )
 
     def at_once(dataset: str) -> Sequence[Perturbation]:
@@ -104,7 +111,9 @@ def attack(
 
     elsewhere = from_ or "target" in said or said.get("norm") == "l2"
     if save and (elsewhere or kinds[0] not in ("fgsm", "pgd", "apgd")):
-        raise RequestError("--save goes with --fgsm, --pgd and --attack apgd in the L∞ ball, without --from and --target")
+        raise RequestError(
+            "--save works with --fgsm, --pgd and --attack apgd in the L∞ ball: leave out --from, --target and --norm l2"
+        )
     found = answer(transferred if from_ else averaged if eot is not None else attacked, compare_with_care)
     emit_results(found, output, plot)
     if save:

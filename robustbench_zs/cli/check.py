@@ -31,18 +31,19 @@ study_arguments = stacked(
     scale_option,
     data_dir_option,
     model_options,
-    click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations."),
+    click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Batch size of evaluations."),
     execution_options,
 )
 
 
 @click.command(cls=Command)
 @study_arguments
-@click.option("--out", type=OUTPUT_FILE, required=True, metavar="FILE", help="Where the baseline goes.")
+@click.option("--out", type=OUTPUT_FILE, required=True, metavar="FILE", help="Write the baseline to FILE.")
 def baseline(study: str, out: Path, **options: Any) -> None:
-    """Write what a study's networks get right now, to be compared with later.
+    """Record the outcomes of a study as a baseline.
 
-    The file holds every outcome, image by image, and every setting; keep it in git.
+    Later runs are compared with it by `zsbench check`. The file contains every outcome, image by image, and every setting;
+    keep it in git.
     """
     from robustbench_zs.studies import make_baseline
 
@@ -53,15 +54,15 @@ def baseline(study: str, out: Path, **options: Any) -> None:
 @click.command(cls=Command)
 @study_arguments
 @click.option("--baseline", "baseline_file", type=click.Path(path_type=Path), required=True, metavar="FILE")
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of all comparisons together.")
-@click.option("--min-drop", type=float, default=1.0, show_default=True, metavar="POINTS", help="Least drop that counts.")
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="Significance level of all comparisons together.")
+@click.option("--min-drop", type=float, default=1.0, show_default=True, metavar="POINTS", help="Smallest drop that counts.")
 @click.option(
     "--about",
     type=click.Choice(["recipe", "weights"]),
-    help="Whose regression counts; by default the recipe's, with --model that of these weights.",
+    help="Whether the check is about the recipe (default) or these weights (default with --model).",
 )
-@click.option("--strict", is_flag=True, help="Exit 2 where a single retrained seed gives no verdict and nothing got worse.")
-@click.option("--junit", type=OUTPUT_FILE, metavar="FILE", help="JUnit XML, one test case per comparison.")
+@click.option("--strict", is_flag=True, help="Exit 2 if a single retrained seed gives no verdict and nothing got worse.")
+@click.option("--junit", type=OUTPUT_FILE, metavar="FILE", help="Write JUnit XML, one test case per comparison, to FILE.")
 @output_options
 def check(
     study: str,
@@ -74,7 +75,7 @@ def check(
     output: Output,
     **options: Any,
 ) -> None:
-    """Fail (exit 1) if the networks of a study got worse than the baseline says.
+    """Compare a study with its baseline; exit 1 on a regression.
 
     \b
     zsbench baseline digits --out baselines/digits.json
@@ -109,7 +110,7 @@ def check(
     if regressions:
         raise click.exceptions.Exit(REGRESSION)
     if strict and found.no_verdict:
-        raise RequestError("with --strict every network needs a verdict, see above")
+        raise RequestError("--strict requires a verdict on every network: see above for those that have none")
 
 
 def _options(options: dict[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def stacked(*options: Callable[[Function], Function]) -> Callable[[Function], Fu
 
 
 class _Split(click.ParamType):  # type: ignore[type-arg]
-    """Values apart by commas, each read by `convert_one`."""
+    """Values separated by commas, each read by `convert_one`."""
 
     def __init__(self, name: str, convert_one: Callable[[str], Any]) -> None:
         self.name = name
@@ -100,7 +100,7 @@ class _OutputFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
-            self.fail("a file has a name", param, ctx)
+            self.fail("the name of the file is empty", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -109,22 +109,22 @@ class _PictureFile(_OutputFile):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).lower().endswith((".png", ".svg", ".pdf")):
-            self.fail(f"pictures are PNG, SVG or PDF: {str(value)[:200]!r} should end in .png, .svg or .pdf", param, ctx)
+            self.fail(f"{str(value)[:200]!r} should end in .png, .svg or .pdf: pictures are PNG, SVG or PDF", param, ctx)
         return super().convert(value, param, ctx)
 
 
 OUTPUT_FILE = _OutputFile()
 PICTURE_FILE = _PictureFile()
 
-NUMBERS = _Split("numbers apart by commas", str)
-WHOLE_NUMBERS = _Split("whole numbers apart by commas", int)
-FLOATS = _Split("numbers apart by commas", float)
+NUMBERS = _Split("a list of numbers separated by commas", str)
+WHOLE_NUMBERS = _Split("a list of whole numbers separated by commas", int)
+FLOATS = _Split("a list of numbers separated by commas", float)
 
 _output_options = stacked(
     click.option(
-        "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="By default from FILE, else a table."
+        "--format", "format_", type=click.Choice(["table", "json", "csv"]), help="By default that of FILE, else a table."
     ),
-    click.option("--output", type=OUTPUT_FILE, metavar="FILE", help="Write there instead of to the screen."),
+    click.option("--output", type=OUTPUT_FILE, metavar="FILE", help="Write to FILE instead of to the screen."),
 )
 
 
@@ -164,26 +164,28 @@ model_options = stacked(
         "models",
         multiple=True,
         metavar="NAME",
-        help="A network of your own instead of checkpoints: MODULE:FACTORY, FILE.py:FACTORY, torchvision:NAME, timm:NAME; "
-        "may be repeated, and so may what follows, once per --model in the same order or once for all.",
+        help="A network of your own instead of checkpoints: MODULE:FACTORY, FILE.py:FACTORY, torchvision:NAME or timm:NAME. "
+        "May be repeated; give each of the next five options once per --model in the same order, or once for all.",
     ),
     click.option(
         "--weights",
         type=click.Path(),
         multiple=True,
         metavar="FILE",
-        help="Of --model: .safetensors, .pth, .pt or .ckpt; once per --model, `none` for its own.",
+        help="Weights of --model: .safetensors, .pth, .pt or .ckpt; once per --model, `none` for those it comes with.",
     ),
-    click.option("--classes", type=int, multiple=True, metavar="K", help="Passed to the factory of --model as num_classes."),
+    click.option(
+        "--classes", type=int, multiple=True, metavar="K", help="Number of classes, passed to the factory of --model."
+    ),
     click.option(
         "--normalize",
         multiple=True,
         metavar="NAME",
-        help="What --model takes: images of mean 0 as by cifar10 or imagenet; `none` for images in [0, 1].",
+        help="Normalization that --model expects, such as cifar10 or imagenet; `none` for images in [0, 1].",
     ),
-    click.option("--mean", type=FLOATS, multiple=True, metavar="M,M,M", help="The same by numbers: mean per channel …"),
+    click.option("--mean", type=FLOATS, multiple=True, metavar="M,M,M", help="The same in numbers: the mean per channel …"),
     click.option(
-        "--std", type=FLOATS, multiple=True, metavar="S,S,S", help="… and standard deviation, on the scale of [0, 1]."
+        "--std", type=FLOATS, multiple=True, metavar="S,S,S", help="… and the standard deviation, for images in [0, 1]."
     ),
 )
 
@@ -191,7 +193,7 @@ eot_option = click.option(
     "--eot",
     type=int,
     metavar="N",
-    help="For a --model whose answers depend on chance: gradients and accuracies are means over N draws.",
+    help="For a --model with random outputs: gradients and accuracies are means over N draws.",
 )
 
 _MODEL_OPTIONS = ("weights", "classes", "normalize", "mean", "std")
@@ -221,7 +223,7 @@ class ChosenNetworks:
 
 
 def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments and options of a command that evaluates networks, which it gets first, as `ChosenNetworks`."""
+    """Add the options of a command that evaluates networks; it receives them as its first argument, `ChosenNetworks`."""
 
     @_checkpoint_arguments
     @wraps(function)
@@ -238,7 +240,7 @@ def checkpoint_arguments(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def take_own_models(given: dict[str, Any]) -> list[Model] | None:
-    """Takes the `model_options` out of the options given; the networks of --model, None without it.
+    """Take the `model_options` out of the options given, and return the networks of --model, or None without it.
 
     Raises:
         RequestError: an option without --model, or neither once nor as often as --model.
@@ -247,7 +249,7 @@ def take_own_models(given: dict[str, Any]) -> list[Model] | None:
     options = {name: given.pop(name) for name in _MODEL_OPTIONS}
     if not models:
         if extra := [name for name, values in options.items() if values]:
-            raise RequestError(f"--{extra[0]} goes with --model")
+            raise RequestError(f"--{extra[0]} requires --model")
         return None
     from robustbench_zs.evaluation import Model
 
@@ -271,7 +273,7 @@ def _for_each(option: str, values: Sequence[Any], models: int) -> Sequence[Any]:
         return [values[0]] * models
     or_once = "" if option == "weights" else ", or once for all"
     raise RequestError(
-        f"there are {models} --model and {len(values)} --{option}: give --{option} once per --model, in the same "
+        f"--model is given {models} times but --{option} {len(values)} times: give --{option} once per --model, in the same "
         f"order{or_once}{f' (`{NONE}` where a network needs none)' if option in ('weights', 'normalize') else ''}"
     )
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 @click.option("--delta", type=NUMBERS, metavar="δ[,δ…]", help="Also under Gaussian noise.")
 @click.option("--fgsm", is_flag=True, help="Also under FGSM.")
 @click.option("--pgd", is_flag=True, help="Also under PGD.")
-@click.option("--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget.  [default: 8/255; MNIST 0.3, digits 0.1]")
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="Level of all comparisons together.")
+@click.option(
+    "--eps", type=NUMBERS, metavar="ε[,ε…]", help="Budget of the attacks.  [default: 8/255; MNIST 0.3, digits 0.1]"
+)
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="Significance level of all comparisons together.")
 @data_options
 @size_options
 @execution_options
@@ -37,16 +39,17 @@ def compare(
     output: Output,
     **options: Any,
 ) -> None:
-    """Which of two networks gets more images right: exact paired tests on the same images.
+    """Compare two networks by exact paired tests.
 
-    A and B are checkpoints, or networks by name as --model takes them.
+    The tests say which of the two classifies more of the same images correctly. A and B are checkpoints, or models named as
+    in --model of `zsbench evaluate`.
 
     \b
     zsbench compare checkpoints/a.safetensors checkpoints/b.safetensors --pgd --delta 0.1
     zsbench compare old.py:net new.py:net --dataset digits
     """
     if eps and not (fgsm or pgd):
-        raise RequestError("--eps goes with --fgsm or --pgd")
+        raise RequestError("--eps requires --fgsm or --pgd")
     from robustbench_zs.evaluation.sources import dataset_of, default_eps, resolve_checkpoints
     from robustbench_zs.gate import compare_networks
     from robustbench_zs.perturbations import GaussianNoise, Perturbation

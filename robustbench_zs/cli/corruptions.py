@@ -14,11 +14,11 @@ from robustbench_zs.cli.output import NETWORK, Output, number, plain_rows, text
 
 @click.command(cls=Command)
 @checkpoint_arguments
-@click.option("--generated", is_flag=True, help="Corrupt the images here, by imagecorruptions, at other strengths.")
-@click.option("--types", type=NUMBERS, metavar="NAME[,NAME…]", help="Of the corruptions.  [default: all fifteen]")
-@click.option("--severities", type=WHOLE_NUMBERS, metavar="S[,S…]", help="From 1 to 5.  [default: all five]")
-@click.option("--cells", is_flag=True, help="A row for each corruption and severity.")
-@click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S", help="Of generated corruptions.")
+@click.option("--generated", is_flag=True, help="Generate the corruptions with imagecorruptions, at other strengths.")
+@click.option("--types", type=NUMBERS, metavar="NAME[,NAME…]", help="Types of corruptions.  [default: all fifteen]")
+@click.option("--severities", type=WHOLE_NUMBERS, metavar="S[,S…]", help="Severities from 1 to 5.  [default: all five]")
+@click.option("--cells", is_flag=True, help="Print one row per corruption and severity.")
+@click.option("--noise-seed", type=int, default=1, show_default=True, metavar="S", help="Seed of generated corruptions.")
 @output_options
 def corruptions(
     chosen: ChosenNetworks,
@@ -29,10 +29,11 @@ def corruptions(
     noise_seed: int,
     output: Output,
 ) -> None:
-    """Error of checkpoints under common corruptions, and its mean (mCE).
+    """Measure the mean corruption error (mCE).
 
-    Reads the published images from DIR/CIFAR-10-C/*.npy, where DIR is that of --data-dir. With --generated they are made
-    here, for any images from 32×32 up; their strengths are ImageNet-C's, so those numbers are not CIFAR-10-C's.
+    The published images are read from CIFAR-10-C/*.npy in the folder of --data-dir. With --generated they are generated
+    instead, for images of at least 32×32 pixels; their strengths are those of ImageNet-C, so the errors are not those on
+    CIFAR-10-C.
     """
     from robustbench_zs.evaluation import corruptions as on_corruptions
     from robustbench_zs.evaluation import mean_corruption_error

@@ -13,10 +13,10 @@ from robustbench_zs.system.files import write_atomically
 
 @click.command(cls=Command)
 @checkpoint_arguments
-@click.option("--eps", metavar="ε", help="The largest that is tried.  [default: 16/255; MNIST 0.5, digits 0.3, L2 2]")
+@click.option("--eps", metavar="ε", help="Largest ε that is tried.  [default: 16/255; MNIST 0.5, digits 0.3, L2 2]")
 @click.option("--steps", type=int, default=16, show_default=True, metavar="N", help="Steps that refine an example.")
-@click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
-@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the curves as PNG.")
+@click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Norm of the distance.")
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the curves as PNG, SVG or PDF.")
 @output_options
 def curve(
     chosen: ChosenNetworks,
@@ -26,11 +26,12 @@ def curve(
     plot: Path | None,
     output: Output,
 ) -> None:
-    """Robust accuracy of checkpoints against ε.
+    """Measure robust accuracy as a function of ε.
 
-    For each test image the distance of the nearest example that a minimum-norm attack (FMN, towards several classes) finds:
-    an upper bound on the smallest ε that fools it, since an example may lie nearer. The search ends at the largest ε. The
-    table has the ε that fool 25, 50 and 75% of the images that are right when clean.
+    A minimum-norm attack (FMN, towards several classes) searches for the nearest adversarial example of each test image. Its
+    distance is an upper bound on the smallest ε that fools the network, since another example may lie nearer. The search
+    ends at the largest ε. The table has the ε at which 25, 50 and 75% of the images that are classified correctly when clean
+    are fooled.
     """
     from robustbench_zs.evaluation import robustness_curve
 

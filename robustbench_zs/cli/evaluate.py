@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=DeclaringCommand)
 @checkpoint_arguments
-@click.option("--noise", cls=Declared, registry="NOISES", help="Without it: clean images.")
+@click.option("--noise", cls=Declared, registry="NOISES", help="Kind of noise; without it, images are clean.")
 @eot_option
 @click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the accuracies of all networks as PNG, SVG or PDF.")
 @output_options
@@ -42,10 +42,10 @@ def evaluate(
     output: Output,
     **parameters: Any,
 ) -> None:
-    """Accuracy of checkpoints on test images, clean or under noise.
+    """Measure accuracy on test images, clean or noisy.
 
-    Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo. Noise is added to images in [0, 1],
-    then clipped.
+    Without CHECKPOINT, all checkpoints below checkpoints/ are evaluated or, if there are none, those of the zoo for
+    --dataset. Noise is added to images in [0, 1], which are then clipped.
 
     \b
     zsbench evaluate --noise gaussian --delta 0.02
@@ -72,9 +72,7 @@ def _noise(noise: str | None, said: dict[str, Any]) -> Sequence[Perturbation]:
     if missing := [p.option for p in parameters.values() if p.required and p.name not in said]:
         raise RequestError(f"--noise {noise} needs --{missing[0]}, for example --{missing[0]} 0.02")
     if extra := [name for name in said if name not in parameters and name != "seed"]:
-        raise RequestError(
-            f"--{extra[0]} does not go with " + (f"--noise {noise}" if noise else "clean images: say --noise")
-        )
+        raise RequestError(f"--{extra[0]} " + (f"is no option of --noise {noise}" if noise else "requires --noise"))
     return NOISES[noise].of(**{name: said[name] for name in parameters if name in said}) if noise else []
 
 
@@ -85,7 +83,7 @@ def over_draws(chosen: ChosenNetworks, perturbations: Sequence[Perturbation], dr
         RequestError: there are only checkpoints.
     """
     if all(isinstance(source, Path) for source in chosen.sources or ()):
-        raise RequestError("--eot goes with --model: no answer of a checkpoint depends on chance")
+        raise RequestError("--eot requires --model: checkpoints of zsbench have no random outputs")
     from robustbench_zs.evaluation import expected_accuracy
 
     options = {name: value for name, value in chosen.options.items() if name != "workers"}
@@ -98,7 +96,8 @@ def compare_with_care(frame: pd.DataFrame) -> str | None:
     """A sentence on what rows differ in besides schemes."""
     from robustbench_zs.analysis.comparability import mark
 
-    return mark(frame)
+    words = mark(frame)
+    return f"{words} Add --format json to see which." if words else None
 
 
 def emit_results(found: Answer, output: Output, plot: Path | None = None) -> None:
@@ -121,5 +120,7 @@ def emit_results(found: Answer, output: Output, plot: Path | None = None) -> Non
     if any("draws" in row for row in found.rows):
         columns["Draws"] = text("draws")
     output.emit(found.rows, columns)
+    if any("expectation over transformation" in (row.get("warning") or "") for row in found.rows):
+        say("Add --eot N for means over N draws.")
     for words in found.said:
         say(words)

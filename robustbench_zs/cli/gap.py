@@ -21,9 +21,10 @@ def gap(
     chosen: ChosenNetworks,
     output: Output,
 ) -> None:
-    """Accuracy on the clean training images − accuracy on the test images, in points.
+    """Measure the generalization gap.
 
-    Without CHECKPOINT: all below checkpoints/, else with --dataset those of the zoo.
+    This is accuracy on the clean training images − accuracy on the test images, in percentage points. Without CHECKPOINT,
+    all checkpoints below checkpoints/ are evaluated or, if there are none, those of the zoo for --dataset.
     """
 
     def compute() -> pd.DataFrame:

@@ -19,12 +19,12 @@ KINDS = ("studies", "networks", "schemes", "attacks", "recipes", "checkpoints", 
 
 @click.command("list", cls=Command)
 @click.argument("kinds", nargs=-1, type=click.Choice(KINDS), metavar="[KIND]...")
-@click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where data sets are looked for.")
+@click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that holds cifar10/, mnist/, …")
 @output_options
 def list_(kinds: tuple[str, ...], data_dir: Path | None, output: Output) -> None:
-    """Studies, networks, schemes, attacks, recipes, checkpoints and data sets that are here.
+    """List studies, networks, attacks, datasets and more.
 
-    Without KIND all of them; KIND is one of studies, networks, schemes, attacks, recipes, checkpoints, datasets.
+    KIND is one of studies, networks, schemes, attacks, recipes, checkpoints and datasets; without it, all are listed.
     """
     emit_list(kinds, output, data_dir)
 

@@ -104,7 +104,7 @@ def _end_interrupted() -> NoReturn:
     """End at once: worker processes are stopped, and no exit handler waits for what they had in the works."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
-    click.echo("\nInterrupted. What is finished is kept; the same command goes on from there.", err=True)
+    click.echo("\nInterrupted. Run the same command again: it resumes from the last saved state.", err=True)
     if "multiprocessing" in sys.modules:
         from multiprocessing import active_children
 

@@ -1,4 +1,4 @@
-"""Results to people as a table, to programs as JSON or CSV on a clean standard output."""
+"""Prints results: as a table for people, as JSON or CSV on a clean standard output for programs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Output:
 
     def __post_init__(self) -> None:
         if self.file and not self.format and self.file.suffix not in FORMATS:
-            raise RequestError(f"{self.file} ends in none of .json, .csv, .txt: say --format json, csv or table")
+            raise RequestError(f"{self.file} ends in none of .json, .csv, .txt: add --format json, csv or table")
 
     @property
     def kind(self) -> str:

@@ -17,9 +17,8 @@ from robustbench_zs.cli.run import print_findings, scale_option
 def report(studies: tuple[str, ...], scale: str | None, data_dir: Path | None) -> None:
     """Write the report of a study again from the stored results, computing nothing.
 
-    Of several studies one report says in which of them candidates predict robustness, and with which sign.
-
-    The weights need not be at hand; the images must be, since results are stored by their digest.
+    For several studies, one report says in which of them each candidate predicts robustness, and with which sign. The
+    weights are not needed; the images are, since results are stored by the digest of the images.
     """
     from robustbench_zs.studies import report as report_again
     from robustbench_zs.studies import report_together

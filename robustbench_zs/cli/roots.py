@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("alphas", nargs=-1, metavar="[ALPHA]...")
-@click.option("--beta", metavar="B", help="Coefficient of the residual; without it consistency is not judged.")
+@click.option("--beta", metavar="B", help="Coefficient of the residual, without which consistency is not judged.")
 @click.option("--name", metavar="SCHEME", help="A scheme by name, such as zerosnet-opt or lm:k=0.5.")
-@click.option("--alpha", metavar="A", help="Eq. 7 with this α.")
-@click.option("--k", metavar="K", help="Eq. 8 with this k and the consistent β = 1 + k.")
-@click.option("--lambda", "lambda_", metavar="L", help="Eq. 10 with this λ.")
+@click.option("--alpha", metavar="A", help="The scheme of eq. 7 with this α.")
+@click.option("--k", metavar="K", help="The scheme of eq. 8 with this k and the consistent β = 1 + k.")
+@click.option("--lambda", "lambda_", metavar="L", help="The scheme of eq. 10 with this λ.")
 @click.option("--catalog", is_flag=True, help="Every scheme of the paper's Tables 1, 2 and 10.")
 @click.option(
     "--depth",
     type=int,
     metavar="D",
-    help="Also amplification and noise gain over the blocks of a network of D layers, and what the atlas predicts for it.",
+    help="Add amplification and noise gain in a network of D layers, and what the atlas predicts for it.",
 )
-@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the roots with the unit circle as PNG.")
+@click.option("--plot", type=PICTURE_FILE, metavar="FILE", help="Draw the roots and the unit circle as PNG, SVG or PDF.")
 @output_options
 def roots(
     alphas: tuple[str, ...],
@@ -48,9 +48,9 @@ def roots(
     plot: Path | None,
     output: Output,
 ) -> None:
-    """Roots of ρ^d − Σ α_i ρ^(d−1−i) and what they mean.
+    """Find the roots of a scheme and say what they mean.
 
-    Coefficients α_0 α_1 … are decimals or fractions and taken exactly.
+    They are the roots of ρ^d − Σ α_i ρ^(d−1−i). The coefficients α_0 α_1 … are decimals or fractions and are taken exactly.
 
     \b
     zsbench roots 1/3 5/9 1/9 --beta 16/9
@@ -59,9 +59,9 @@ def roots(
     zsbench roots --catalog --format json
     zsbench roots --catalog --depth 56
 
-    With --depth, what the atlas predicts comes from a model of two quantities of the scheme that was fitted to its discovery
-    half; the intervals hold 95% of the schemes of its confirmation half. It is about networks like those of the atlas, which
-    are narrow and saw few images: see the studies `atlas-digits` and `atlas-mnist`.
+    With --depth, the prediction of the atlas comes from a model of two quantities of the scheme that was fitted to its
+    discovery half; the intervals contain 95% of the schemes of its confirmation half. It applies to networks like those of
+    the atlas, which are narrow and saw few images: see the studies `atlas-digits` and `atlas-mnist`.
     """
     from robustbench_zs.schemes.table import roots_table
 
@@ -105,7 +105,7 @@ def roots(
 
 
 def _forecast_lines(forecasts: list[dict[str, Any]], name: str) -> list[str]:
-    """What the atlas says of a scheme, a line per data set."""
+    """What the atlas predicts for a scheme, one line per dataset."""
     if not forecasts:
         return []
     if all(found["outside"] for found in forecasts):
@@ -126,11 +126,11 @@ def _schemes(alphas: tuple[str, ...], beta: str | None, names: list[str], catalo
 
     if bool(alphas) + len(names) + catalog != 1:
         raise RequestError(
-            "give one of: coefficients ALPHA…, --name SCHEME, --alpha A, --k K, --lambda L, --catalog; "
+            "give exactly one of coefficients ALPHA…, --name SCHEME, --alpha A, --k K, --lambda L or --catalog, "
             "for example `zsbench roots 1/3 5/9 1/9 --beta 16/9`"
         )
     if beta is not None and not alphas:
-        raise RequestError("--beta goes with coefficients ALPHA…; a named scheme has its own")
+        raise RequestError("--beta requires coefficients ALPHA…: a named scheme has its own β")
     if alphas:
         return [schemes.MultistepScheme(alphas, beta)]
     return [schemes.scheme_from_name(name) for name in names] or list(schemes.catalog().values())

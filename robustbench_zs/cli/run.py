@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 MAX_WORKERS = 100_000
 
 scale_option = click.option(
-    "--scale", type=click.Choice(["smoke", "small"]), help="A scaled-down form; its report goes to reports/NAME-SCALE/."
+    "--scale",
+    type=click.Choice(["smoke", "small"]),
+    help="Scaled-down form; its report goes to reports/NAME-SCALE/.",
 )
 
 
@@ -36,19 +38,23 @@ scale_option = click.option(
 @click.argument("study", required=False)
 @scale_option
 @data_dir_option
-@click.option("--train-only", is_flag=True, help="Train what is missing, as for a machine that evaluates nothing, and stop.")
-@click.option("--plan", "plan_only", is_flag=True, help="Print what would be done and what waits for what; do nothing.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who does the work.")
+@click.option("--train-only", is_flag=True, help="Train the networks that are missing, and evaluate nothing.")
+@click.option("--plan", "plan_only", is_flag=True, help="Print the steps, what each waits for and the cost; do nothing.")
 @click.option(
-    "--address", metavar="ADDRESS", help="Of a Ray cluster: auto, HOST:PORT or ray://HOST:10001; else a Ray of its own."
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What runs the jobs."
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Ray cluster: auto, HOST:PORT or ray://HOST:10001; by default Ray is started here.",
 )
 @click.option(
     "--workers",
     type=int,
     metavar="N",
-    help="Networks at a time on the CPU, one per core by default; with --plan the time on N workers.",
+    help="Networks at a time on the CPU, by default one per core; with --plan, estimate the time on N workers.",
 )
-@click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Of evaluations.")
+@click.option("--batch-size", type=int, default=256, show_default=True, metavar="N", help="Batch size of evaluations.")
 @execution_options
 @output_options
 def run(
@@ -65,9 +71,10 @@ def run(
     threads: int | None,
     output: Output,
 ) -> None:
-    """Train, evaluate and report a study: a TOML file, or a name such as digits.
+    """Train, evaluate and report a study.
 
-    Does only what is not in the store (reports/results.sqlite) yet, and writes reports/NAME/.
+    STUDY is a TOML file or a name such as digits. Only what is not in the results store (reports/results.sqlite) yet is
+    done, so run the same command again to resume a study. The report is written to reports/NAME/.
     """
     from robustbench_zs.studies import load_study, make_plan, run_study, train_study
     from robustbench_zs.system.workers import available_cores
@@ -75,7 +82,7 @@ def run(
     if study is None:
         with redirect_stdout(sys.stderr):  # where a command fails, nothing is on its output
             emit_list(("studies",), Output())
-        raise RequestError("say which study, one of those above, or a TOML file")
+        raise RequestError("give a study: one of those above, or a TOML file")
     loaded = load_study(study, scale)
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise RequestError(f"the number of workers must lie between 1 and {MAX_WORKERS}, not {workers}")
@@ -85,9 +92,9 @@ def run(
         _print_cost(plans, device, threads, workers or available_cores())
         return
     if engine == "ray" and workers is not None:
-        raise RequestError("Ray decides how many jobs run at a time: --workers goes with --engine local or --plan")
+        raise RequestError("--workers requires --engine local or --plan: Ray itself decides how many jobs run at a time")
     if output != Output():
-        raise RequestError("--format and --output go with --plan; a run writes its tables to reports/NAME/")
+        raise RequestError("--format and --output require --plan: a run writes its tables to reports/NAME/")
     from robustbench_zs.cli.progress import progress, say
     from robustbench_zs.training.distributed import is_first
     from robustbench_zs.training.loop import Epoch
@@ -142,7 +149,7 @@ def _print_plan(parts: list[pd.DataFrame], output: Output) -> None:
 
 
 def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, workers: int) -> None:
-    """What the plans cost and how long so many workers take, as two sentences on standard error."""
+    """Print what the plans cost and how long the workers take, as two sentences on standard error."""
     from robustbench_zs.cli.progress import say
     from robustbench_zs.studies.cost import estimated
     from robustbench_zs.studies.engines.standing import duration
@@ -151,18 +158,18 @@ def _print_cost(plans: Sequence[Plan], device: str | None, threads: int | None, 
     try:
         cost = estimated(plans, choose_execution(1, device, threads or 1, 1), workers)
     except RequestError as error:  # images that are not at hand do not keep anyone from looking at a plan
-        say(f"What it costs cannot be estimated: {error}")
+        say(f"The cost cannot be estimated: {error}")
         return
     say(
-        f"At most {cost.hours:,.2g} {cost.unit} hours, {cost.undone:,.2g} of them for what is not done yet "
+        f"The study takes at most {cost.hours:,.2g} {cost.unit} hours, {cost.undone:,.2g} of them for what is not done yet "
         f"({cost.speed.multiply_adds / 1e9:,.3g} billion multiply-adds/s in training: {cost.speed.origin})."
     )
     alone = duration(cost.undone * 3600)
-    say(f"What is not done yet takes about {duration(cost.seconds)} on {workers} workers, and {alone} on one.")
+    say(f"The work that is not done yet takes about {duration(cost.seconds)} on {workers} workers and {alone} on one.")
 
 
 def print_findings(folder: Path) -> None:
-    """The answer of a report, and where the rest is."""
+    """Print the answer of a report and where the whole report is."""
     report = (folder / "report.md").read_text(encoding="utf-8")
     answer = re.split(r"\n(?:!\[|## )", report.partition("\n")[2], maxsplit=1)[0].strip()
     click.echo(f"{answer}\n\nThe report: {folder / 'report.md'}\nAs a page:  {folder / 'index.html'}")

@@ -11,11 +11,13 @@ from robustbench_zs.cli.command import Command
 
 @click.command(cls=Command)
 def schema() -> None:
-    """Print the JSON schema of a study file, by which editors complete and check its keys.
+    """Print the JSON schema of a study file.
+
+    Editors complete and check the keys of a study by it, if the first line of the study names the schema:
 
     \b
     zsbench schema > study.schema.json
-    and as the first line of the study:  #:schema ./study.schema.json
+    #:schema ./study.schema.json
     """
     from robustbench_zs.studies import study_schema
 

@@ -17,17 +17,19 @@ from robustbench_zs.errors import RequestError
 @click.option("--depth", type=int, metavar="D", help="Layers of a network given by --scheme.  [default: 20]")
 @data_options
 @click.option(
-    "--train-examples", type=int, metavar="N", help="First N training images only.  [default: digits 200, else all]"
+    "--train-examples", type=int, metavar="N", help="Use the first N training images only.  [default: digits 200, else all]"
 )
-@click.option("--test-examples", type=int, metavar="N", help="First N test images only, to watch the training by.")
-@click.option("--recipe", metavar="RECIPE", help="By name, such as cifar10-code; by default that of the dataset.")
+@click.option("--test-examples", type=int, metavar="N", help="Monitor training on the first N test images only.")
+@click.option("--recipe", metavar="RECIPE", help="Recipe by name, such as cifar10-code; by default that of the dataset.")
 @click.option("--show-recipe", is_flag=True, help="Print the recipe in full and train nothing.")
-@click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
-@click.option("--replicas", type=int, metavar="N", help="Shares of a step, each with its own batch-norm statistics.")
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Instead of the recipe's.")
+@click.option("--epochs", type=int, metavar="N", help="Number of epochs; by default that of the recipe.")
+@click.option("--replicas", type=int, metavar="N", help="Shares of a batch, each with its own batch-norm statistics.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Number format; by default that of the recipe."
+)
 @click.option("--image-size", type=int, metavar="N", help="Resize images from class folders.  [default: imagenet 224]")
 @click.option("--seed", type=int, metavar="S", help="Seed of weights, order and augmentation.  [default: 0]")
-@click.option("--seeds", type=WHOLE_NUMBERS, metavar="S,S,…", help="Several seeds, a network each.")
+@click.option("--seeds", type=WHOLE_NUMBERS, metavar="S,S,…", help="Several seeds, one network per seed.")
 @execution_options
 @output_options
 def train(
@@ -50,16 +52,16 @@ def train(
     threads: int | None,
     output: Output,
 ) -> None:
-    """Train checkpoints into checkpoints/.
+    """Train networks and save them in checkpoints/.
 
-    Without any option: one zero-stable and one non-zero-stable network on the digits that come with scikit-learn.
-    A network that is trained already is not trained again, and an interrupted training goes on.
-    On several GPUs or hosts: torchrun --nproc-per-node N -m robustbench_zs.cli train …
+    Without any option, one zero-stable and one non-zero-stable network are trained on the digits that come with
+    scikit-learn. A network that is already trained is not trained again, and an interrupted training resumes. On several
+    GPUs or hosts, use torchrun --nproc-per-node N -m robustbench_zs.cli train …
     """
     if seed is not None and seeds is not None:
         raise RequestError("give --seed or --seeds, not both")
     if depth is not None and not schemes:
-        raise RequestError("--depth goes with --scheme; the name of a --network holds its depth")
+        raise RequestError("--depth requires --scheme: the name of a --network contains its depth")
     from robustbench_zs.cli.progress import progress, say
     from robustbench_zs.networks import NetworkSpec, network_from_name
     from robustbench_zs.networks.spec import default_block

@@ -24,7 +24,7 @@ def dataset_of_arrays(images: Any, labels: Any, name: str = DEFAULT_NAME) -> Dat
         name: as in results.
 
     Raises:
-        RequestError: another shape or type, values out of range, as many labels as there are images not being there.
+        RequestError: the shape, the type or a value is not allowed, or there are not as many labels as images.
 
     Examples:
         >>> images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
@@ -35,7 +35,7 @@ def dataset_of_arrays(images: Any, labels: Any, name: str = DEFAULT_NAME) -> Dat
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels
     if pixels.ndim == 4 and pixels.shape[3] in (1, 3) and pixels.shape[1] not in (1, 3):
         raise RequestError(
-            f"images are N×C×H×W, not {'×'.join(map(str, pixels.shape))}: bring the channels to the front with "
+            f"images must be N×C×H×W, not {'×'.join(map(str, pixels.shape))}: move the channels to the front with "
             "images.transpose(0, 3, 1, 2)"
         )
     classes = max(1, int(numbers.max()) + 1) if numbers.ndim == 1 and len(numbers) and not numbers.is_floating_point() else 1
@@ -51,7 +51,7 @@ class _Given:
 
     def __call__(self, split: str) -> LabelledImages:
         if split != "test":
-            raise RequestError("images at hand are test images: there are no training images")
+            raise RequestError("images and labels given as arrays are test images, so there are no training images")
         return self.test
 
 
@@ -61,4 +61,4 @@ def _tensor(values: Any, what: str) -> Tensor:
     try:
         return torch.from_numpy(np.ascontiguousarray(values).copy())
     except (TypeError, ValueError) as error:
-        raise RequestError(f"the {what} are no array of numbers: {str(error)[:100]}") from error
+        raise RequestError(f"the {what} must be an array of numbers: {str(error)[:100]}") from error

@@ -55,7 +55,7 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
         shape = shape if arrays else array.shape[:2]
         if array.shape[:2] != shape:
             raise RequestError(
-                f"{name} is {array.shape[1]}×{array.shape[0]} but the first image {shape[1]}×{shape[0]}: "
+                f"{name} is {array.shape[1]}×{array.shape[0]} but the first image is {shape[1]}×{shape[0]}: "
                 "resize all images of a dataset to one size"
             )
         channels = 3 if array.ndim == 3 else channels
@@ -63,7 +63,7 @@ def decode_images(encoded: Iterable[tuple[str, bytes]]) -> Tensor:
         if channels * shape[0] * shape[1] * len(arrays) > MAX_SPLIT_BYTES:
             raise RequestError(f"the split is larger than {MAX_SPLIT_BYTES // 2**30} GiB in memory: use fewer images")
     if not arrays:
-        raise RequestError("the dataset split holds no image")
+        raise RequestError("the split contains no image")
     pixels = np.empty((len(arrays), channels, *shape), np.uint8)
     for place, array in enumerate(arrays):  # a grey image among coloured ones has three equal channels
         pixels[place] = array if array.ndim == 2 else array.transpose(2, 0, 1)
@@ -86,7 +86,7 @@ def eight_bits(image: Any, name: str) -> Any:
     white = 65535 if sixteen else 1
     if (image.mode == "I" and not sixteen) or not ((values >= 0) & (values <= white)).all():  # NaN is neither
         raise RequestError(
-            f"{name} holds numbers from {values.min():g} to {values.max():g} of which it is not known what is white: save "
-            "it with 8 or 16 bits, or as floats from 0 to 1"
+            f"{name} has pixels from {values.min():g} to {values.max():g}, so it is unclear which value is white: save it "
+            "with 8 or 16 bits, or as floats from 0 to 1"
         )
     return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))

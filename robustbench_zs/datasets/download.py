@@ -27,7 +27,7 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
     The CIFAR archives are pickles; torchvision opens them only after their published MD5 has matched.
 
     Raises:
-        RequestError: it is not there and cannot be downloaded; the sentence says both ways to get it.
+        RequestError: the dataset is not there and cannot be downloaded; the message says how to get it.
     """
     import torchvision.datasets
 
@@ -43,9 +43,9 @@ def load_with_torchvision(name: str, folder: Path) -> Dataset:
             with suppress(OSError):  # there is something in it
                 place.rmdir()
         raise RequestError(
-            f"the dataset {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}): either run "
-            f"once where there is a network, or put the Hugging Face Parquet files (train-*.parquet, test-*.parquet) "
-            f"into DIR/{name} and give --data-dir DIR"
+            f"the dataset {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}): run once with "
+            f"access to the internet, or put the Hugging Face Parquet files (train-*.parquet, test-*.parquet) into a folder "
+            f"{name} of the data directory"
         ) from error
 
     class_names = tuple(str(c) for c in train.classes)

@@ -33,7 +33,7 @@ def read_class_folders(folder: Path, classes: tuple[str, ...]) -> LabelledImages
     by_class = [sorted(image_files(folder / c)) for c in classes]
     for name, paths in zip(classes, by_class, strict=True):
         if not paths:
-            raise RequestError(f"the class folder {folder / name} holds no image")
+            raise RequestError(f"the class folder {folder / name} contains no image")
     order = interleaved(by_class)
     pixels = decode_images((str(path), _bytes(path)) for _, path in order)
     return LabelledImages(pixels, torch.tensor([label for label, _ in order]), len(classes))
@@ -62,7 +62,7 @@ def image_files(folder: Path) -> Iterator[Path]:
                     else:
                         hidden += 1
     if hidden:
-        warn(f"{folder}: passed over {hidden} hidden files or folders", ZsbenchWarning, stacklevel=2)
+        warn(f"{folder}: {hidden} hidden files or folders were ignored", ZsbenchWarning, stacklevel=2)
 
 
 def _bytes(path: Path) -> bytes:

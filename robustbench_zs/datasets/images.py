@@ -77,26 +77,30 @@ class LabelledImages:
     def __post_init__(self) -> None:
         if self.labels.ndim != 1 or self.labels.is_floating_point() or self.labels.dtype == torch.bool:
             raise RequestError(
-                f"labels are whole numbers, one per image, not {_kind(self.labels)}: of one-hot labels take argmax(1)"
+                f"labels must be whole numbers, one per image, not {_kind(self.labels)}: turn one-hot labels into whole "
+                "numbers with argmax(1)"
             )
         object.__setattr__(self, "labels", self.labels.long())
         if self.pixels.is_floating_point():
             object.__setattr__(self, "pixels", self.pixels.float())
             object.__setattr__(self, "levels", 1)
         if self.pixels.dtype not in (torch.uint8, torch.float32) or self.pixels.ndim != 4:
-            raise RequestError(f"images are uint8, or floats in [0, 1], of shape N×C×H×W, not {_kind(self.pixels)}")
+            raise RequestError(f"images must be uint8, or floats in [0, 1], of shape N×C×H×W, not {_kind(self.pixels)}")
         if len(self.pixels) != len(self.labels):
             raise RequestError(f"there are {len(self.pixels)} images but {len(self.labels)} labels")
         if len(self) == 0:
-            raise RequestError("a dataset split must hold at least one image")
+            raise RequestError("the split contains no image")
         if not 1 <= self.classes <= MAX_CLASSES:
             raise RequestError(f"a dataset has 1 to {MAX_CLASSES} classes, not {self.classes}")
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.classes:
-            raise RequestError(f"labels must lie in 0 … {self.classes - 1}")
+            raise RequestError(
+                f"labels must lie between 0 and {self.classes - 1}, not between {int(self.labels.min())} and "
+                f"{int(self.labels.max())}"
+            )
         if self.pixels.is_floating_point() and not bool(((self.pixels >= 0) & (self.pixels <= 1)).all()):
             raise RequestError(
-                f"floating-point images lie in [0, 1], not from {float(self.pixels.min()):g} to "
-                f"{float(self.pixels.max()):g}: divide by 255, or take the normalization off and make it part of the network"
+                f"floating-point images must lie in [0, 1], not between {float(self.pixels.min()):g} and "
+                f"{float(self.pixels.max()):g}: divide by 255, or make the normalization a part of the network"
             )
 
     def __len__(self) -> int:
@@ -122,7 +126,7 @@ class LabelledImages:
         if n is None or n == len(self):
             return self
         if not 1 <= n <= len(self):
-            raise RequestError(f"{n} images were asked for; the split has {len(self)}, and at least 1 is needed")
+            raise RequestError(f"the number of images must lie between 1 and {len(self)}, the size of the split, not {n}")
         return LabelledImages(self.pixels[:n], self.labels[:n], self.classes, self.levels)
 
     @cached_property
@@ -178,11 +182,11 @@ class Dataset:
     more_classes: bool = False
 
     def has_classes(self, classes: int | None) -> bool:
-        """Whether a network of so many classes fits."""
+        """Whether a network with that number of classes fits the dataset."""
         return classes == self.classes or (self.more_classes and classes is not None and classes > self.classes)
 
     def limited(self, train_examples: int | None, test_examples: int | None) -> Dataset:
-        """The same with so many images from the front of each split; None leaves it as it is."""
+        """The dataset with only the first images of each split; None keeps all."""
         limits, full = {"train": train_examples, "test": test_examples}, self.load_split
         return replace(self, load_split=lambda split: full(split).first(limits[split]))
 
@@ -201,5 +205,5 @@ class Dataset:
             RequestError: another name, or images that cannot be read.
         """
         if name not in ("train", "test"):
-            raise RequestError(f"the split is 'train' or 'test', not {name[:40]!r}")
+            raise RequestError(f"the split must be 'train' or 'test', not {name[:40]!r}")
         return self.train if name == "train" else self.test

@@ -1,4 +1,4 @@
-"""The data sets that have a name: what is known of each before it is loaded, and what loads it."""
+"""The datasets that have a name: what is known of each before it is loaded, and what loads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robustbench_zs.datasets.images import Dataset
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is known of a data set.
+    """What is known of a dataset.
 
     Args:
         load: gives it from its folder, DIR/NAME; None where it comes as class folders. Parquet files there go first.
@@ -38,7 +38,7 @@ def _from_torchvision(name: str, shape: tuple[int, int, int], classes: int, trai
 
 
 EMBEDDED = "digits"
-"""The data set that scikit-learn brings along, for which no folder is looked into."""
+"""The dataset that comes with scikit-learn, for which no folder is searched."""
 
 KNOWN: dict[str, DatasetFacts] = {
     EMBEDDED: DatasetFacts(lambda folder: load_digits(), (1, 8, 8), 10, {"train": 1437, "test": TEST_IMAGES}, "0.1", "0.3"),
@@ -50,4 +50,4 @@ KNOWN: dict[str, DatasetFacts] = {
 }
 
 OTHER = DatasetFacts(None, None, 0, {})
-"""What is taken for granted of a data set of the user's own."""
+"""What is assumed of a dataset of the user's own."""

@@ -1,4 +1,4 @@
-"""One function from a name or a folder to images."""
+"""Loads a dataset from its name or its folder."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def load_dataset(
             any size and more than fit in memory; 224 for ImageNet. Without it those of a folder must be of one size.
 
     Raises:
-        RequestError: unknown name, data that are not there, files that cannot be read, more examples than there are.
+        RequestError: the name is unknown, the data are missing or cannot be read, or there are fewer images than asked for.
 
     Examples:
         >>> test = zs.load_dataset("digits", test_examples=100).test
@@ -91,18 +91,18 @@ def _load(
     """The dataset, read again in another `state`: another working folder, to which relative paths belong, or other files."""
     for examples in first:
         if examples is not None and examples < 1:
-            raise RequestError(f"the number of examples must be at least 1, not {examples}")
+            raise RequestError(f"the number of images must be at least 1, not {examples}")
     limits = dict(zip(("train", "test"), first, strict=True))
     folder = directory / name
     known = KNOWN.get(name)
     loader = known.load if known else None
     if image_size is not None and loader:
-        raise RequestError(f"an image size goes with class folders and imagenet, not with {name}")
+        raise RequestError(f"the images of {name} cannot be resized: only class folders and imagenet take an image size")
     if name == "imagenet":
         if not (folder / "train").is_dir():
             raise RequestError(
-                f"ImageNet is not in {folder}: put its class folders into DIR/imagenet/train and DIR/imagenet/val (it "
-                "cannot be downloaded without an account at image-net.org) and give --data-dir DIR"
+                f"ImageNet is not in {folder}: put its class folders into {folder / 'train'} and {folder / 'val'}, since it "
+                "cannot be downloaded without an account at image-net.org"
             )
         dataset = _load_folder(name, folder, limits, image_size or IMAGENET_SIZE)
     elif os.path.isdir(folder) and (not loader or parquet_shards(folder, "train")) and name != EMBEDDED:
@@ -113,8 +113,8 @@ def _load(
         dataset = loader(folder)
     else:
         raise RequestError(
-            f"there is no dataset {name[:200]!r}: give one of {', '.join(KNOWN)}, or a folder that holds train and test "
-            "as Parquet files or class folders"
+            f"there is no dataset {name[:200]!r}: choose from {', '.join(KNOWN)}, or give a folder that contains train and "
+            "test as Parquet files or class folders"
         )
     return dataset.limited(*first)
 
@@ -130,7 +130,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
     test_name = next((s for s in names if (folder / s).is_dir() or parquet_shards(folder, s)), None)
     if test_name is None or not (parquet["train"] or (folder / "train").is_dir()):
         raise RequestError(
-            f"{folder} holds no {'test' if test_name is None else 'train'} split: it needs train and test, "
+            f"{folder} contains no {'test' if test_name is None else 'train'} split: it needs train and test, "
             "as Parquet files (train-*.parquet) or as class folders (train/CLASS/*.png)"
         )
     parquet["test"] = parquet_shards(folder, test_name)
@@ -142,7 +142,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
         class_names = class_folders(folder / "train")
         classes = len(class_names)
         if class_folders(folder / test_name) != class_names:
-            raise RequestError(f"the class folders of train and {test_name} in {folder} differ")
+            raise RequestError(f"the class folders of train and {test_name} in {folder} differ: give both the same classes")
     classes = known.classes if known.shape else classes
 
     def load_split(split: str) -> Split:
@@ -151,7 +151,7 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
         if parquet[split] and image_size is None:
             images = read_parquet(parquet[split], classes, limits[split], class_names)
         elif parquet[split]:
-            raise RequestError(f"an image size goes with class folders, but {folder} holds Parquet files")
+            raise RequestError(f"the Parquet files in {folder} cannot be resized: only class folders take an image size")
         elif image_size is not None:
             statistics = IMAGENET_STATISTICS if name == "imagenet" else None
             images = list_image_files(place, class_names or (), image_size, statistics)
@@ -160,8 +160,8 @@ def _load_folder(name: str, folder: Path, limits: dict[str, int | None], image_s
         if images.shape != (known.shape or images.shape) or min(images.shape[1:]) < MIN_SIDE:
             wanted = "×".join(map(str, known.shape)) if known.shape else f"any, at least {MIN_SIDE}×{MIN_SIDE}"
             raise RequestError(
-                f"the {split} images in {folder} are {'×'.join(map(str, images.shape))} (channels×height×width); "
-                f"allowed is {wanted}"
+                f"the {split} images in {folder} are {'×'.join(map(str, images.shape))} (channels×height×width), but should "
+                f"be {wanted}"
             )
         return images
 

@@ -54,7 +54,7 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
         if shards:
             announced = next((int(m["shards"]) for m in found if m), len(shards))
             if len(shards) != announced:
-                raise RequestError(f"{place} holds {len(shards)} of {announced} Parquet files of the split {split!r}")
+                raise RequestError(f"{place} has only {len(shards)} of {announced} Parquet files of the split {split!r}")
             return shards
     for place in (folder, *below):
         converted = sorted(p for p in place.glob(f"{split}/*.parquet") if _CONVERTED.fullmatch(p.name) and os.path.isfile(p))
@@ -128,7 +128,7 @@ def read_classes(shards: list[Path]) -> tuple[int, tuple[str, ...] | None]:
                     continue
                 ends = pyarrow.compute.min_max(batch.column(0)).as_py()
                 if ends["min"] is not None and ends["min"] < 0:
-                    raise RequestError(f"{path.name} has negative labels (unlabelled images): give splits with labels")
+                    raise RequestError(f"{path.name} has negative labels (unlabelled images): use splits with labels")
                 largest = max(largest, ends["max"] or 0)
             classes = len(names or said) or largest + 1
             if classes > MAX_CLASSES:
@@ -149,7 +149,7 @@ def _readable(path: Path, **options: Any) -> Iterator[Any]:
         raise
     except Exception as error:  # Arrow's own errors and, for names and values that Python cannot hold, any other
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise RequestError(f"{path} cannot be read as Parquet, it may be truncated: {reason}") from error
+        raise RequestError(f"{path} cannot be read as Parquet and may be truncated: {reason}") from error
 
 
 def _check_size(metadata: Any, image_column: str, path: Path) -> None:
@@ -161,9 +161,7 @@ def _check_size(metadata: Any, image_column: str, path: Path) -> None:
         for column in map(group.column, range(group.num_columns)):
             unpacked, packed = column.total_uncompressed_size, column.total_compressed_size
             if column.path_in_schema == image_column and unpacked > max(MAX_COLUMN, MAX_PACKED * packed):
-                raise RequestError(
-                    f"{path} unpacks {packed} bytes of images to {unpacked}: images that are encoded do not pack like that"
-                )
+                raise RequestError(f"{path} unpacks {packed} bytes of images to {unpacked}, more than encoded images can")
 
 
 def _columns(schema: Any, path: Path) -> tuple[str, str]:

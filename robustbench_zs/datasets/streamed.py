@@ -114,7 +114,7 @@ class ImageFiles:
         if n is None or n == len(self):
             return self
         if not 1 <= n <= len(self):
-            raise RequestError(f"{n} images were asked for; the split has {len(self)}, and at least 1 is needed")
+            raise RequestError(f"the number of images must lie between 1 and {len(self)}, the size of the split, not {n}")
         return replace(self, paths=self.paths[:n], labels=self.labels[:n])
 
     @cached_property
@@ -157,7 +157,7 @@ def list_image_files(
     for name in classes:
         found = sorted(image_files(folder / name), key=lambda path: (str(path.parent), path.name))
         if not found:
-            raise RequestError(f"{folder} has a class folder without images: {name}")
+            raise RequestError(f"the class folder {folder / name} contains no image")
         by_class.append([str(path.relative_to(folder)) for path in found])
     order = interleaved(by_class)
     return ImageFiles(

@@ -1,4 +1,4 @@
-"""Questions to several networks: what is stored is looked up, the rest is computed, by several processes where that pays."""
+"""Answers questions about several networks: from the store where possible, else by several processes where that pays off."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL_WORK = 1e11
 """Multiply-adds that are done in this process: some ten seconds, about what worker processes take to import torch."""
 
 USUAL_IMAGES = 10_000
-"""Number of test images that a data set other than digits is taken to have, before it is read."""
+"""Number of test images that a dataset other than digits is taken to have, before it is read."""
 
 Asked = tuple[Source, Images, Sequence[Question[Any]]]
 OnResult = Callable[[str, str], None]
@@ -35,7 +35,7 @@ OnResult = Callable[[str, str], None]
 def answer(
     asked: Sequence[Asked], compute: Compute, store: str | Path | None, on_result: OnResult | None = None
 ) -> list[Evaluated]:
-    """What each network answers to its questions about its images, in the order of `asked`."""
+    """The answers of each network to its questions, in the order of `asked`."""
     execution = compute.execution(len(asked))
     known = None if store is None else ResultsStore(store)
     tasks, names = [], []

@@ -55,15 +55,15 @@ def corruptions(
         Rows of `evaluate` with `corruption`, `severity` and `images` (`"published"` or `"generated"`).
 
     Raises:
-        RequestError, UnfinishedError: as `evaluate`; the published images are not there or are not in the order of the test
-            images at hand.
+        RequestError, UnfinishedError: as `evaluate`, or if the published images are missing or their labels are not those
+            of the test images, in their order.
     """
     import pandas as pd
 
     found = resolve_checkpoints(checkpoints, dataset)
     made = [(corruption, severity) for corruption in types for severity in severities]
     if not made or len(set(made)) < len(made):
-        raise RequestError("give corruptions and severities, each of them once")
+        raise RequestError("give at least one corruption and one severity, and each of them only once")
     frames = []
     for name in dict.fromkeys(dataset_of(source, dataset) for source in found):
         group = [source for source in found if dataset_of(source, dataset) == name]
@@ -85,13 +85,15 @@ def corruptions(
 
 def _published_folder(dataset: str, data_dir: str | Path | None, examples: int | None) -> Path:
     if dataset not in PUBLISHED:
-        raise RequestError(f"there are no published corruptions of {dataset}: --generated makes some from 32×32 pixels up")
+        raise RequestError(
+            f"there are no published corruptions of {dataset}: use generated ones, for images of at least 32×32 pixels"
+        )
     base = Path(data_dir) if data_dir is not None else default_data_dir()
     folder = next((base / n for n in PUBLISHED[dataset] if (base / n).is_dir()), base / PUBLISHED[dataset][0])
     labels = published_labels(folder)
     here = load_dataset(dataset, data_dir, None, examples).test.labels.numpy()
     if len(here) > len(labels) or not np.array_equal(labels[: len(here)], here):
-        raise RequestError(f"the labels in {folder} are not those of the test images of {dataset} at hand, in their order")
+        raise RequestError(f"the labels in {folder} are not those of the test images of {dataset} here, or in another order")
     return folder
 
 

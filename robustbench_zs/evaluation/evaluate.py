@@ -57,7 +57,7 @@ def evaluate(
         perturbations: noise and attacks from `robustbench_zs.perturbations`.
         images, labels: test images at hand instead of those of a dataset, see `dataset_of_arrays`; `dataset` names them.
         dataset: the one the checkpoint was trained on by default.
-        examples: the first so many images of the split; all by default.
+        examples: number of images from the front of the split; all by default.
         batch_size, device, threads, workers: how it is computed; results do not depend on them (see `NEAR_TIE`), except
             that PGD's gradients are computed in what is faster on the device where it leaves that open.
         store: results of checkpoints found there are not computed again; None computes everything and stores nothing.
@@ -66,8 +66,8 @@ def evaluate(
         One row per checkpoint and perturbation with the columns of `result_row`; accuracies in percent, drops in points.
 
     Raises:
-        RequestError: no checkpoint, one that is not ours or does not fit the dataset, data that are not there.
-        UnfinishedError: out of memory, disk full, store locked.
+        RequestError: there is no checkpoint, it is not one of zsbench or does not fit the dataset, or the data are missing.
+        UnfinishedError: memory ran out, the disk is full, or the store is locked.
 
     Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -114,7 +114,7 @@ def attack(
             `evaluate`.
 
     Raises:
-        RequestError: as `evaluate`, and for an unknown attack, a parameter that it does not have or a value out of range.
+        RequestError: as `evaluate`, or the attack is unknown, lacks a parameter, or a value is out of range.
 
     Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -158,7 +158,7 @@ def gap(
     The training images are those the checkpoint was trained on; `examples` limits the test images. Errors as `evaluate`.
 
     Raises:
-        RequestError: also if the training images at hand are not those of the checkpoint.
+        RequestError: as `evaluate`, or the training images found are not those of the checkpoint.
 
     Examples:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -173,7 +173,7 @@ def gap(
         images = images_of(source, dataset, data_dir, examples, header.train_examples if header else None)
         if header and images.load().train.digest != header.train_digest:
             name, there = Subject.of(source).checkpoint, images.load().name
-            raise RequestError(f"the training images of {there} at hand are not those {name} was trained on")
+            raise RequestError(f"the training images of {there} here are not those that {name} was trained on")
         asked.append((source, images, (Accuracy(split="train"), Accuracy())))
     results = answer(asked, Compute(device, threads, workers, batch_size), store, on_result)
     rows = []

@@ -1,4 +1,4 @@
-"""Answers to questions about one network: from the store where they are there, else computed and stored."""
+"""Answers questions about one network: from the store where it has the answer, else by computing and storing it."""
 
 from __future__ import annotations
 

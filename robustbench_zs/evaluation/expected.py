@@ -1,7 +1,7 @@
-"""Accuracies of networks whose answers depend on chance: the function behind `--eot`.
+"""Accuracies of networks with random outputs: the function behind `--eot`.
 
-Such a network has no verdict on an image, only a probability of being right. So each image, clean or perturbed, is shown to
-it in N passes with fresh noise, and accuracy is the mean over images and passes.
+Such a network classifies an image correctly only with some probability. So each image, clean or perturbed, is evaluated in N
+passes with fresh noise, and accuracy is the mean over images and passes.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def expected_accuracy(
     device: str | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """Accuracy of networks whose answers depend on chance, over draws of their noise.
+    """Accuracy of networks with random outputs, averaged over draws of their noise.
 
     Attacks follow the mean gradient of `draws` passes (expectation over transformation), take all their steps, and their
-    last iterate is shown in `draws` further passes. A network that does not depend on chance is shown everything once.
+    last iterate is evaluated in `draws` further passes. A network without random outputs is evaluated once.
 
     Args:
         draws: passes for each gradient and for each verdict.
@@ -65,7 +65,7 @@ def expected_accuracy(
         trials as there are images, which is too wide rather than too narrow: draws on one image are not independent images.
 
     Raises:
-        RequestError: as `evaluate`; another attack; no network that depends on chance.
+        RequestError: as `evaluate`, or the attack is another one, or no network has random outputs.
         UnfinishedError: out of memory.
 
     Examples:
@@ -78,7 +78,7 @@ def expected_accuracy(
     """
     whole = not isinstance(draws, bool) and isinstance(draws, (int, np.integer))
     if not whole or not 1 < draws <= MAX_PASSES:
-        raise RequestError(f"--eot is a number of draws from 2 to {MAX_PASSES}, not {draws!r}")
+        raise RequestError(f"the number of draws must be a whole number from 2 to {MAX_PASSES}, not {draws!r}")
     compute = Compute(device, threads, 1, batch_size)
     execution = compute.execution(1)
     rows: list[dict[str, Any]] = []
@@ -119,7 +119,8 @@ def expected_accuracy(
                 )
     if all(row["draws"] == 1 for row in rows):
         raise RequestError(
-            "no answer of these networks depends on chance: leave --eot out, which measures them more strictly"
+            "none of these networks has random outputs: measure them without expectation over transformation, which is "
+            "stricter"
         )
     return frame_of_rows(rows)
 

@@ -1,4 +1,4 @@
-"""Full float32, whatever torch was told to trade it for."""
+"""Computes in full float32, whatever reduced precision torch has been set to."""
 
 from __future__ import annotations
 

@@ -65,18 +65,20 @@ class Model:
 
     def __post_init__(self) -> None:
         if self.normalize is not None and (self.mean is not None or self.std is not None):
-            raise RequestError("give either a normalization by name, or mean and std")
+            raise RequestError("give either the name of a normalization or mean and std, not both")
         if self.normalize not in (None, *NORMALIZATIONS):
-            raise RequestError(f"the normalization is one of {', '.join(NORMALIZATIONS)}, not {str(self.normalize)[:40]!r}")
+            raise RequestError(
+                f"the normalization must be one of {', '.join(NORMALIZATIONS)}, not {str(self.normalize)[:40]!r}"
+            )
         for name in ("mean", "std"):
             numbers = getattr(self, name)
             if numbers is not None:  # NumPy's float64 would make the images float64
                 object.__setattr__(self, name, tuple(map(float, np.ravel(numbers))))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
-            raise RequestError("mean and std go together, a number per channel each")
+            raise RequestError("mean and std must be given together, each with one number per channel")
         mean, std = (torch.tensor(numbers or ()) for numbers in (self.mean, self.std))  # float32, where 1e-320 is 0
         if not mean.isfinite().all() or not (std.isfinite() & (std > 0)).all():
-            raise RequestError(f"a std is above 0, and all numbers are finite, not mean {self.mean} and std {self.std}")
+            raise RequestError(f"mean must be finite, and std finite and above 0, not mean {self.mean} and std {self.std}")
 
     @property
     def normalization(self) -> Statistics | None:
@@ -104,12 +106,12 @@ class Model:
         place, colon, name = self.factory.rpartition(":")
         if not (place and colon and name):
             raise RequestError(
-                "a model is named as package.module:factory, file.py:factory, torchvision:NAME or timm:NAME, not "
+                "a model must be given as package.module:factory, file.py:factory, torchvision:NAME or timm:NAME, not "
                 f"{self.factory[:80]!r}"
             )
         if place in LIBRARIES:
             if importlib.util.find_spec(place) is None:
-                raise RequestError(f"{self.factory[:200]} needs {place}: pip install {place}")
+                raise RequestError(f"{self.factory[:200]} needs the package {place}: run `pip install {place}`")
             return partial(self._named(*LIBRARIES[place].split(":")), name)
         return self._named(place, name)
 
@@ -124,7 +126,9 @@ class Model:
             except (Exception, SystemExit) as error:
                 raise RequestError(f"importing {place[:80]} failed: {type(error).__name__}: {str(error)[:200]}") from error
         if not callable(found):
-            raise RequestError(f"{self.factory[:200]} is not callable; it should return a torch.nn.Module")
+            raise RequestError(
+                f"{self.factory[:200]} is not callable: it should be a function that returns a torch.nn.Module"
+            )
         factory: Callable[..., Any] = found
         return factory
 
@@ -138,7 +142,9 @@ class Model:
             catches_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
             name = next((n for n in ("num_classes", "classes") if n in names), "num_classes" if catches_all else None)
             if name is None:
-                raise RequestError(f"{self.factory[:200]} takes neither num_classes nor classes: leave --classes out")
+                raise RequestError(
+                    f"{self.factory[:200]} takes neither num_classes nor classes: leave the number of classes out"
+                )
             options[name] = self.classes
         try:
             return factory(**options)

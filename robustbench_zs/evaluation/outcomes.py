@@ -120,7 +120,7 @@ def measure(
         return measure_rungs(network, data, perturbation, device=device, batch_size=batch_size, start=clean)[perturbation]
     attacked = perturbation is not None and perturbation.attacks
     if attacked and clean is None:
-        raise RequestError("an attack needs the outcomes on clean images")
+        raise RequestError("an attack needs the outcomes on clean images: pass them as clean")
     chosen = np.flatnonzero(clean.correct) if attacked and clean is not None else np.arange(len(data))
     correct = np.zeros(len(data), np.bool_)
     # An image that is not attacked keeps the decision, and the near tie, that it had when clean.
@@ -214,4 +214,4 @@ def measure_fgsm(
 
 def memory_at(batch_size: int) -> AbstractContextManager[None]:
     """Turns running out of memory into a sentence."""
-    return enough_memory_or(f"out of memory at batch size {batch_size}: try a smaller --batch-size")
+    return enough_memory_or(f"a batch of {batch_size} images does not fit in memory: use a smaller batch size")

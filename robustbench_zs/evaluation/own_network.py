@@ -36,7 +36,7 @@ class OwnNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if self.normalized:
             if images.shape[1] != self.mean.shape[1]:
-                raise RequestError(f"mean and std are of {self.mean.shape[1]} channels, the images have {images.shape[1]}")
+                raise RequestError(f"mean and std have {self.mean.shape[1]} channels, but the images have {images.shape[1]}")
             images = (images - self.mean) / self.std
         logits = logits_in(self.network(images))
         logits = logits if logits.dtype == torch.float32 else logits.float()
@@ -47,7 +47,7 @@ def logits_in(output: Any) -> Tensor:
     """The logits in what a network returned.
 
     Raises:
-        RequestError: there are none to be seen.
+        RequestError: the output contains no logits.
     """
     if isinstance(output, Tensor):
         return output

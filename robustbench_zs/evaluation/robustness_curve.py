@@ -44,7 +44,7 @@ def robustness_curve(
     """Robust accuracy of each network against ε, from an upper bound on the smallest ε that fools each image.
 
     Args:
-        eps: the largest that is tried; by default 16/255, for MNIST 0.5, for digits 0.3, for L2 2.
+        eps: the largest ε that is tried; by default 16/255, for MNIST 0.5, for digits 0.3, for L2 2.
         steps, norm: of the search, see `EpsSearch`.
         checkpoints and the others: as for `evaluate`.
 

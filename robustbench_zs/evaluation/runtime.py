@@ -1,4 +1,4 @@
-"""How long networks take to train and to answer, measured in turns on one machine."""
+"""Measures how long networks take for training and inference, in turns on one machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure_runtime(
     Training is the step of `training.step` without loading or augmenting images; test is inference in evaluation mode.
 
     Returns:
-        One row a pass: `network`, `phase`, `batch_size`, `repeat`, `seconds_per_image`.
+        One row per pass: `network`, `phase`, `batch_size`, `repeat`, `seconds_per_image`.
 
     Raises:
         UnfinishedError: out of memory.
@@ -72,7 +72,7 @@ def measure_runtime(
 def _pass(
     network: nn.Module, phase: str, images: torch.Tensor, labels: torch.Tensor, steps: int
 ) -> Callable[[int | None], float]:
-    """A function that takes so many steps (all for None) and returns the seconds they took."""
+    """A function that runs a number of steps (all for None) and returns how many seconds they took."""
     recipe = Recipe(epochs=1, batch_size=len(images), learning_rate=1e-6)  # a rate at which nothing diverges
     step = Step(network, sgd(network, recipe), recipe, ALONE)
 

@@ -1,4 +1,4 @@
-"""Adversarial images as PNG files, which fool the network as the file holds them: with 8 bits per channel."""
+"""Saves adversarial images as PNG files that still fool the network with 8 bits per channel."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def save_examples(
     """
     chosen = [attack for attack in attacks if _is_saved(attack)]
     if len(chosen) < len(attacks):
-        raise RequestError("examples are saved of untargeted FGSM, PGD and APGD in the L∞ ball")
+        raise RequestError("examples can be saved only for untargeted FGSM, PGD and APGD in the L∞ ball")
     compute = Compute(device, threads, 1, batch_size)
     execution = compute.execution(1)
     found: list[Example] = []
@@ -105,7 +105,7 @@ def save_examples(
             subject, data = Subject.of(source), images_of(source, dataset, data_dir, examples).load()
             subject.check_fits(data, "test")
             if data.test.shape[0] not in (1, 3):
-                raise RequestError(f"a PNG file has one channel or three, not {data.test.shape[0]}")
+                raise RequestError(f"examples can be saved as PNG with one channel or three, not {data.test.shape[0]}")
             for attack in chosen:
                 here, missed = _save(
                     subject, data.test, attack, Path(folder), torch.device(execution.device), compute.batch_size

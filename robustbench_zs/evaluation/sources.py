@@ -1,4 +1,4 @@
-"""Which networks and which images are meant."""
+"""Resolves which networks and which images a request is about."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def images_at_hand(images: Any, labels: Any, dataset: DatasetLike | None) -> Dat
     if images is None and labels is None:
         return dataset
     if images is None or labels is None:
-        raise RequestError("images and labels go together")
+        raise RequestError("images and labels must be given together")
     return dataset_of_arrays(images, labels, *([dataset] if isinstance(dataset, str) else []))
 
 
@@ -50,8 +50,7 @@ def dataset_of(source: Source, dataset: DatasetLike | None) -> DatasetLike:
     header = trained_on(source)
     if dataset is None and header is None:
         raise RequestError(
-            "a model of your own needs the dataset to evaluate it on, for example --dataset cifar10 (from Python also "
-            "images and labels)"
+            "a model of your own needs a dataset, such as cifar10, to be evaluated on (in Python also images and labels)"
         )
     return dataset or (header.name if header else "")
 
@@ -63,14 +62,14 @@ def resolve_checkpoints(
     are none, those of the zoo for it.
 
     Raises:
-        RequestError: there is none; the sentence says how to get one.
+        RequestError: there is none; the message says how to get one.
     """
     if isinstance(checkpoints, (str, Path, Checkpoint, Model, nn.Module)):  # nn.Sequential is an iterable too
         checkpoints = [checkpoints]
     if checkpoints is not None:
         given = [read_checkpoint(c) if isinstance(c, (str, Path)) else c for c in checkpoints]
         if not given:
-            raise RequestError("the list of checkpoints is empty; leave it out to use all below checkpoints/")
+            raise RequestError("the list of checkpoints is empty: leave it out to use all below checkpoints/")
         return given
     label = None if dataset is None else dataset_label(dataset)
     # The zoo's networks need a dataset that is not embedded, so they are taken only where it is asked for.
@@ -78,7 +77,7 @@ def resolve_checkpoints(
     if not found:
         trained_on = f" trained on {label}" if label else ""
         zoo = "" if dataset else ", ".join(sorted({c.header.dataset.name for c in zoo_checkpoints()}))
-        instead = f", name a file, or give --dataset for the networks of the zoo ({zoo})" if zoo else ", or name a file"
+        instead = f", give a file, or choose a dataset of the zoo ({zoo})" if zoo else ", or give a file"
         raise RequestError(
             f"there is no checkpoint{trained_on} below checkpoints/: train some with `zsbench train`{instead}"
         )

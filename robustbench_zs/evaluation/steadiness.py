@@ -1,4 +1,4 @@
-"""Checks whether a network's answer for an image depends on chance or on the other images of the batch."""
+"""Checks whether a network's logits for an image are random or depend on the other images of the batch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from robustbench_zs.evaluation.outcomes import NEAR_TIE, evaluation_mode
 IMAGES = 16
 """How many images are tried."""
 
-CHANCE = "its answers depend on chance"
+CHANCE = "its outputs are random"
 
 
 def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
-    """What makes answers unsteady, in a sentence; None for a network whose logits belong to the image alone.
+    """A warning about a network whose logits depend on more than the image; None for a network where they do not.
 
     Two passes over a batch are compared, and its first image alone with the same image in the batch. Logits that differ by
-    more than `NEAR_TIE` of the largest are no matter of rounding. Noise inside a network and statistics of the batch in
+    more than `NEAR_TIE` of the largest are not due to rounding. Noise inside a network and statistics of the batch in
     batch norm hide what an attack could find (compare the randomized defences of Athalye, Carlini, Wagner 2018, §3).
 
     Args:
@@ -28,13 +28,13 @@ def unsteadiness(network: nn.Module, images: Tensor) -> str | None:
         once, again, alone = network(images), network(images), network(images[:1])
     if _differ(once, again):
         return (
-            f"{CHANCE}: two passes over the same images differ, so every number here does, and attacks are misled; "
-            "`--eot N` of evaluate and attack takes the mean over N draws"
+            f"{CHANCE}: two passes over the same images differ, so these numbers change from run to run, and attacks are "
+            "misled; use expectation over transformation (EOT), which takes means over several draws"
         )
     if _differ(once[:1], alone):
         return (
-            "its answers depend on the batch: an image alone is answered otherwise than among others (batch norm with "
-            "statistics of the batch?), so every number here holds for its --batch-size only"
+            "its outputs depend on the batch: they differ between an image on its own and the same image among others "
+            "(does batch norm use the statistics of the batch?), so these numbers hold for this batch size only"
         )
     return None
 

@@ -119,12 +119,12 @@ class Subject:
         if self.image_shape is not None and (shape != self.image_shape or not dataset.has_classes(self.classes)):
             raise RequestError(
                 f"{Path(self.checkpoint).name} takes images of {'×'.join(map(str, self.image_shape))} in {self.classes} "
-                f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: give the --dataset it "
-                "was trained on"
+                f"classes, but {dataset.name} has {'×'.join(map(str, shape))} in {dataset.classes}: use the dataset it was "
+                "trained on"
             )
 
     def unsteadiness(self, dataset: Dataset, split: str, device: torch.device) -> str | None:
-        """What makes the answers of a network of the user's own depend on more than the image; ours do not."""
+        """A warning if the logits of the user's own network depend on more than the image; those of ours never do."""
         if self.dataset is not None:
             return None
         return unsteadiness(self.on(device), dataset.split(split).images(slice(0, IMAGES)).to(device))
@@ -146,5 +146,5 @@ class Subject:
             if len(shape) != 2 or shape[0] != count or not dataset.has_classes(shape[1]):
                 raise RequestError(
                     f"{self.network} should give {count}×{dataset.classes} logits for {count} images of "
-                    f"{dataset.name}, but gave {shape}: see --classes"
+                    f"{dataset.name}, but gave {shape}: check the number of classes"
                 )

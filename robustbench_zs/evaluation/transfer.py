@@ -138,7 +138,8 @@ def transfer_attack(
         the others: as for `evaluate`.
 
     Returns:
-        One row a source and checkpoint, see `transfer_rows`; right is what is right both when clean and on the examples.
+        One row per source and checkpoint, see `transfer_rows`; an image counts as correct if it is classified correctly both
+        when clean and on the examples.
 
     Raises:
         RequestError, UnfinishedError: as `evaluate`.

@@ -1,4 +1,4 @@
-"""Weights that other programs saved, without executing anything in the file."""
+"""Loads weights that other programs saved, without executing anything in the file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_weights(module: nn.Module, path: Path, whose: str) -> None:
             by name, or of another shape.
     """
     if not os.path.isfile(path):
-        raise RequestError(f"there are no weights {path}")
+        raise RequestError(f"there is no file of weights {path}")
     found = _tensors(path)
     wanted = module.state_dict(keep_vars=True)
     given = _without_prefix(found, wanted)
@@ -66,19 +66,19 @@ def _tensors(path: Path) -> dict[str, Any]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise RequestError(
-                f"{path} holds more than tensors, and reading it would execute what is in it: save only the weights, with "
+                f"{path} contains more than tensors, and reading it would execute code: save only the weights, with "
                 "torch.save(network.state_dict(), FILE)"
             ) from error
         except Exception as error:
             why = str(error)[:100] or "it ends too early"
-            raise RequestError(f"{path} is not a file of weights that can be read: {why}") from error
+            raise RequestError(f"{path} cannot be read as a file of weights: {why}") from error
         return _held(loaded, path)
     from safetensors.torch import load_file
 
     try:
         tensors: dict[str, Any] = load_file(path)
     except Exception as error:
-        raise RequestError(f"{path} is neither a safetensors file nor one of torch.save: {str(error)[:100]}") from error
+        raise RequestError(f"{path} was written neither by safetensors nor by torch.save: {str(error)[:100]}") from error
     return tensors
 
 
@@ -93,7 +93,7 @@ def _held(loaded: Any, path: Path) -> dict[str, Any]:
         keys = f"a dict with the keys {_listed([str(k) for k in loaded])}"
     else:
         keys = type(loaded).__name__
-    raise RequestError(f"{path} holds {keys}: the weights are looked for under {', '.join(HOLDERS)}")
+    raise RequestError(f"{path} contains {keys}: the weights should be under one of {', '.join(HOLDERS)}")
 
 
 def _without_prefix(found: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

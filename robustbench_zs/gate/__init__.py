@@ -1,4 +1,4 @@
-"""The regression gate: baselines, and the decision whether robustness got worse."""
+"""The regression gate: baselines, and the test whether robustness got worse."""
 
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.gate.decision import Comparison, Rule, compare

@@ -1,4 +1,4 @@
-"""What networks got right when all was well: one JSON file, small enough to live in git and to be reviewed there."""
+"""Baselines: recorded outcomes of networks in one JSON file, small enough to be kept and reviewed in git."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class Baseline:
         )
         for place, was, is_ in _differences(before, after):
             raise RequestError(
-                f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; "
-                "make a new one with `zsbench baseline`"
+                f"the baseline was made with other settings: {place} was {_short(was)} and is {_short(is_)} now; make a new "
+                "baseline"
             )
 
 
@@ -180,7 +180,7 @@ def read_baseline(path: Path | str) -> Baseline:
     """
     path = Path(path)
     if not os.path.isfile(path):  # True for no path that is too long
-        raise RequestError(f"there is no baseline {path}: make one with `zsbench baseline STUDY --out {path}`")
+        raise RequestError(f"there is no baseline {path}: make one first, for example with `zsbench baseline`")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise RequestError(f"{path} is larger than a baseline can be (32 MiB)")
     try:
@@ -203,7 +203,7 @@ def _unpack(text: str, images: int) -> npt.NDArray[np.bool_]:
     try:
         data = base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise ValueError(f"outcomes are not base64: {error}") from error
+        raise ValueError(f"its outcomes are not base64: {error}") from error
     if len(data) != -(-images // 8):
-        raise ValueError(f"there are outcomes of {8 * len(data)} images instead of {images}")
+        raise ValueError(f"it has the outcomes of {8 * len(data)} images instead of {images}")
     return np.unpackbits(np.frombuffer(data, np.uint8), count=images).astype(np.bool_)

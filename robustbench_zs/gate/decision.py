@@ -45,9 +45,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
-            raise RequestError(f"alpha lies between 0 and 1, not {self.alpha!r}")
+            raise RequestError(f"alpha must lie between 0 and 1, not {self.alpha!r}")
         if not 0 <= self.min_drop <= 100:
-            raise RequestError(f"the minimal drop lies between 0 and 100 points, not {self.min_drop!r}")
+            raise RequestError(f"the minimal drop must lie between 0 and 100 points, not {self.min_drop!r}")
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def compare_networks(
         ['clean']
     """
     if not 0 < alpha < 1:
-        raise RequestError(f"alpha lies between 0 and 1, not {alpha!r}")
+        raise RequestError(f"alpha must lie between 0 and 1, not {alpha!r}")
     sources = resolve_checkpoints([first, second], dataset)
     images = dataset_of(sources[0], dataset)
     questions = [Accuracy(p) for p in (None, *perturbations)]

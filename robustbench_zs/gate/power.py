@@ -1,4 +1,4 @@
-"""What a check could not have seen: the smallest drop that its rule finds with 80% power."""
+"""Power of a check: the smallest drop that its rule detects with 80% power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check found, for the systems that run it: JUnit XML, GitHub annotations, a Markdown summary."""
+"""Presents the findings of a check to the systems that run it: JUnit XML, GitHub annotations, a Markdown summary."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def title(comparison: Comparison) -> str:
 
 
 def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str]:
-    """Which question was answered, and what the check could not have seen."""
+    """Which question was answered, and which drops the check could have missed."""
     said = []
     if any(c.level == "images" for c in comparisons):
         said.append(
-            "Networks with given weights are compared image by image: that is about these weights, not about the recipe "
-            "that made them (two seeds of one recipe differ too)."
+            "Networks with given weights are compared image by image: the result is about these weights, not about the "
+            "recipe that made them (two seeds of one recipe differ too)."
         )
     if any(c.level == "seeds" for c in comparisons):
-        said.append("Recipes that were trained again are compared over their seeds; with few seeds only large drops show.")
+        said.append("Retrained recipes are compared over their seeds; with few seeds only large drops can be detected.")
     if missing := no_verdict(comparisons):
         said.append(missing)
     tested = sum(c.p is not None for c in comparisons)
@@ -50,13 +50,13 @@ def what_was_compared(comparisons: Sequence[Comparison], rule: Rule) -> list[str
             else f" in {len(known)} of {len(stated)} comparisons"
         )
         said.append(
-            f"With 80% power this check sees a drop of {min(known):.1f} to {max(known):.1f} points{where} "
+            f"With 80% power this check detects a drop of {min(known):.1f} to {max(known):.1f} points{where} "
             f"({tested} tests, α = {rule.alpha:g} for all together, drops under {rule.min_drop:g} points do not count)."
         )
     elif stated:
         said.append(
-            "With 80% power this check sees no drop: it needs more images, more seeds, fewer comparisons, or networks that "
-            "get more images right."
+            "With 80% power this check detects no drop: it needs more images, more seeds, fewer comparisons, or networks "
+            "that classify more images correctly."
         )
     return said
 
@@ -68,9 +68,9 @@ def no_verdict(comparisons: Sequence[Comparison]) -> str | None:
     if not single:
         return None
     return (
-        f"No verdict on {len(single)} of {len(every)} networks: each was trained again with a single seed, and two seeds of "
-        "one recipe differ too; compare several seeds with a baseline of as many, or ask about these very weights with "
-        'about="weights" (`--about weights`).'
+        f"No verdict on {len(single)} of {len(every)} networks: each was retrained with a single seed, and two seeds of one "
+        "recipe differ too; compare several seeds with a baseline of as many, or make the check about these weights instead "
+        "of the recipe."
     )
 
 
@@ -120,7 +120,7 @@ def junit_xml(study: str, comparisons: Sequence[Comparison]) -> str:
             message = f"{c.perturbation}: drop of {-c.change:.2f} points, adjusted p = {c.adjusted_p:.2g}"
             ElementTree.SubElement(case, "failure", message=message, type="regression").text = sentence(c)
         elif c.verdict == "no verdict":
-            ElementTree.SubElement(case, "skipped", message=f"a single seed that was trained again: {sentence(c)}")
+            ElementTree.SubElement(case, "skipped", message=f"retrained with a single seed: {sentence(c)}")
         else:
             ElementTree.SubElement(case, "system-out").text = sentence(c)
     ElementTree.indent(suite)

@@ -1,4 +1,4 @@
-"""What a scheme becomes: residual blocks, the multistep network, network names."""
+"""Networks built from schemes: residual blocks, the multistep network, network names."""
 
 from robustbench_zs.networks.spec import NetworkSpec, network_from_name
 

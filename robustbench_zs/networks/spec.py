@@ -70,29 +70,30 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         if self.form not in DEFAULT_WIDTHS:
-            raise RequestError(f"the form is 'cifar' or 'imagenet', not {self.form[:40]!r}")
+            raise RequestError(f"the form must be 'cifar' or 'imagenet', not {self.form[:40]!r}")
         if self.block not in _LAYERS:
-            raise RequestError(f"the block is 'basic' or 'bottleneck', not {self.block[:40]!r}")
+            raise RequestError(f"the block must be 'basic' or 'bottleneck', not {self.block[:40]!r}")
         if not self.widths:
             object.__setattr__(self, "widths", DEFAULT_WIDTHS[self.form])
         stages_of(self.depth, self.block, self.form)
         if self.projection not in get_args(Projection):
-            raise RequestError(f"the projection is 'convolution' or 'preactivation', not {self.projection[:40]!r}")
+            raise RequestError(f"the projection must be 'convolution' or 'preactivation', not {self.projection[:40]!r}")
         if self.projection != "convolution" and self.scheme is None:
             raise RequestError("the post-activation ResNet has no projections: its shortcuts have no parameters")
         if self.form == "imagenet" and self.scheme is None:
-            raise RequestError("the post-activation ResNet is there in its CIFAR form only: torchvision has the others")
+            raise RequestError("the post-activation ResNet exists in its CIFAR form only: use torchvision's for the others")
         stages = len(DEFAULT_WIDTHS[self.form])
         if len(self.widths) != stages or not all(1 <= w <= MAX_WIDTH for w in self.widths):
             raise RequestError(
-                f"widths are {stages} numbers from 1 to {MAX_WIDTH}, such as "
+                f"widths must be {stages} numbers from 1 to {MAX_WIDTH}, such as "
                 f"{'-'.join(map(str, DEFAULT_WIDTHS[self.form]))}, not {self.widths}"
             )
         if isinstance(self.scheme, MultistepScheme) and self.scheme.beta is None:
-            raise RequestError("a network needs a scheme with beta")
+            raise RequestError("a network needs a scheme with beta: give the scheme one")
         if self.order > self.blocks:
             raise RequestError(
-                f"a scheme of order {self.order} needs at least that many blocks; {self.depth} layers have {self.blocks}"
+                f"a scheme of order {self.order} needs at least {self.order} blocks, but {self.depth} layers have only "
+                f"{self.blocks}"
             )
 
     @property
@@ -159,14 +160,14 @@ def stages_of(depth: int, block: str, form: Form = "cifar") -> tuple[int, ...]:
     if form == "imagenet":
         if IMAGENET_STAGES.get(depth, ("",))[0] != block:
             raise RequestError(
-                f"an ImageNet network has 18 or 34 layers in basic blocks or 50 in bottlenecks, not {depth} in "
+                f"an ImageNet network must have 18 or 34 layers in basic blocks or 50 in bottlenecks, not {depth} in "
                 f"{block} blocks"
             )
         return IMAGENET_STAGES[depth][1]
     per_stage, rest = divmod(depth - 2, 3 * _LAYERS[block])
     if rest or per_stage < 1 or depth > MAX_DEPTH:
         allowed = "6n+2 (20, 32, 44, 56, 110)" if block == "basic" else "9n+2 (164, 326)"
-        raise RequestError(f"a {block} network has {allowed} layers, at most {MAX_DEPTH}, not {depth}")
+        raise RequestError(f"a {block} network must have {allowed} layers, at most {MAX_DEPTH}, not {depth}")
     return (per_stage,) * 3
 
 
@@ -195,7 +196,7 @@ def network_from_name(name: str) -> NetworkSpec:
         (4, 8, 16)
     """
     base, options = split_name(name)
-    unknown = RequestError(f"there is no network {name[:80]!r}; allowed are {_FORMS}")
+    unknown = RequestError(f"there is no network {name[:80]!r}: choose from {_FORMS}")
     family = _FAMILY_NAME.fullmatch(base)
     kind, suffix = (family[1], family[3]) if family else ("", None)
     if suffix and kind != "zerosnet":
@@ -215,7 +216,7 @@ def network_from_name(name: str) -> NetworkSpec:
     if kind == "resnet" or suffix == "-tra" or (kind == "lm-resnet" and "k" not in options):
         scheme = {"resnet": None, "zerosnet": ZEROSNET_TRA, "lm-resnet": LM_ORIGINAL}[kind]
         if options:
-            raise RequestError(f"the network {base!r} has no option {next(iter(options))[:40]!r}; allowed are {_FORMS}")
+            raise RequestError(f"the network {base!r} has no option {next(iter(options))[:40]!r}: choose from {_FORMS}")
     else:
         if kind == "preresnet":
             base = "preresnet" if "alpha" in options else "euler"

@@ -1,4 +1,4 @@
-"""Auto-PGD, and attacks that drive an image to one class after the other, whichever of them it falls to first."""
+"""Auto-PGD, and targeted attacks that try one class after another until one of them succeeds."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TargetedAPGD(APGD):
         super().__post_init__()
         check_whole(f"targets of {self.kind}", self.targets, 10_000)
         if self.loss != type(self).loss or self.target is not None:
-            raise RequestError(f"{self.kind} has its own loss and targets")
+            raise RequestError(f"{self.kind} has its own loss and targets: leave both out")
 
     def _told(self) -> list[str]:
         return [*super()._told(), *([f"targets={self.targets}"] if self.targets != DEFAULT_TARGETS else [])]
@@ -87,7 +87,7 @@ class FAB(TargetedAPGD):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.restarts != 1:
-            raise RequestError("fab starts at the image itself, so it has no restarts")
+            raise RequestError("fab starts at the image itself, so it has no restarts: leave them out")
 
     def key(self) -> dict[str, Any]:
         return {name: value for name, value in super().key().items() if name != "seed"}

@@ -1,6 +1,6 @@
-"""What attacks share: the ball that an example lies in, and who carries the attack out.
+"""What attacks share: the ball that an example lies in, and the engine that runs the attack.
 
-Attacks are values and import no torch; what carries them out is imported when it is first used.
+Attacks are values and import no torch; an engine is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ AttackSeed = Annotated[int, Meaning("Seed of the random draws.", 0, MAX_SEED, sh
 
 def carried_out_by(*engines: str) -> Meaning:
     """The meaning of a field that names an engine."""
-    return Meaning("What carries the attack out.", choices=engines, shown=False)
+    return Meaning("Implementation that runs the attack.", choices=engines, shown=False)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Attack(Perturbation):
 
     @property
     def prior(self) -> tuple[Attack, ...]:
-        """Attacks that go before this one: an image that one of them fools counts as fooled here."""
+        """Attacks that run before this one: an image that one of them fools counts as fooled here."""
         return ()
 
     def verified(self, images: Tensor, adversarial: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Attack(Perturbation):
         # A non-finite pixel (NaN gradients of a diverged network) is no example: the clean image stands in for it.
         adversarial = torch.where(torch.isfinite(adversarial), adversarial, images)
         if float(norm.distance(adversarial, images).max()) > self.eps * (1 + BALL_TOLERANCE) + BALL_TOLERANCE:
-            raise UnfinishedError(f"the engine {self.engine} returned images outside of the ball of {self.label}")
+            raise UnfinishedError(f"the engine {self.engine} returned images outside the ball of {self.label}")
         return norm.project(adversarial, images, torch.full((len(images),), self.eps, device=images.device))
 
 
@@ -109,12 +109,12 @@ class _Batch:
 
 @dataclass(frozen=True)
 class GradientAttack(Attack):
-    """An attack that our own engine can carry out; all but Square follow gradients."""
+    """An attack that our own engine can run; all but Square follow gradients."""
 
     @property
     @abstractmethod
     def methods(self) -> tuple[Method, ...]:
-        """How our own engine carries it out: one method after the other, each on what still stands."""
+        """The methods by which our own engine runs it, one after another, each on the images that still stand."""
 
     @property
     def rungs(self) -> list[Self]:
@@ -175,6 +175,6 @@ class GradientAttack(Attack):
         return followed[0] if followed and self.engine == "native" else None
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """The examples of the engine, which is a library; an attack whose `engine` allows one says how here."""
+        """The examples that a library finds; an attack whose `engine` can be a library overrides this."""
         # No attack of our own engine alone gets here: its `engine` takes no other value, which a test holds.
-        raise NotImplementedError(f"no library carries out {self.kind}")
+        raise NotImplementedError(f"no library runs {self.kind}")

@@ -1,12 +1,12 @@
-"""AutoAttack: four attacks without settings, one after the other, on what PGD left standing.
+"""AutoAttack: four attacks without hyperparameters, one after another, on the images that PGD left standing.
 
 It raises two flags of the authors' code (https://github.com/fra31/auto-attack), as an `AttackWarning`:
 
-- The network is randomized: two passes over the same images give other logits. An attack then follows the gradients of
-  single draws, and what fools one may not fool the next; attacks that average over draws (EOT) are not here. Attack a
-  deterministic form of the network, or do not quote the result.
+- The network is randomized: two passes over the same images give different logits. An attack then follows the gradients of
+  single draws, and an example that fools one draw may not fool the next. AutoAttack has no expectation over transformation
+  (EOT): attack a deterministic form of the network, or do not quote the result.
 - Black box wins: Square fools more than 0.2% of the attacked images after all attacks that follow gradients. Gradients may
-  mislead those (masking), so robust accuracy is likely too high. See `zsbench masking`.
+  mislead those (masking), so robust accuracy is probably too high. See `zsbench masking`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class AutoAttack(Laddered):
     With the engine `torchattacks` the draws are seeded by the seed and the first image of the batch, so there they depend on
     the batch size, and no flag is raised.
 
-    Our own PGD of the same norm and seed goes first: what it fools counts as fooled.
+    Our own PGD with the same norm and seed runs first: images that it fools count as fooled.
 
     Args:
         steps, restarts: of PGD.
@@ -72,7 +72,7 @@ class AutoAttack(Laddered):
 
     @property
     def pgd(self) -> PGD:
-        """The attack that goes first."""
+        """The attack that runs first."""
         options: dict[str, Any] = {"seed": self.seed, "norm": self.norm, "below": self.below}
         return PGD(self.eps, steps=self.steps, restarts=self.restarts, **options)
 
@@ -129,10 +129,10 @@ class AutoAttack(Laddered):
 
 
 RANDOMIZED = (
-    "the network is randomized: two passes over the same images give other logits, so its robust accuracy is likely too "
-    "high; there is no --eot, with which attacks would average over draws"
+    "the network is randomized: two passes over the same images give different logits, so its robust accuracy is likely "
+    "too high; AutoAttack has no expectation over transformation, which would average over draws"
 )
 BLACK_BOX_WINS = (
-    "{label}: Square, which asks for no gradient, fools {n} of {of} images after the attacks that follow gradients: "
+    "{label}: Square, which uses no gradients, fools {n} of {of} images after the attacks that follow gradients: "
     "gradients may be masked, see `zsbench masking`"
 )

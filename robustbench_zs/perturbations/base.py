@@ -33,12 +33,12 @@ class Perturbation(ABC):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """What can be asked for, in study files and on the command line."""
+        """The parameters that can be set in study files and on the command line."""
         return tuple(parameter for parameter in parameters_of(cls) if parameter.asked)
 
     @classmethod
     def of(cls, **said: Any) -> list[Self]:
-        """The perturbations that parameters ask for: one for each level, where a parameter takes several.
+        """The perturbations that the parameters describe: one per level if a parameter has several.
 
         Raises:
             RequestError: a value is not allowed.
@@ -80,7 +80,7 @@ class Perturbation(ABC):
 
     @property
     def answers(self) -> int:
-        """How many answers the network has: an image counts as right if its label is among so many largest logits."""
+        """Number k of answers per image, which counts as correct if its label is among the k largest logits."""
         return 1
 
     @property
@@ -93,5 +93,5 @@ class Perturbation(ABC):
 
     @property
     def directions_or_none(self) -> Directions | None:
-        """What gradients are computed in; None where our own engine computes none."""
+        """The number format of gradients; None where our own engine computes none."""
         return None

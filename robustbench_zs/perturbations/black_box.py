@@ -1,4 +1,4 @@
-"""Attacks that ask for logits alone."""
+"""Attacks that use only logits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Square(GradientAttack):
     the batch size.
 
     Args:
-        queries: passes of the network an image, besides the one at its start.
+        queries: passes of the network per image, besides the one at its start.
 
     Examples:
         >>> zs.Square("8/255", queries=5000).queries

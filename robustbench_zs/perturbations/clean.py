@@ -1,4 +1,4 @@
-"""No perturbation, and another way of counting right answers."""
+"""Clean images with several answers per image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CleanTop(Perturbation):
         RequestError: `top` is not a whole number from 2 to 100.
     """
 
-    top: Annotated[int, Meaning("A label counts as right if it is among so many best answers.", 2, 100, shown=True)] = 5
+    top: Annotated[int, Meaning("A label counts as correct if it is among this many best answers.", 2, 100, shown=True)] = 5
     kind: ClassVar[str] = "clean"
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:

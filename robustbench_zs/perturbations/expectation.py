@@ -1,4 +1,4 @@
-"""Expectation over transformation: attacks on networks whose answers depend on chance."""
+"""Expectation over transformation: attacks on networks with random outputs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Expectation(LastIterate):
         check_whole("the number of draws", self.passes, MAX_PASSES)
         if not self.runs_to_the_end:
             raise RequestError(
-                "expectation over transformation is of FGSM or PGD by our own engine, untargeted, from one start"
+                "expectation over transformation requires FGSM or PGD by our own engine, untargeted and from one start"
             )
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
@@ -69,11 +69,11 @@ class Expectation(LastIterate):
 
 
 def expectation(attack: Perturbation, passes: int) -> Expectation:
-    """The attack over so many passes.
+    """The attack with gradients averaged over a number of passes.
 
     Raises:
         RequestError: it is neither FGSM nor PGD, or see `Expectation`.
     """
     if not isinstance(attack, (FGSM, PGD)):
-        raise RequestError(f"expectation over transformation goes with --fgsm and --pgd, not with {attack.kind}")
+        raise RequestError(f"expectation over transformation requires fgsm or pgd, not {attack.kind}")
     return Expectation(attack, passes)

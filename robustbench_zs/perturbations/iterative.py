@@ -24,13 +24,13 @@ LADDER = Parameter(
     "ladder",
     bool,
     True,
-    Meaning("Whether an image that fell at a smaller ε counts as fallen at the larger ones without another attack."),
+    Meaning("Whether an image that is fooled at a smaller ε counts as fooled at larger ones without another attack."),
 )
 
 
 @dataclass(frozen=True)
 class Laddered(GradientAttack):
-    """An attack that several budgets can share: what falls at one of them need not be attacked at the larger ones.
+    """An attack that several budgets can share: an image that is fooled at one of them is not attacked at larger ones.
 
     Args:
         below: smaller budgets, ascending, that are tried before: an image that falls there counts as fooled here.
@@ -42,7 +42,7 @@ class Laddered(GradientAttack):
         super().__post_init__()
         rungs = (*(self._check_length("eps", eps) for eps in self.below), self.eps)
         if any(low >= high for low, high in pairwise(rungs)):
-            raise RequestError("the budgets of a ladder ascend")
+            raise RequestError("the budgets of a ladder must increase")
         object.__setattr__(self, "below", rungs[:-1])
 
     @classmethod
@@ -95,12 +95,10 @@ class IterativeAttack(Laddered):
     restarts: Restarts = 1
     seed: AttackSeed = DEFAULT_SEED
     norm: Ball = "linf"
-    loss: Annotated[str, Meaning("Loss that the attack ascends.", choices=("ce", "dlr", "margin"))] = "ce"
+    loss: Annotated[str, Meaning("Loss that the attack maximizes.", choices=("ce", "dlr", "margin"))] = "ce"
     target: Annotated[
         int | str | None,
-        Meaning(
-            "Class that each image is driven to: next, random, least-likely or its number, and only reaching it counts."
-        ),
+        Meaning("Class that each image should be taken for: next, random, least-likely or its number; nothing else counts."),
     ] = None
 
     def __post_init__(self) -> None:
@@ -109,7 +107,7 @@ class IterativeAttack(Laddered):
             return
         target = str(self.target)
         if target not in NAMED_TARGETS and not (target.isascii() and target.isdecimal() and len(target) < 9):
-            raise RequestError(f"a target is {', '.join(NAMED_TARGETS)} or the number of a class, not {target[:40]!r}")
+            raise RequestError(f"a target must be {', '.join(NAMED_TARGETS)} or the number of a class, not {target[:40]!r}")
         object.__setattr__(self, "target", target)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What is made of an attack's last iterate, whatever the network says on the way."""
+"""Perturbations that use the last iterate of an attack, whatever the network says along the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robustbench_zs.perturbations.pgd import PGD
 
 @dataclass(frozen=True)
 class LastIterate(Perturbation):
-    """A perturbation that carries out FGSM or PGD to the end.
+    """A perturbation that runs all steps of FGSM or PGD.
 
     Args:
         attack: by our own engine, at one ε.

@@ -1,4 +1,4 @@
-"""Noise and attacks by name, as study files, the command line and `zs.attack` ask for them.
+"""Noise and attacks by name, for study files, the command line and `zs.attack`.
 
 A new one needs a line here, and nothing else: its parameters are read from its class.
 """
@@ -52,12 +52,12 @@ def make_attacks(kind: str, budgets: Iterable[CoefficientLike], **said: Any) -> 
         True
     """
     if kind not in ATTACKS:
-        raise RequestError(f"there is no attack {kind[:40]!r}; allowed are {', '.join(ATTACKS)}")
+        raise RequestError(f"there is no attack {kind[:40]!r}: choose from {', '.join(ATTACKS)}")
     own = {parameter.name for parameter in ATTACKS[kind].parameters()}
     said = {name: value for name, value in said.items() if value is not None}
     for name, value in said.items():
         if name not in own and not _changes_nothing(name, value):
-            raise RequestError(f"{kind} has no {name.replace('_', ' ')}: that goes with {', '.join(attacks_with(name))}")
+            raise RequestError(f"{kind} takes no {name.replace('_', ' ')}: only {', '.join(attacks_with(name))} do")
     return ATTACKS[kind].of(eps=tuple(budgets), **{name: value for name, value in said.items() if name in own})
 
 
@@ -72,5 +72,5 @@ def attack_parameters() -> tuple[str, ...]:
 
 
 def _changes_nothing(name: str, value: object) -> bool:
-    """Whether an attack without the parameter does as asked all the same."""
+    """Whether an attack without the parameter behaves as requested anyway."""
     return name in EFFORT or value in ("float32", *(parameter.default for parameter in attacks_with(name).values()))

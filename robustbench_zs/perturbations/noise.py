@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_SEED = 1
 """The paper's seed for uniform and Gaussian noise (§5.6); its draws were another generator's."""
 
-_SEVERAL = "several stand for one perturbation each."
+_SEVERAL = "each value is a perturbation of its own."
 
 NoiseSeed = Annotated[int, Meaning("Seed of the random draws.", 0, MAX_SEED, shown=False, option="noise-seed")]
 
@@ -39,7 +39,7 @@ class UniformNoise(Perturbation):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.low > self.high:
-            raise RequestError(f"low of uniform noise must not exceed high, but {self.low:g} > {self.high:g}")
+            raise RequestError(f"low of uniform must not exceed high, but {self.low:g} > {self.high:g}")
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         unit = draws.uniform(self.seed, draws.UNIFORM, indices, tuple(images.shape[1:])).to(images.device)

@@ -80,7 +80,7 @@ class Parameter:
         if value is None and self.default is None:
             return None
         if meaning.choices and value not in meaning.choices:
-            raise RequestError(f"{name} is one of {', '.join(meaning.choices)}, not {str(value)[:40]!r}")
+            raise RequestError(f"{name} must be one of {', '.join(meaning.choices)}, not {str(value)[:40]!r}")
         if self.is_a(int):
             check_whole(name, value, int(meaning.high), int(meaning.low))
         return parse_number(value, name, meaning.low, meaning.high, meaning.above) if self.is_a(float) else value

@@ -55,7 +55,7 @@ class PGD(IterativeAttack):
     directions: Annotated[
         Literal["auto"] | Directions,
         Meaning(
-            "Number format of the attack's gradients; examples count by float32 in any case.",
+            "Number format of the attack's gradients; float32 decides in any case whether an example counts.",
             choices=DIRECTIONS,
             shown=False,
         ),
@@ -70,13 +70,14 @@ class PGD(IterativeAttack):
         last = self.engine != "native" if self.last is None else self.last
         object.__setattr__(self, "last", last)
         if self.below and step_size != usual:
-            raise RequestError("on a ladder each step is a quarter of ε: leave the step size out, or attack with one ε")
+            raise RequestError("each step of a ladder is a quarter of its ε: leave the step size out, or give a single ε")
         if self.engine != "native" and self.directions == "bfloat16":
-            raise RequestError(f"the engine {self.engine} has no directions in bfloat16: leave one of them out")
+            raise RequestError(f"the engine {self.engine} computes no directions in bfloat16: leave one of them out")
         beyond = self.norm != "linf" or self.loss != "ce" or not last or self.below or self.target is not None
         if self.engine != "native" and beyond:
             raise RequestError(
-                f"the engine {self.engine} has untargeted PGD in the L∞ ball on cross-entropy, one ε and the last iterate"
+                f"the engine {self.engine} runs PGD only untargeted, in the L∞ ball, on cross-entropy, with a single ε and "
+                "to its last iterate: use the engine native for anything else"
             )
 
     @property

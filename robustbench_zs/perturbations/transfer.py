@@ -1,4 +1,4 @@
-"""Adversarial examples of one network, shown to another."""
+"""Transfer attacks: the adversarial examples of one network, evaluated on another."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Transfer(LastIterate):
     def __post_init__(self) -> None:
         if not self.runs_to_the_end:
             raise RequestError(
-                "a transfer attack is FGSM or PGD by our own engine: untargeted, one ε, one start, its last iterate"
+                "a transfer attack must be FGSM or PGD by our own engine, untargeted, with a single ε, a single start and "
+                "its last iterate"
             )
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
@@ -56,5 +57,5 @@ def transferable(kind: str, eps: CoefficientLike, **parameters: Any) -> FGSM | P
     """
     (attack,) = make_attacks(kind, [eps], **parameters | ({"last": True} if kind == "pgd" else {}))
     if not isinstance(attack, (FGSM, PGD)):
-        raise RequestError(f"examples of {attack.kind} are not transferred, only those of pgd and fgsm")
+        raise RequestError(f"examples of {attack.kind} cannot be transferred: use fgsm or pgd")
     return attack

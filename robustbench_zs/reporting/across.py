@@ -1,4 +1,4 @@
-"""One report on several studies: do candidates predict robustness alike on each data set?"""
+"""One report on several studies: do candidates predict robustness alike on each dataset?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures of a report show, in words and numbers, for those who cannot see them."""
+"""Text alternatives: what the figures of a report show, in words and numbers, for readers who cannot see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first screen of a study's report: what was found and how sure it is, the picture that carries it, three numbers."""
+"""The first screen of a study's report: a verdict that says what was found and how sure it is, a picture, three numbers."""
 
 from __future__ import annotations
 

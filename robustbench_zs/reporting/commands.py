@@ -1,4 +1,4 @@
-"""The command that gives one number again."""
+"""The commands that reproduce single numbers of a report."""
 
 from __future__ import annotations
 

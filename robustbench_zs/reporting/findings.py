@@ -43,7 +43,7 @@ class StudyFacts:
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """What another study found out about networks of this one that it trained by another recipe.
+    """The results of another study on networks of this one that it trained with another recipe.
 
     Args:
         name: of the other study.

@@ -1,4 +1,4 @@
-"""What reports of every kind share, and pages of studies that have no findings on schemes."""
+"""What all kinds of reports share, and the pages of studies without findings on schemes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds other reports in the same folder about the same networks, which are no replications."""
+"""Finds other reports in the same folder about the same networks, since these are not replications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a scheme can amplify a perturbation within the blocks of a network; roots describe only infinitely many.
+"""How much a scheme amplifies a perturbation over the blocks of a network; its roots describe infinitely many blocks.
 
 A number beyond what a float holds (about 1.8·10^308) is None: deep networks of schemes with roots far outside.
 """
@@ -29,7 +29,7 @@ class Amplification:
 
 
 def impulse_response(scheme: MultistepScheme, steps: int) -> tuple[float, ...]:
-    """g_0 … g_{steps−1} with g_0 = 1 and g_k = Σ α_i g_{k−1−i}: what is left after k steps of a residual added once.
+    """g_0 … g_{steps−1} with g_0 = 1 and g_k = Σ α_i g_{k−1−i}: what is left of a residual k steps after it was added.
 
     Values beyond the range of floats are infinite, and NaN where such values cancel.
 
@@ -65,7 +65,7 @@ def companion_row_norms(scheme: MultistepScheme, steps: int) -> tuple[float, ...
 
 
 def amplification_over(scheme: MultistepScheme, blocks: int) -> Amplification:
-    """Supremum of the impulse response, effective depth and eq. 6's constant over so many residual blocks.
+    """Supremum of the impulse response, effective depth and eq. 6's constant over a number of residual blocks.
 
     Args:
         blocks: number N of residual blocks, `NetworkSpec.blocks` of a network.
@@ -85,4 +85,4 @@ def amplification_over(scheme: MultistepScheme, blocks: int) -> Amplification:
 
 def _require_positive(steps: int) -> None:
     if steps < 1:
-        raise RequestError(f"a network has at least one block, not {steps}")
+        raise RequestError(f"a network must have at least one block, not {steps}")

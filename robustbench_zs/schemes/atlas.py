@@ -32,14 +32,14 @@ def atlas_scheme(name: str) -> MultistepScheme:
     first, second = (atlas_file()[half] for half in HALVES)
     number, whole = _NAME.fullmatch(name), len(first) + len(second)
     if not number or not 1 <= int(number[1]) <= whole:
-        raise RequestError(f"there is no scheme {name[:80]!r}; the atlas has atlas-001 to {_name(whole)}")
+        raise RequestError(f"there is no scheme {name[:80]!r}: the atlas has atlas-001 to {_name(whole)}")
     place = int(number[1]) - 1
     alphas, beta = first[place] if place < len(first) else second[place - len(first)]
     return MultistepScheme(alphas.split(), beta, name)
 
 
 def atlas_names(half: Half, schemes: int | None = None) -> list[str]:
-    """The names of a half, or of so many of its first schemes.
+    """The names of the schemes of a half, or of the first ones only.
 
     Raises:
         RequestError: the half does not have so many.
@@ -47,7 +47,7 @@ def atlas_names(half: Half, schemes: int | None = None) -> list[str]:
     sizes = [len(atlas_file()[h]) for h in HALVES]
     size = sizes[HALVES.index(half)]
     if schemes is not None and not 1 <= schemes <= size:
-        raise RequestError(f"a half of the atlas has 1 to {size} schemes, not {schemes}")
+        raise RequestError(f"a half of the atlas must have 1 to {size} schemes, not {schemes}")
     first = 1 + (sizes[0] if half == "confirmation" else 0)
     return [_name(first + i) for i in range(size if schemes is None else schemes)]
 

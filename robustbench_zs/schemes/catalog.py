@@ -53,7 +53,7 @@ def split_name(name: str) -> tuple[str, dict[str, str]]:
     for item in filter(None, tail.split(",")):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (equals and key and value):
-            raise RequestError(f"in the name {name[:80]!r} {item[:40]!r} should be KEY=VALUE")
+            raise RequestError(f"the part {item[:40]!r} of the name {name[:80]!r} should be KEY=VALUE")
         if key in options:
             raise RequestError(f"the name {name[:80]!r} gives {key[:40]!r} twice")
         options[key] = value
@@ -91,7 +91,9 @@ def scheme_from_parts(base: str, options: dict[str, str]) -> MultistepScheme:
         k = take("k")
         kind = left.pop("beta", "consistent")
         if kind not in ("consistent", "printed"):
-            raise RequestError(f"beta of the scheme 'lm' is 'consistent' (1 + k) or 'printed' (2k + 1), not {kind[:40]!r}")
+            raise RequestError(
+                f"beta of the scheme 'lm' must be 'consistent' (1 + k) or 'printed' (2k + 1), not {kind[:40]!r}"
+            )
         scheme = two_step(k, "printed" if kind == "printed" else "consistent")
         suffix = ",beta=printed" if kind == "printed" else ""
         scheme = _named(scheme, f"lm:k={format_coefficient(scheme.alphas[1])}{suffix}")
@@ -109,9 +111,9 @@ def scheme_from_parts(base: str, options: dict[str, str]) -> MultistepScheme:
     elif base.startswith("atlas-"):
         scheme = atlas_scheme(base)
     else:
-        raise RequestError(f"there is no scheme {base[:80]!r}; allowed are {_FORMS}")
+        raise RequestError(f"there is no scheme {base[:80]!r}: choose from {_FORMS}")
     if left:
-        raise RequestError(f"the scheme {base!r} has no option {next(iter(left))[:40]!r}; allowed are {_FORMS}")
+        raise RequestError(f"the scheme {base!r} has no option {next(iter(left))[:40]!r}: choose from {_FORMS}")
     return scheme
 
 

@@ -83,7 +83,7 @@ def two_step(
     """
     number = parse_coefficient(k)
     if beta not in ("consistent", "printed"):
-        raise RequestError(f"beta of the two-step family is 'consistent' (1 + k) or 'printed' (2k + 1), not {beta!r}")
+        raise RequestError(f"beta of the two-step family must be 'consistent' (1 + k) or 'printed' (2k + 1), not {beta!r}")
     return MultistepScheme((1 - number, number), 1 + number if beta == "consistent" else 2 * number + 1, name)
 
 

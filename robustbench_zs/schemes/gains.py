@@ -34,7 +34,7 @@ class Gains:
 
 
 def gains_over(scheme: MultistepScheme, blocks: int) -> Gains:
-    """The gains over so many residual blocks, those of a network or of one stage.
+    """The gains over a number of residual blocks, those of a network or of one stage.
 
     Raises:
         RequestError: fewer than one block.
@@ -59,7 +59,7 @@ def block_weights(scheme: MultistepScheme, blocks: int) -> tuple[float, tuple[fl
         RequestError: fewer blocks than the order of the scheme, or a scheme without β.
     """
     if blocks < scheme.order or scheme.beta is None:
-        raise RequestError(f"a network of a scheme of order {scheme.order} has at least so many blocks, and a β")
+        raise RequestError(f"a scheme of order {scheme.order} needs a β and at least {scheme.order} blocks, not {blocks}")
     starters = scheme.order - 1
     steps = blocks - starters
     beta = float(scheme.beta)

@@ -58,10 +58,10 @@ class MultistepScheme:
         object.__setattr__(self, "beta", None if beta is None else parse_coefficient(beta))
         object.__setattr__(self, "name", name)
         if not 1 <= self.order <= MAX_ORDER:
-            raise RequestError(f"a scheme has 1 to {MAX_ORDER} coefficients alpha, not {self.order}")
+            raise RequestError(f"a scheme must have 1 to {MAX_ORDER} coefficients alpha, not {self.order}")
         if self.exact and self.order**2 * _bits(self.alphas) > MAX_DIGITS:
             raise RequestError(
-                f"the {self.order} coefficients alpha have too many digits together for exact arithmetic: shorten them, or "
+                f"the {self.order} coefficients alpha together have too many digits for exact arithmetic: shorten them, or "
                 "give them as floats"
             )
 

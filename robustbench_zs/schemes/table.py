@@ -53,7 +53,7 @@ def scheme_columns(scheme: MultistepScheme | None) -> dict[str, Any]:
 
 
 def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -> pd.DataFrame:
-    """One row per scheme, see `roots_row`; with a number of residual blocks also `blocks` and over so many the fields of
+    """One row per scheme, see `roots_row`; given a number of residual blocks, also `blocks` and, over these, the fields of
     `amplification.Amplification` and `gains.Gains`.
 
     Raises:
@@ -72,7 +72,7 @@ def roots_table(schemes: Iterable[MultistepScheme], blocks: int | None = None) -
 def atlas(blocks: int | None = None) -> pd.DataFrame:
     """The schemes of the atlas as `roots_table` gives them, with `half` (discovery or confirmation) and what was measured.
 
-    The columns of each data set of the atlas, such as `digits_clean_accuracy`, are described in `schemes.measured`; they are
+    The columns of each dataset of the atlas, such as `digits_clean_accuracy`, are described in `schemes.measured`; they are
     null for schemes that were not trained there.
 
     Args:

@@ -1,4 +1,4 @@
-"""Families whose parameter every block learns for itself; the network as a whole has no characteristic polynomial."""
+"""Families with one trainable parameter per block; the network as a whole has no characteristic polynomial."""
 
 from __future__ import annotations
 

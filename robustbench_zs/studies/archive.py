@@ -56,14 +56,14 @@ def unpack(file: str | Path, *, store: str | Path = DEFAULT_STORE) -> int:
         The number of rows that are new.
 
     Raises:
-        RequestError: the file is not there, is none of `pack`, is damaged, or unpacks to more than 1 GiB.
+        RequestError: the file does not exist, was not written by `pack`, is damaged, or unpacks to more than 1 GiB.
         UnfinishedError: the store cannot be written.
     """
     try:
         with lzma.open(file) as packed:
             content = packed.read(MAX_UNPACKED + 1)
     except (OSError, EOFError, lzma.LZMAError) as error:
-        raise RequestError(f"{file} holds no packed results: {error}") from error
+        raise RequestError(f"{file} contains no packed results: {error}") from error
     if len(content) > MAX_UNPACKED:
         raise RequestError(f"{file} unpacks to more than {MAX_UNPACKED >> 20} MiB, which no study of this tool needs")
     with tempfile.TemporaryDirectory() as folder:

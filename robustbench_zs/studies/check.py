@@ -39,7 +39,7 @@ class NoVerdictWarning(UserWarning):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found; `passed` is whether no comparison is a regression, `no_verdict` says why some have no verdict."""
+    """The findings of a check: `passed` if no comparison is a regression; `no_verdict` says why some have no verdict."""
 
     study: str
     rule: Rule
@@ -96,7 +96,7 @@ def check(
         True
     """
     if about not in (None, *get_args(About)):
-        raise RequestError(f"a check is about {' or '.join(get_args(About))}, not {str(about)[:40]!r}")
+        raise RequestError(f"a check must be about {' or '.join(get_args(About))}, not {str(about)[:40]!r}")
     before = baseline if isinstance(baseline, Baseline) else read_baseline(baseline)
     now = _as_it_is(study, models, before, RunOptions(**options))
     chosen = rule or Rule()
@@ -112,7 +112,7 @@ def check(
 def make_baseline(
     study: str | Path | Study, out: str | Path, *, models: Sequence[Source] | None = None, **options: Any
 ) -> Baseline:
-    """Write what the networks of a study get right now to `out`; the function behind `zsbench baseline`.
+    """Write the present outcomes of a study's networks to `out`; the function behind `zsbench baseline`.
 
     Args, errors: as `check`.
 
@@ -144,10 +144,10 @@ def _as_it_is(
             before anything is trained.
     """
     if models is not None and not models:
-        raise RequestError("there is no model to check")
+        raise RequestError("the list of models to check is empty: leave it out to check the networks of the study")
     loaded = options.load(study)
     if len(loaded.trainings()) > 1:
-        raise RequestError(f"{loaded.name!r} cannot be checked: it has several parts, and a check takes one")
+        raise RequestError(f"the study {loaded.name!r} has several parts and cannot be checked: give a study with one part")
     loaded = loaded.trainings()[0].model_copy(
         update={"masking_images": 0, "transfer": None, "curve": None}
     )  # a check compares outcomes only

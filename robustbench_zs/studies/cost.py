@@ -65,7 +65,7 @@ def _examples(task: TrainingTask, split: str) -> int:
 
 
 def of_one_image(task: TrainingTask) -> float:
-    """Multiply-adds of the network of a task for one image of its data set, which is only loaded if it is the user's own."""
+    """Multiply-adds of the network of a task for one image of its dataset, which is only loaded if it is the user's own."""
     if task.dataset == "imagenet":
         side = task.image_size or IMAGENET_SIZE
         return multiply_adds(task.network, (3, side, side), 1000)

@@ -1,4 +1,4 @@
-"""About how long a study trains, from its size and a measured rate; nothing is measured here."""
+"""Estimates how long a study trains, from its size and a measured rate; nothing is measured here."""
 
 from __future__ import annotations
 

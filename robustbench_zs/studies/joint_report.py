@@ -1,4 +1,4 @@
-"""One report of several studies that make one table of the paper together."""
+"""One report of several studies that together make one table of the paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a study file to a checked value; scaled-down forms."""
+"""Loads study files as checked values, in full or scaled down."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_study(study: str | Path) -> Path:
     """The file of a study: a path, or a name looked up in `benchmarks/` and then among those the package ships.
 
     Raises:
-        RequestError: there is none; the sentence lists those there are.
+        RequestError: there is none; the message lists those that exist.
     """
     path = Path(study)
     if os.path.isfile(path):  # False too for a name too long for a path
@@ -42,7 +42,7 @@ def find_study(study: str | Path) -> Path:
         for place in places:
             if os.path.isfile(place / f"{name}.toml"):
                 return place / f"{name}.toml"
-    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or one of {', '.join(known_studies())}")
+    raise RequestError(f"there is no study {name[:200]!r}: give a TOML file, or choose from {', '.join(known_studies())}")
 
 
 def known_studies() -> list[str]:
@@ -64,7 +64,8 @@ def load_study(study: str | Path, scale: str | None = None) -> Study:
         scale: one of the scaled-down forms in the file, `"smoke"` or `"small"`; its results go by the name NAME-SCALE.
 
     Raises:
-        RequestError: no such study or scale, not TOML, an unknown key, a value out of range; the sentence names the place.
+        RequestError: there is no such study or scale, the file is not TOML, a key is unknown, or a value is not allowed; the
+            message names the place.
 
     Examples:
         >>> study = zs.load_study("digits")
@@ -83,7 +84,7 @@ def load_study(study: str | Path, scale: str | None = None) -> Study:
 
 def _checked(data: dict[str, Any], scale: str | None, path: Path, request: str = "") -> Study:
     for key in data.keys() & HIDDEN:
-        raise RequestError(f"{path}: the key {key!r} is not for study files")
+        raise RequestError(f"{path}: the key {key!r} cannot be set in a study file")
     full = Study.model_validate(data)
     for control in full.controls:
         find_study(control)
@@ -96,13 +97,13 @@ def _of_parts(data: dict[str, Any], scale: str | None, path: Path) -> Study:
     """A study of several parts; what a part does not say the file says for all."""
     parts = data["parts"]
     if not (isinstance(parts, list) and all(isinstance(p, dict) and isinstance(p.get("name"), str) for p in parts)):
-        raise RequestError(f"{path}: each of the [[parts]] is a table with a name")
+        raise RequestError(f"{path}: each of the [[parts]] must be a table with a name")
     names = [part["name"] for part in parts]
     if not 1 <= len(parts) <= MAX_PARTS or len(set(names)) < len(names):
-        raise RequestError(f"{path}: there are 1 to {MAX_PARTS} parts, each with a name of its own")
+        raise RequestError(f"{path}: there must be 1 to {MAX_PARTS} parts, each with a name of its own")
     tables = [holder.get("scale", {}) for holder in (data, *parts)]
     if not all(isinstance(t, dict) and all(isinstance(form, dict) for form in t.values()) for t in tables):
-        raise RequestError(f"{path}: scale holds a table for each scaled-down form, such as [scale.small]")
+        raise RequestError(f"{path}: scale must contain one table per scaled-down form, such as [scale.small]")
     common = {key: value for key, value in data.items() if key not in ("parts", "paper")}
     request = f"{data.get('name')}" + (f" --scale {scale}" if scale else "")
     studies = []
@@ -113,7 +114,7 @@ def _of_parts(data: dict[str, Any], scale: str | None, path: Path) -> Study:
     name = f"{data.get('name')}" + (f"-{scale}" if scale else "")
     own = {"name": name, "title": data.get("title", ""), "note": data.get("note", ""), "paper": data.get("paper")}
     if any(study.measured for study in studies):
-        raise RequestError(f"{path}: the parts of a study train networks, so no key 'measure' goes with them")
+        raise RequestError(f"{path}: the parts of a study train networks, so the key 'measure' cannot stand beside them")
     scaled = "; ".join(f"{study.name}: {study.scaled}" for study in studies if study.scaled)
     return Study.model_validate({**studies[0].model_dump(), **own, "request": request, "scaled": scaled, "parts": studies})
 
@@ -122,8 +123,8 @@ def _scaled_down(data: dict[str, Any], full: Study, scale: str) -> dict[str, Any
     """The content of a study file with what a scale replaces, and a text that says what that is."""
     tables: dict[Any, ScaleTable] = dict(full.scale)
     if scale not in tables:
-        there_are = ", ".join(tables) or "none"
-        raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}; there are: {there_are}")
+        there_are = f"choose from {', '.join(tables)}" if tables else "it can only be run in full"
+        raise RequestError(f"the study {full.name!r} has no scale {scale[:40]!r}: {there_are}")
     places = {"epochs": "recipe", "schemes_per_half": "atlas"}
     places |= dict.fromkeys(("train_examples", "test_examples", "image_size"), "dataset")
     if full.measured:
@@ -160,7 +161,7 @@ def _sentence(error: ValidationError) -> str:
     place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "SchemeTable", "measured"))
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(_fields_beside(problem["loc"]))
-        return f"unknown key {place!r}; allowed there are {allowed}"
+        return f"unknown key {place!r}: choose from {allowed}"
     if problem["type"] == "missing":
         return f"the key {place!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")

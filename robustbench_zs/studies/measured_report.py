@@ -1,4 +1,4 @@
-"""What is measured without training, and the report of it."""
+"""Measurements without training, and their report."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def make_plan(
         ['train preresnet8:widths=2-2-2 seed 0', 'evaluate preresnet8:widths=2-2-2 seed 0', 'report']
     """
     if study.parts:
-        raise RequestError(f"the study {study.name!r} has {len(study.parts)} parts: plan each of them")
+        raise RequestError(f"the study {study.name!r} has {len(study.parts)} parts: plan each of them by itself")
     dataset = study.trained_on()
     recipe = study.full_recipe().for_device(str(choose_device(None)))
     clean = (Accuracy(split="train"), Accuracy())

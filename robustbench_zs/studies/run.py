@@ -65,8 +65,8 @@ def run_study(
             another process is at work on the study, which is waited for.
 
     Raises:
-        RequestError: the study or its data are not there or not right.
-        UnfinishedError: out of memory or disk, the store is locked, or jobs were given up; the rest is done then.
+        RequestError: the study or its data are missing or invalid.
+        UnfinishedError: memory or disk ran out, the store is locked, or jobs failed; all other jobs are done then.
 
     Examples:
         >>> result = zs.run_study("table10")  # computes roots, trains nothing
@@ -102,7 +102,7 @@ def run_study(
 def train_study(study: str | Path | Study, **options: Any) -> list[Checkpoint]:
     """Train the networks of a study that have no checkpoint yet and evaluate nothing: `zsbench run --train-only`.
 
-    `run_study` goes on from there, later or elsewhere. Options and errors as of `run_study`.
+    `run_study` continues from there, later or elsewhere. Options and errors are those of `run_study`.
 
     Returns:
         The checkpoints, phase by phase in the order of the plan.
@@ -137,7 +137,9 @@ def train_study(study: str | Path | Study, **options: Any) -> list[Checkpoint]:
 
 def _raise_if_any(given_up: Sequence[str]) -> None:
     if given_up:
-        raise UnfinishedError(f"{len(given_up)} jobs were given up, run again to try them again; the first: {given_up[0]}")
+        raise UnfinishedError(
+            f"{len(given_up)} of the jobs failed, the first with {given_up[0]}; run the study again to try them again"
+        )
 
 
 def _remove_states(plan: Plan) -> None:
@@ -200,10 +202,10 @@ def report(
     data_dir: str | Path | None = None,
     store: str | Path = DEFAULT_STORE,
 ) -> StudyResult:
-    """The report of a study again, from the store alone; the function behind `zsbench report`.
+    """Write the report of a study again, from the store alone; the function behind `zsbench report`.
 
     Raises:
-        RequestError: no such study, no store, or results are missing.
+        RequestError: there is no such study or no store, or results are missing.
 
     Examples:
         >>> result = zs.run_study("table10")

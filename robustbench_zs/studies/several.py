@@ -1,4 +1,4 @@
-"""What several studies say together, from the store."""
+"""Reports on several studies together, from the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def report_together(
     ]
     names = [findings.facts.name for findings in found]
     if len(set(names)) < len(names):
-        raise RequestError(f"name each study once: {', '.join(names)}")
+        raise RequestError(f"give each study only once, not {', '.join(names)}")
     folder = Path("reports") / "+".join(names)
     write_joint_findings(folder, found)
     return folder

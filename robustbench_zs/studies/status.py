@@ -1,4 +1,4 @@
-"""What of a study is there already: networks by their files or the store, results by the store."""
+"""Finds which parts of a study are already done: networks by their files or the store, results by the store."""
 
 from __future__ import annotations
 

@@ -159,21 +159,21 @@ class Study(FileTable):
         allowed = (*MEASURED_KEYS, *Measurement.model_fields)
         for key in others:
             if key not in allowed and key not in HIDDEN:
-                raise ValueError(f"unknown key {str(key)[:80]!r}; allowed there are {', '.join(allowed)}")
+                raise ValueError(f"unknown key {str(key)[:80]!r}: choose from {', '.join(allowed)}")
         return {**others, "measured": settings}
 
     @field_validator("seeds", "depths", "networks", "schemes")
     @classmethod
     def _distinct(cls, values: list[Any]) -> list[Any]:
         if any(value in values[:i] for i, value in enumerate(values)):
-            raise ValueError("the same value stands there twice")
+            raise ValueError("the list contains a value twice")
         return values
 
     @model_validator(mode="after")
     def _check(self) -> Study:
         for scale, form in self.scale.items():
             for key in form.model_dump(exclude_none=True).keys() - self._scalable():
-                raise ValueError(f"unknown key 'scale.{scale}.{key}'; allowed there are {', '.join(self._scalable())}")
+                raise ValueError(f"unknown key 'scale.{scale}.{key}': choose from {', '.join(self._scalable())}")
         if self.measured:
             if not self.specs():
                 raise ValueError("the key 'schemes' is missing")
@@ -181,9 +181,9 @@ class Study(FileTable):
         if self.dataset is None:
             raise ValueError("the key 'dataset' is missing")
         if not self.parts and not 1 <= self.size <= MAX_NETWORKS:
-            raise ValueError(f"a study trains 1 to {MAX_NETWORKS} networks, not {self.size}: see schemes")
+            raise ValueError(f"a study must train 1 to {MAX_NETWORKS} networks, not {self.size}: see the key 'schemes'")
         if self.atlas is None and any(form.schemes_per_half for form in self.scale.values()):
-            raise ValueError("schemes_per_half in a scaled-down form goes with the table [atlas]")
+            raise ValueError("schemes_per_half in a scaled-down form requires the table [atlas]")
         self.full_recipe()
         if self.transfer:
             self.transfer.attack()
@@ -191,7 +191,7 @@ class Study(FileTable):
             self.curve.search()
         labels = [p.label for p in self.all_perturbations()]
         if len(set(labels)) < len(labels):
-            raise ValueError("two perturbations are the same")
+            raise ValueError("the study contains a perturbation twice")
         return self
 
     def trainings(self) -> list[Study]:
@@ -210,7 +210,7 @@ class Study(FileTable):
             RequestError: it trains none.
         """
         if self.dataset is None:
-            raise RequestError(f"the study {self.name!r} trains nothing: it measures networks as they are made")
+            raise RequestError(f"the study {self.name!r} trains nothing: it measures untrained networks")
         return self.dataset
 
     def specs(self) -> list[NetworkSpec]:

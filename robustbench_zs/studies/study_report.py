@@ -113,7 +113,8 @@ def findings_of(plan: Plan, store: ResultsStore, status: Status) -> Findings:
         transfers += transfer_rows(subjects[0], [t for t, _ in there], name, transfer.attack, [s for _, s in there])
     if missing:
         raise RequestError(
-            f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run `zsbench run` first"
+            f"{missing} results of the study {plan.study.name!r} are not in {store.path}: run "
+            f"`zsbench run {plan.study.request}` first"
         )
     results, gap_frame = frame_of_rows(rows), frame_of_rows(gaps)
     facts = StudyFacts(

@@ -30,12 +30,12 @@ def read_toml(path: Path) -> dict[str, Any]:
             raise RequestError(f"{path} is larger than a study file can be (1 MiB)")
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows put a mark in front
         if _LONG_KEY.search(text):
-            raise RequestError(f"{path} has a key of more than {DEEPEST} parts")
+            raise RequestError(f"{path} has a key of more than {DEEPEST} parts: shorten it")
         data = tomllib.loads(text, parse_float=str)
     except RequestError:
         raise
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
-        raise RequestError(f"{path} is not a TOML file that can be read: {str(error)[:200]}") from error
+        raise RequestError(f"{path} cannot be read as TOML: {str(error)[:200]}") from error
     except ValueError as error:  # Python reads no integer of thousands of digits
         raise RequestError(f"{path} has an integer beyond 64 bits") from error
     _check_limits(data, path)

@@ -22,7 +22,7 @@ class FileTable(BaseModel):
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("a name has only characters that can be printed")
+        raise ValueError("a name may only have characters that can be printed")
     return text
 
 

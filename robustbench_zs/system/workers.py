@@ -78,8 +78,8 @@ def run_jobs(
         finished = True
     except BrokenProcessPool as error:
         raise UnfinishedError(
-            "a worker process ended before its job, perhaps for want of memory: run again (a Python script that uses "
-            'workers needs `if __name__ == "__main__":` around its calls)'
+            "a worker process ended before its job, perhaps because memory ran out: run again (a Python script that uses "
+            'workers must call them under `if __name__ == "__main__":`)'
         ) from error
     finally:
         processes = list((executor._processes or {}).values())

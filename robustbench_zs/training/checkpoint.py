@@ -87,7 +87,7 @@ class Checkpoint:
         tensors = {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}
         digest = weights_digest(canonical_json(description(self.header.network)), tensors)
         if self.stated_digest not in (None, digest):
-            raise RequestError(f"{self.path} is damaged: its weights are not those it was written with")
+            raise RequestError(f"{self.path} is damaged: its weights are not those that were saved")
         return tensors, digest
 
     def network(self) -> Network:

@@ -63,7 +63,7 @@ class Processes:
         if rest:
             raise RequestError(
                 f"{self.size} processes cannot share the {replicas} replicas of the recipe evenly: "
-                f"give --replicas a multiple of {self.size}"
+                f"use a multiple of {self.size} replicas"
             )
         return shares, range(self.rank * each, (self.rank + 1) * each)
 
@@ -122,8 +122,8 @@ def wrapped(network: nn.Module, group: Processes, replicas: int) -> nn.Module:
     if replicas == 1:
         if device.type != "cuda":
             raise RequestError(
-                f"{group.size} processes need --replicas {group.size} (batch-norm statistics for each share of a step): "
-                "statistics over all processes (SyncBatchNorm) are there on GPUs only"
+                f"{group.size} processes on a CPU need {group.size} replicas, each with its own batch-norm statistics: "
+                "statistics over all processes (SyncBatchNorm) exist on GPUs only"
             )
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     devices = [device.index] if device.type == "cuda" else None

@@ -86,7 +86,7 @@ def choose_device(device: str | None) -> torch.device:
         torch.zeros(1, device=chosen).item()  # a device without memory, such as meta, has no numbers
     # whatever torch raises for a device it lacks: an unknown name, no driver, a backend that it was not built with
     except Exception as error:
-        raise RequestError(f"the device {device[:40]!r} is not available here: try --device cpu") from error
+        raise RequestError(f"the device {device[:40]!r} is not available here: use cpu") from error
     return chosen
 
 

@@ -61,7 +61,9 @@ class FileFeed:
         self, data: ImageFiles, augmentation: Augmentation, seed: int, device: torch.device, workers: int = 0
     ) -> None:
         if augmentation == "crop-flip":
-            raise RequestError("images that are read from files are augmented by 'resized-crop-flip' or 'none'")
+            raise RequestError(
+                f"images that are read from files can be augmented by 'resized-crop-flip' or 'none', not {augmentation!r}"
+            )
         self.device = device
         self.generator: Generator | None = None
         self.order: list[list[tuple[int, int]]] = []
@@ -116,5 +118,5 @@ def make_feed(
         return FileFeed(data, augmentation, seed, device, workers)
     assert isinstance(data, LabelledImages)
     if augmentation == "resized-crop-flip":
-        raise RequestError("the augmentation 'resized-crop-flip' goes with images from files: give an image size")
+        raise RequestError("the augmentation 'resized-crop-flip' requires images from files: give an image size")
     return MemoryFeed(data, augmentation, seed, device)

@@ -1,4 +1,4 @@
-"""How a network is trained, as a value."""
+"""Recipes: how a network is trained, as a value."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Recipe:
         choices_of = {"augmentation": Augmentation, "schedule": Schedule, "weights": Weights, "precision": Precision}
         for name, choices in choices_of.items():
             if getattr(self, name) not in get_args(choices):
-                raise RequestError(f"{name} is one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
+                raise RequestError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
 
     def learning_rates(self, epoch: int, steps: int) -> list[float]:
         """Learning rate of each of the `steps` steps of epoch 0 … epochs − 1."""
@@ -176,7 +176,7 @@ def recipe_from_name(name: str) -> Recipe:
         160
     """
     if name not in RECIPES:
-        raise RequestError(f"there is no recipe {name[:80]!r}; allowed are {', '.join(RECIPES)}")
+        raise RequestError(f"there is no recipe {name[:80]!r}: choose from {', '.join(RECIPES)}")
     return RECIPES[name]
 
 

@@ -39,7 +39,7 @@ def state_interval() -> float:
     except RequestError:
         seconds = -1.0
     if seconds < 0:
-        raise RequestError(f"${INTERVAL_VARIABLE} is the number of seconds between two writings, not {text[:40]!r}")
+        raise RequestError(f"${INTERVAL_VARIABLE} must be the number of seconds between two saves, not {text[:40]!r}")
     return seconds
 
 
@@ -102,7 +102,7 @@ class StateFile:
                 header = StateHeader.model_validate_json(metadata.get(METADATA_KEY, ""))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — no mapping
             if metadata.get(DIGEST_KEY) != weights_digest("", tensors):
-                raise ValueError("its tensors are not those it was written with")
+                raise ValueError("its tensors are not those that were saved")
         except Exception as error:
             reason = first_problem(error) if isinstance(error, ValidationError) else str(error)[:100]
             raise RequestError(
@@ -170,4 +170,4 @@ def restore(
         for name, generator in generators.items():
             generator.set_state(state.part("generator")[name])
     except (RuntimeError, KeyError, TypeError) as error:
-        raise RequestError(f"the training state is not one of this network: {str(error)[:100]}") from error
+        raise RequestError(f"the training state is that of another network: {str(error)[:100]}") from error

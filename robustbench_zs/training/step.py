@@ -68,7 +68,7 @@ class Step:
         """
         steps = [batch for batch in order.split(self.recipe.batch_size) if len(batch) >= self.shares]
         if not steps:
-            raise RequestError(f"{len(order)} training images cannot be dealt to {self.shares} replicas")
+            raise RequestError(f"{len(order)} training images are too few for {self.shares} replicas: use fewer replicas")
         return steps, sum(map(len, steps))
 
     def __call__(self, shares: list[Share], images_of_step: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a training gave, as a table."""
+"""The results of trainings as a table."""
 
 from __future__ import annotations
 

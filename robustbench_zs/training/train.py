@@ -1,4 +1,4 @@
-"""Train networks to checkpoints: the function behind `zsbench train`."""
+"""Trains networks and writes checkpoints: the function behind `zsbench train`."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def train(
             process that trains into the folder.
 
     Raises:
-        RequestError: unknown names, values out of range, data that are not there.
-        UnfinishedError: out of memory or disk.
+        RequestError: a name is unknown, a value is out of range, or the data are missing.
+        UnfinishedError: memory or disk ran out.
 
     Examples:
         >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
@@ -151,7 +151,7 @@ def train_all(
 def checked_seed(seed: int) -> int:
     """The seed; a `RequestError` if it is not between 0 and 2^63 − 1."""
     if not 0 <= seed <= MAX_SEED:
-        raise RequestError(f"a seed lies between 0 and {MAX_SEED}, not {seed}")
+        raise RequestError(f"a seed must lie between 0 and {MAX_SEED}, not {seed}")
     return int(seed)
 
 

@@ -1,4 +1,4 @@
-"""How networks are trained fastest on this machine: a short trial, whose choice is kept and used ever after."""
+"""Finds the fastest way of training networks on this machine by a short trial, whose choice is stored and reused."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _known(path: Path) -> dict[str, Choice]:
     try:
         return _CHOICES.validate_json(path.read_bytes()) if path.is_file() else {}
     except (OSError, ValidationError) as error:
-        raise RequestError(f"{path} is damaged: delete it, and how to train will be tried again") from error
+        raise RequestError(f"{path} is damaged: delete it, and the fastest way of training is determined again") from error
 
 
 def _try(tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, say: Callable[[str], None]) -> Choice | None:
@@ -130,25 +130,25 @@ def _try(tasks: Sequence[TrainingTask], execution: Execution, at_a_time: int, sa
     stack = _largest_stack(task, execution, min(MAX_PLACES, -(-len(tasks) // at_a_time)))
     if stack is not None and stack[1].images_per_second > WORTH_IT * eager.images_per_second:
         say(
-            f"{name}: trained in stacks of {stack[0]}, {stack[1].images_per_second:.0f} images/s a process against "
+            f"{name}: trained in stacks of {stack[0]}, {stack[1].images_per_second:.0f} images/s per process against "
             f"{eager.images_per_second:.0f} one by one"
         )
         return Choice(places=stack[0])
     if seconds < LONG:
         return Choice()
     if not can_compile(execution.device):
-        say(f"{name}: there is no C++ compiler, so compiled code was not tried")
+        say(f"{name}: trained with eager code, since there is no C++ compiler")
         return Choice()
     try:
         fast = rate(task, replace(execution, compiled=True))
     except Exception as error:  # whatever a compiler may say, training goes on without it
-        say(f"{name}: code could not be compiled here ({type(error).__name__}), so they are trained without")
+        say(f"{name}: trained with eager code, since compiling failed ({type(error).__name__})")
         return Choice()
     # Each process compiles once for all networks of the shape.
     compiled = images / fast.images_per_second + fast.start * at_a_time
     say(
         f"{name}: trained with {'compiled' if compiled < seconds else 'eager'} code, {fast.images_per_second:.0f} images/s "
-        f"a process compiled ({fast.start:.0f} s to compile) against {eager.images_per_second:.0f} eager"
+        f"per process compiled ({fast.start:.0f} s to compile) against {eager.images_per_second:.0f} eager"
     )
     return Choice(compiled=compiled < seconds)
 
@@ -254,5 +254,5 @@ def merge_choices(path: Path, content: bytes) -> None:
     try:
         others = _CHOICES.validate_json(content)
     except ValidationError as error:
-        raise RequestError("the choices of how to train that a node sent are damaged") from error
+        raise RequestError("the results of a node's trial of how to train are damaged") from error
     write_atomically(path, _CHOICES.dump_json(others | _known(path), indent=1) + b"\n")

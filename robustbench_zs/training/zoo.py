@@ -1,4 +1,4 @@
-"""Trained networks that come with the package, and how a trained network is found by its name."""
+"""The trained networks that come with the package, and the lookup of trained networks by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def load_model(network: str, dataset: str = "cifar10", seed: int = 0) -> Network
         seed: of its training.
 
     Raises:
-        RequestError: the name means no network, or no such one is there (the sentence lists those that are), or several are.
+        RequestError: the name is unknown, no such network has been trained (the message lists those that exist), or several
+            have.
 
     Examples:
         >>> short = zs.recipe_from_name("digits").with_changes(epochs=1)
@@ -57,15 +58,15 @@ def load_model(network: str, dataset: str = "cifar10", seed: int = 0) -> Network
         if len(found) > 1:
             paths = ", ".join(str(c.path) for c in found.values())
             raise RequestError(
-                f"there are {len(found)} networks {network!r} with seed {seed} for {dataset}: read one of them with "
-                f"read_checkpoint(FILE).network(), FILE being {paths}"
+                f"there are {len(found)} networks {network!r} with seed {seed} for {dataset}: load one of them with "
+                f"read_checkpoint(FILE).network(), where FILE is one of {paths}"
             )
         for checkpoint in found.values():
             return checkpoint.network()
     known = _listed([*own_checkpoints(dataset), *zoo_checkpoints(dataset)])
     raise RequestError(
-        f"there is no network {network!r} with seed {seed} for {dataset}, neither below checkpoints/ nor in the zoo; "
-        + (f"there are: {known}" if known else "there is none at all for that dataset: train some with `zsbench train`")
+        f"there is no network {network!r} with seed {seed} for {dataset}, neither below checkpoints/ nor in the zoo: "
+        + (f"choose from {known}" if known else "train some for that dataset with `zsbench train`")
     )
 
 

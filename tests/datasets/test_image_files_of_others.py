@@ -49,10 +49,10 @@ def test_16_bits_and_floats_are_scaled(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.linspace(0, 255, 99, dtype=np.float32).reshape(9, 11), "numbers from 0 to 255"),
-        (np.linspace(-0.5, 0.5, 99, dtype=np.float32).reshape(9, 11), "numbers from -0.5 to 0.5"),
-        (np.full(GREY.shape, np.nan, np.float32), "numbers from nan to nan"),
-        (SIXTEEN.astype(np.int32), "known what is white"),
+        (np.linspace(0, 255, 99, dtype=np.float32).reshape(9, 11), "pixels from 0 to 255"),
+        (np.linspace(-0.5, 0.5, 99, dtype=np.float32).reshape(9, 11), "pixels from -0.5 to 0.5"),
+        (np.full(GREY.shape, np.nan, np.float32), "pixels from nan to nan"),
+        (SIXTEEN.astype(np.int32), "which value is white"),
     ],
     ids=["floats to 255", "negative", "NaN", "32 bits"],
 )
@@ -118,6 +118,6 @@ def test_hidden_files_and_folders_are_passed_over_and_counted(tmp_path: Path) ->
             (folder / "._x.png").write_bytes(b"Mac OS X")
             (folder / ".ipynb_checkpoints" / "x-checkpoint.png").write_bytes(encode(pixels[1]))
         (tmp_path / split / ".ipynb_checkpoints").mkdir()
-    with pytest.warns(ZsbenchWarning, match="cat: passed over 2 hidden files or folders") as warned:
+    with pytest.warns(ZsbenchWarning, match="cat: 2 hidden files or folders were ignored") as warned:
         assert len(in_memory(load_dataset(str(tmp_path)).test)) == 2
     assert len(warned) == 2

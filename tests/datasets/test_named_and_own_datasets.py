@@ -171,7 +171,7 @@ def test_what_cannot_be_downloaded_says_both_ways_and_leaves_what_was_there(
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(RequestError) as error:
         load_dataset(name)
-    for words in ("network", "--data-dir", "Parquet", name):
+    for words in ("internet", "data directory", "Parquet", name):
         assert words in str(error.value)
     assert [path.name for path in working_folder.rglob("*")] == (["data"] if there else [])
 

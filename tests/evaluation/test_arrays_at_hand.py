@@ -79,19 +79,19 @@ IMAGES, LABELS = np.zeros((3, 1, 8, 8), np.float32), np.zeros(3, np.int64)
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (IMAGES, np.eye(3, 10), "float64 of shape 3×10: of one-hot labels take argmax"),
-        (IMAGES, np.eye(3, 10, dtype=np.uint8), "of one-hot labels take argmax"),
+        (IMAGES, np.eye(3, 10), "float64 of shape 3×10: turn one-hot labels into"),
+        (IMAGES, np.eye(3, 10, dtype=np.uint8), "turn one-hot labels into"),
         (IMAGES, LABELS[:2], "3 images but 2 labels"),
-        (IMAGES, LABELS - 1, "labels must lie in"),
-        (IMAGES * 0 + 255, LABELS, "not from 255 to 255: divide by 255"),
-        (IMAGES - 0.5, LABELS, "take the normalization off"),
+        (IMAGES, LABELS - 1, "labels must lie between 0 and .*, not between -1 and"),
+        (IMAGES * 0 + 255, LABELS, "not between 255 and 255: divide by 255"),
+        (IMAGES - 0.5, LABELS, "make the normalization a part of the network"),
         (IMAGES * np.nan, LABELS, "lie in"),
         (IMAGES.astype(np.int64), LABELS, "int64 of shape 3×1×8×8"),
-        (IMAGES.reshape(3, 8, 8, 1), LABELS, "bring the channels to the front"),
+        (IMAGES.reshape(3, 8, 8, 1), LABELS, "move the channels to the front"),
         (IMAGES[0, 0], LABELS, "of shape N×C×H×W, not float32 of shape 8×8"),
-        ("images", LABELS, "no array of numbers"),
-        (None, LABELS, "go together"),
-        (IMAGES[:0], LABELS[:0], "at least one image"),
+        ("images", LABELS, "must be an array of numbers"),
+        (None, LABELS, "must be given together"),
+        (IMAGES[:0], LABELS[:0], "contains no image"),
     ],
 )
 def test_what_is_refused(network: nn.Sequential, images: Any, labels: Any, words: str) -> None:

@@ -123,7 +123,7 @@ def test_networks_without_chance_are_shown_once_beside_others_and_refused_alone(
     assert frame["draws"].tolist() == [1, 4]
     plain = attack([still], eps=0.1, last=True, directions="float32", store=None, **options)  # type: ignore[arg-type]
     assert frame["accuracy"].iloc[0] == pytest.approx(plain["accuracy"].item())
-    with pytest.raises(RequestError, match="leave --eot out"):
+    with pytest.raises(RequestError, match="none of these networks has random outputs"):
         expected_accuracy([still], draws=4, **options)  # type: ignore[arg-type]
 
 
@@ -165,8 +165,8 @@ def test_on_the_command_line(run: Run) -> None:
         assert code == 0, printed.err
         rows = json.loads(printed.out)
         assert [row["perturbation"] for row in rows if row["draws"] == 4] == labels
-        assert "depend on chance" not in printed.err
-    assert "eot" in run("evaluate", *models)[1].err
+        assert "outputs are random" not in printed.err
+    assert "Add --eot N" in run("evaluate", *models)[1].err
     for arguments in (["evaluate"], ["evaluate", *models, "--eot", "1"], ["attack", "--attack", "apgd", *models]):
         code, printed = run(*arguments, *([] if "--eot" in arguments else ["--eot", "4"]))
         assert (code, "--eot" in printed.err or "expectation" in printed.err) == (2, True)
@@ -174,4 +174,4 @@ def test_on_the_command_line(run: Run) -> None:
 
 def test_evaluating_without_it_warns(linear: nn.Linear) -> None:
     frame = evaluate([Noisy(linear)], dataset="digits", examples=FEW, store=None)
-    assert "--eot N" in frame["warning"].item()
+    assert "expectation over transformation" in frame["warning"].item()

@@ -331,8 +331,8 @@ def test_answers_that_depend_on_the_batch_or_on_chance_are_warned_of(
     options: dict[str, Any] = {"dataset": "digits", "examples": 20, "store": None}
     frame = evaluate([by_batch, Noisy(linear), Pure(linear), Squeezing(linear)], [GaussianNoise(0.1)], **options)
     assert [words and " ".join(words.split()[:6]) for words in frame["warning"]] == [
-        "its answers depend on the batch:",
-        "its answers depend on chance: two",
+        "its outputs depend on the batch:",
+        "its outputs are random: two passes",
         None,
         None,
     ]
@@ -349,6 +349,6 @@ def test_answers_that_depend_on_the_batch_or_on_chance_are_warned_of(
         main(["evaluate", "--model", "noisy_nets:Noisy", "--dataset", "digits", "--examples", "9"])
     printed = capsys.readouterr()
     assert "(!) noisy_nets:Noisy" in printed.out
-    assert "Warning: (!) noisy_nets:Noisy: its answers depend on chance" in printed.err
-    with pytest.warns(ZsbenchWarning, match="Noisy: its answers depend on chance"):
+    assert "Warning: (!) noisy_nets:Noisy: its outputs are random" in printed.err
+    with pytest.warns(ZsbenchWarning, match="Noisy: its outputs are random"):
         make_baseline("digits", "b.json", models=[Noisy(linear)])

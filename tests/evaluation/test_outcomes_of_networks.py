@@ -161,5 +161,5 @@ def test_running_out_of_memory_names_the_remedy(digits: LabelledImages) -> None:
         def forward(self, images: Tensor) -> Tensor:
             raise torch.OutOfMemoryError
 
-    with pytest.raises(UnfinishedError, match="--batch-size"):
+    with pytest.raises(UnfinishedError, match="smaller batch size"):
         measure(Hungry(), digits, None, device=CPU, batch_size=10)

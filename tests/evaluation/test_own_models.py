@@ -105,8 +105,8 @@ def test_a_module_stays_in_the_mode_it_was_in() -> None:
         (Model("own_models:leaving"), "failed: SystemExit: 1"),
         (Model("own_models:linear", classes=10), "neither num_classes nor classes"),
         (Model("own_models:sized", classes=7), "should give 2×10 logits"),
-        (Model("own_models:linear", "nowhere.safetensors"), "there are no weights"),
-        (Model("own_models:linear", "own_models.py"), "neither a safetensors file"),
+        (Model("own_models:linear", "nowhere.safetensors"), "there is no file of weights"),
+        (Model("own_models:linear", "own_models.py"), "neither by safetensors nor by torch.save"),
         (Model("torchvision.models:resnet18", classes=10), "does not take images of 1×8×8"),
     ],
     ids=str,
@@ -123,11 +123,11 @@ def test_weights_of_another_network(own: Path) -> None:
 
 
 def test_a_model_needs_a_dataset(own: Path) -> None:
-    with pytest.raises(RequestError, match="needs the dataset"):
+    with pytest.raises(RequestError, match="needs a dataset"):
         evaluate([Model("own_models:linear")])
 
 
 @pytest.mark.parametrize("kind", ["pgd", "fgsm"])
 def test_a_network_without_gradients_is_told_what_needs_none(own: Path, kind: str) -> None:
-    with pytest.raises(RequestError, match="no gradient of this network reaches the image: `--attack square`"):
+    with pytest.raises(RequestError, match="no gradient with respect to its input: use the attack square"):
         attack([Model("own_models:rounding")], kind, eps=[0.5], dataset="digits", store=None)

@@ -160,7 +160,7 @@ def test_attacks_are_made_by_name(kind: str, expected: Perturbation) -> None:
 
 
 def test_an_unknown_attack_is_refused_with_those_there_are() -> None:
-    with pytest.raises(RequestError, match="allowed are fgsm, pgd"):
+    with pytest.raises(RequestError, match="choose from fgsm, pgd"):
         make_attacks("deepfool", [0.1])
 
 
@@ -295,7 +295,7 @@ def test_a_dataset_that_does_not_fit_the_checkpoint_is_refused(checkpoint: Check
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"examples": 0}, "example"),
+        ({"examples": 0}, "number of images"),
         ({"examples": 361}, "360"),
         ({"batch_size": 0}, "batch size"),
         ({"threads": 0}, "threads"),

@@ -299,14 +299,14 @@ class Harmful:
 @pytest.mark.parametrize(
     ("saved", "words"),
     [
-        ({"state_dict": renamed(""), "args": Harmful()}, "reading it would execute what is in it"),
-        (NETWORK, "reading it would execute what is in it"),
+        ({"state_dict": renamed(""), "args": Harmful()}, "reading it would execute code"),
+        (NETWORK, "reading it would execute code"),
         ({**renamed("module."), "module.extra": torch.zeros(1)}, "unexpected: extra"),
         ({name: t for name, t in renamed("").items() if "3." not in name}, r"missing: 3\.weight, 3\.bias$"),
         ({"0.weight": torch.zeros(2, 1, 3, 3)}, r"missing: 0\.bias, 1\.weight, .* and 2 more"),
         ({**renamed(""), "3.bias": torch.zeros(7)}, "size mismatch for 3.bias"),
-        ({"epoch": 3}, "holds a dict with the keys epoch: the weights are looked for under state_dict"),
-        ([1, 2], "holds list"),
+        ({"epoch": 3}, "contains a dict with the keys epoch: the weights should be under one of state_dict"),
+        ([1, 2], "contains list"),
     ],
     ids=["code", "a whole network", "unexpected", "missing", "many missing", "shape", "no weights", "a list"],
 )
@@ -325,7 +325,7 @@ def test_files_that_are_broken(tmp_path: Path, old: bool) -> None:
     whole = file.read_bytes()
     for part in (b"", b"PKG 1", b"\x80", whole[:20], whole[: len(whole) // 2], whole[:-1]):
         file.write_bytes(part)
-        with pytest.raises(RequestError, match=r"that can be read: \S|neither a safetensors file nor"):
+        with pytest.raises(RequestError, match=r"cannot be read as a file of weights: \S|neither by safetensors nor"):
             load_weights(NETWORK, file, "it")
 
 
@@ -358,15 +358,15 @@ def test_without_timm(working_folder: Path, monkeypatch: pytest.MonkeyPatch, cap
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--model", "timm:resnet18", "--dataset", "digits"])
     assert end.value.code == 2
-    assert capsys.readouterr().err == "Error: timm:resnet18 needs timm: pip install timm\n"
+    assert capsys.readouterr().err == "Error: timm:resnet18 needs the package timm: run `pip install timm`\n"
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"normalize": "mnist"}, "one of cifar10, imagenet"),
-        ({"mean": (0.5,)}, "go together"),
-        ({"mean": (0.5,), "std": (0.5, 0.5)}, "go together"),
+        ({"mean": (0.5,)}, "must be given together"),
+        ({"mean": (0.5,), "std": (0.5, 0.5)}, "must be given together"),
         ({"mean": (0.5,), "std": (0.0,)}, "above 0"),
         ({"mean": (0.5,), "std": (1e-320,)}, "above 0"),
         ({"mean": (float("nan"),), "std": (1.0,)}, "finite"),
@@ -382,5 +382,5 @@ def test_normalizations_that_are_none(options: dict[str, Any], words: str) -> No
 
 def test_a_normalization_of_other_channels(own: Path) -> None:
     (own / "flat.py").write_text("from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n")
-    with pytest.raises(RequestError, match="of 3 channels, the images have 1"):
+    with pytest.raises(RequestError, match="have 3 channels, but the images have 1"):
         evaluate([Model("flat.py:net", normalize="cifar10")], dataset="digits", examples=9, store=None)

@@ -94,7 +94,7 @@ def test_the_same_weights_stay_green(folder: Path, run: Run) -> None:
     assert out.count("unchanged") == 8
     assert out.count("all together") == 2
     assert "about these weights, not about the recipe" in err
-    assert "With 80% power this check sees a drop of" in err
+    assert "With 80% power this check detects a drop of" in err
 
 
 def test_degraded_weights_turn_red_and_are_named(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_a_single_seed_that_was_trained_again_gives_no_verdict(
     code, _, err = run(*asked, "--strict")
     assert code == 2
     assert err.strip().splitlines()[-1] == "Error: with --strict every network needs a verdict, see above"
-    with pytest.warns(NoVerdictWarning, match="about these very weights"):
+    with pytest.warns(NoVerdictWarning, match="about these weights instead"):
         found = check("small.toml", "baseline.json", device="cpu", threads=1)
     assert found.passed
     assert found.no_verdict
@@ -230,7 +230,7 @@ def test_an_impossible_batch_size_is_refused(folder: Path, run: Run, size: str) 
 def test_a_baseline_that_is_not_there(folder: Path, run: Run) -> None:
     code, _, err = run("check", "small.toml", "--baseline", "no.json")
     assert code == 2
-    assert "zsbench baseline STUDY --out no.json" in err
+    assert "there is no baseline no.json" in err
 
 
 def test_a_model_of_the_users_own_is_always_evaluated_afresh(folder: Path) -> None:

@@ -279,7 +279,7 @@ def test_a_published_corruption_goes_by_its_name_only(tmp_path: Path) -> None:
     from robustbench_zs.perturbations.corruptions import PublishedCorruption
 
     for name in ("../fog", "/fog", "fog\0", ""):
-        with pytest.raises(RequestError, match="corruption of published-corruption is one of"):
+        with pytest.raises(RequestError, match="corruption of published-corruption must be one of"):
             PublishedCorruption(name, 1, str(tmp_path))
     assert all(name.isidentifier() for name in CORRUPTIONS)
 

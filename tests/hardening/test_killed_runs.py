@@ -25,6 +25,6 @@ def test_a_killed_writer_leaves_whole_files_and_rows(tmp_path: Path) -> None:
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run").begin(SHORT_STUDY)
     assert folder.interrupt_after(4) == 130
-    assert "the same command goes on from there" in (folder.path / "log.txt").read_text()
+    assert "Run the same command again" in (folder.path / "log.txt").read_text()
     assert not [name for name in folder.files() if name.endswith((".part", ".lock"))]
     folder.finish()

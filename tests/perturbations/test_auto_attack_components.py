@@ -274,7 +274,7 @@ def test_the_targeted_dlr_is_its_definition() -> None:
     logits = torch.tensor([[3.0, 1.0, 0.5, -1.0]])
     found = TARGETED_LOSSES["dlr"](logits, torch.tensor([0]), torch.tensor([2]))
     torch.testing.assert_close(found, torch.tensor([-(3 - 0.5) / (3 - (0.5 - 1) / 2)]))  # Croce and Hein 2020, eq. 7
-    with pytest.raises(RequestError, match="4 classes"):
+    with pytest.raises(RequestError, match="at least 4 classes"):
         TARGETED_LOSSES["dlr"](logits[:, :3], torch.tensor([0]), torch.tensor([2]))
 
 
@@ -332,7 +332,7 @@ def test_a_randomized_network_is_named(digits: LabelledImages, monkeypatch: pyte
 
     monkeypatch.setattr(auto_attack_module, "AUTO_QUERIES", 2)
     monkeypatch.setattr(auto_attack_module, "AUTO_STEPS", 2)
-    with pytest.warns(AttackWarning, match="randomized.*no --eot"):
+    with pytest.warns(AttackWarning, match="randomized.*no expectation over transformation"):
         AutoAttack(0.01).search(Noisy(), digits, range(5), device=CPU, batch_size=5)
 
 
@@ -349,7 +349,7 @@ def test_gradients_that_only_square_does_without_are_named(
     monkeypatch.setattr(auto_attack_module, "AUTO_QUERIES", 60)
     monkeypatch.setattr(auto_attack_module, "AUTO_STEPS", 3)
     attack, right = AutoAttack(0.1), right.first(20)
-    with pytest.warns(AttackWarning, match=r"Square, which asks for no gradient, fools \d+ of 20 images"):
+    with pytest.warns(AttackWarning, match=r"Square, which uses no gradients, fools \d+ of 20 images"):
         attack.search(Rounded(), right, range(20), device=CPU, batch_size=20)
     with warnings.catch_warnings():
         warnings.simplefilter("error", AttackWarning)

@@ -201,10 +201,10 @@ def test_results_that_are_known_in_float32_are_not_computed_again(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PGD(0.1, directions="float16"), "directions of pgd is one of"),  # type: ignore[arg-type]
-        (lambda: PGD(0.1, "foolbox", directions="bfloat16"), "foolbox has no directions"),
-        (lambda: make_attacks("apgd", [0.1], directions="bfloat16"), "apgd has no directions"),
-        (lambda: make_attacks("fgsm", [0.1], directions="bfloat16"), "fgsm has no directions"),
+        (lambda: PGD(0.1, directions="float16"), "directions of pgd must be one of"),  # type: ignore[arg-type]
+        (lambda: PGD(0.1, "foolbox", directions="bfloat16"), "foolbox computes no directions"),
+        (lambda: make_attacks("apgd", [0.1], directions="bfloat16"), "apgd takes no directions"),
+        (lambda: make_attacks("fgsm", [0.1], directions="bfloat16"), "fgsm takes no directions"),
     ],
 )
 def test_directions_that_there_are_not_are_refused(make: Any, message: str) -> None:

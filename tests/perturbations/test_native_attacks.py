@@ -168,7 +168,7 @@ def test_dlr_is_its_definition_and_needs_three_classes() -> None:
     labels = torch.tensor([0, 1])
     # −(z_y − max of the others) / (largest − third largest)
     torch.testing.assert_close(LOSSES["dlr"](logits, labels), torch.tensor([-(3 - 1) / (3 - 0.5), -(2 - 5) / (5 - 1)]))
-    with pytest.raises(RequestError, match="three classes"):
+    with pytest.raises(RequestError, match="at least 3 classes"):
         LOSSES["dlr"](logits[:, :2], labels)
 
 
@@ -297,13 +297,13 @@ def test_what_is_within_rounding_is_no_example() -> None:
     [
         ({"norm": "l1"}, "norm"),
         ({"loss": "hinge"}, "loss"),
-        ({"below": (0.2,)}, "ascend"),
-        ({"below": (0.05, 0.02)}, "ascend"),
+        ({"below": (0.2,)}, "must increase"),
+        ({"below": (0.05, 0.02)}, "must increase"),
         ({"below": (0.05,), "step_size": 0.01}, "quarter"),
         ({"engine": "foolbox", "norm": "l2"}, "cross-entropy"),
         ({"engine": "torchattacks", "loss": "dlr"}, "cross-entropy"),
         ({"engine": "foolbox", "last": False}, "last iterate"),
-        ({"engine": "foolbox", "below": (0.05,)}, "one ε"),
+        ({"engine": "foolbox", "below": (0.05,)}, "a single ε"),
     ],
     ids=str,
 )

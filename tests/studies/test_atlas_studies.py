@@ -68,9 +68,9 @@ def test_the_smallest_form_runs_discovery_first(working_folder: Path) -> None:
     ("tables", "message"),
     [
         ('[dataset]\nname = "digits"\ntest_examples = 1000\n[atlas]', "digits has 360 test images, not 1000"),
-        ('[dataset]\nname = "digits"\n[atlas]\nschemes_per_half = 401', "a half of the atlas has 1 to 400 schemes, not 401"),
-        ('[dataset]\nname = "digits"\n[atlas]\nhalves = 2', "unknown key 'atlas.halves'; allowed there are half, "),
-        ('[dataset]\nname = "digits"\n[scale.small]\nschemes_per_half = 4', "goes with the table [atlas]"),
+        ('[dataset]\nname = "digits"\n[atlas]\nschemes_per_half = 401', "must have 1 to 400 schemes, not 401"),
+        ('[dataset]\nname = "digits"\n[atlas]\nhalves = 2', "unknown key 'atlas.halves': choose from half, "),
+        ('[dataset]\nname = "digits"\n[scale.small]\nschemes_per_half = 4', "requires the table [atlas]"),
     ],
 )
 def test_what_the_atlas_or_the_dataset_does_not_have_is_refused(tables: str, message: str, tmp_path: Path) -> None:

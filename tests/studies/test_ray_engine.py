@@ -125,9 +125,9 @@ def test_a_job_that_always_fails_is_reported_and_the_others_are_done(
     task.state_path.parent.mkdir(parents=True)
     task.state_path.write_bytes(b"no state of a training")
     said: list[str] = []
-    with pytest.raises(UnfinishedError, match=r"1 jobs were given up.*damaged"):
+    with pytest.raises(UnfinishedError, match=r"1 of the jobs failed.*damaged"):
         on_ray(cluster, data, say=said.append)
-    assert len([words for words in said if "it goes on elsewhere" in words]) == 2
+    assert len([words for words in said if "it resumes elsewhere" in words]) == 2
     assert set(rows(STORE)["checkpoints"]) < set(wanted["checkpoints"])
     task.state_path.unlink()
     assert on_ray(cluster, data) == 1
@@ -165,5 +165,5 @@ def test_without_ray_the_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
         pass
     with pytest.raises(RequestError, match="local, ray"), open_engine("slurm", Compute("cpu", 1)):
         pass
-    with pytest.raises(RequestError, match="goes with the engine ray"), open_engine("local", Compute("cpu", 1), "auto"):
+    with pytest.raises(RequestError, match="requires the engine ray"), open_engine("local", Compute("cpu", 1), "auto"):
         pass

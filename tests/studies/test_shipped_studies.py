@@ -188,12 +188,12 @@ def test_run_times_that_were_never_measured(working_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ("parts = 3\n", r"each of the \[\[parts\]\] is a table with a name"),
+        ("parts = 3\n", r"each of the \[\[parts\]\] must be a table with a name"),
         ("parts = []\n", "1 to 100 parts"),
         ('[[parts]]\nname = "x"\n[[parts]]\nname = "x"\n', "a name of its own"),
         ('[[parts]]\nname = "x"\ndepth = 8\n', "unknown key 'depth'"),
         ('[[parts]]\nname = "x/y"\n', "name"),
-        ('[[parts]]\nname = "x"\nscaled = "y"\n', "'scaled' is not for study files"),
+        ('[[parts]]\nname = "x"\nscaled = "y"\n', "'scaled' cannot be set in a study file"),
     ],
 )
 def test_wrong_parts(tmp_path: Path, parts: str, message: str) -> None:

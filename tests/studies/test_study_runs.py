@@ -152,7 +152,7 @@ def test_a_report_from_packed_results_is_the_same_without_weights(
 
 
 def test_report_without_results_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="zsbench run"):
+    with pytest.raises(RequestError, match="run `zsbench run"):
         report("tiny.toml", store=tmp_path / "none.sqlite")
 
 

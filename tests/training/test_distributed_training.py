@@ -153,7 +153,7 @@ def test_a_rest_too_small_for_all_shares_is_left_out() -> None:
     network = build_network(network_from_name(NETWORK), 1, 10, (0.0,), (1.0,))
     history = fit(Training(network, data, Recipe(epochs=1, batch_size=16, replicas=4), 0), data)
     assert history[0].train_accuracy % (100 / 16) == pytest.approx(0, abs=1e-4)
-    with pytest.raises(RequestError, match="17 training images cannot be dealt to 18 replicas"):
+    with pytest.raises(RequestError, match="17 training images are too few for 18 replicas"):
         fit(Training(network, data, Recipe(epochs=1, batch_size=18, replicas=18), 0), data)
 
 
@@ -170,7 +170,7 @@ def test_one_replica_on_several_cpu_processes_is_refused(tmp_path: Path) -> None
     script.write_text(TRAINING)
     done = torchrun(str(script), str(tmp_path / "out"), json.dumps(RECIPE.with_changes(replicas=1).as_dict()), NETWORK)
     assert done.returncode != 0
-    assert "2 processes need --replicas 2" in done.stderr
+    assert "2 processes on a CPU need 2 replicas" in done.stderr
     assert not list((tmp_path / "out").glob("*"))
 
 

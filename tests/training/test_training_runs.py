@@ -183,7 +183,7 @@ def test_what_is_left_over_makes_a_last_smaller_batch() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"train_examples": 0}, "examples"),
+        ({"train_examples": 0}, "number of images"),
         ({"train_examples": 10_000}, "1437"),
         ({"seeds": (-1,)}, "seed"),
         ({"seeds": (2**63,)}, "seed"),

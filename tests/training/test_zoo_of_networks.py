@@ -61,16 +61,16 @@ def test_a_zoo_in_the_working_folder_is_the_zoo(checkpoint: Checkpoint, shipped:
     assert [c.header.seed for c in zoo.zoo_checkpoints("digits")] == [2]
     assert zoo.own_checkpoints() == []
     load_model(NAME, "digits", seed=2)
-    with pytest.raises(RequestError, match=r"no network .* with seed 1 for digits.*there are: zerosnet20-opt.* \(seed 2\)"):
+    with pytest.raises(RequestError, match=r"no network .* with seed 1 for digits.*choose from zerosnet20-opt.* \(seed 2\)"):
         load_model(NAME, "digits", seed=1)
 
 
 def test_what_there_is_not(checkpoint: Checkpoint, shipped: Path) -> None:
-    with pytest.raises(RequestError, match="there is none at all for that dataset: train some with `zsbench train`"):
+    with pytest.raises(RequestError, match="train some for that dataset with `zsbench train`"):
         load_model("zerosnet56-opt", dataset="cifar10")
     put(checkpoint, shipped / "digits")
     put(checkpoint, shipped / "digits", seed=3)
-    with pytest.raises(RequestError, match=r"there are: zerosnet20-opt:widths=4-8-16 \(seed 0, 3\)"):
+    with pytest.raises(RequestError, match=r"choose from zerosnet20-opt:widths=4-8-16 \(seed 0, 3\)"):
         load_model("zerosnet56-opt", dataset="digits")
     with pytest.raises(RequestError, match="there is no network 'nonsense'"):
         load_model("nonsense", dataset="digits")
@@ -91,11 +91,11 @@ def test_several_of_one_name(checkpoint: Checkpoint, shipped: Path, working_fold
 def test_the_zoo_stands_in_where_the_working_folder_has_none(
     checkpoint: Checkpoint, shipped: Path, working_folder: Path
 ) -> None:
-    message = r"there is no checkpoint below checkpoints/: train some with `zsbench train`, or name a file$"
+    message = r"there is no checkpoint below checkpoints/: train some with `zsbench train`, or give a file$"
     with pytest.raises(RequestError, match=message):
         resolve_checkpoints(None)
     there = put(checkpoint, shipped / "digits")
-    with pytest.raises(RequestError, match=r"name a file, or give --dataset for the networks of the zoo \(digits\)"):
+    with pytest.raises(RequestError, match=r"give a file, or choose a dataset of the zoo \(digits\)"):
         resolve_checkpoints(None)
     with pytest.raises(
         RequestError, match="no checkpoint trained on mnist below checkpoints/: train some with `zsbench train`"

@@ -87,7 +87,7 @@ class MaskingProbe(Question[Evidence]):
     def __post_init__(self) -> None:
         take_python_numbers(self)
         if isinstance(self.images, bool) or not isinstance(self.images, int) or not 1 <= self.images <= 1_000_000:
-            raise RequestError(f"the number of images to probe is a whole number from 1 to 1000000, not {self.images!r}")
+            raise RequestError(f"the number of images must be a whole number from 1 to 1000000, not {self.images!r}")
         object.__setattr__(self, "eps", self._pgd().eps)
         self._square()
 

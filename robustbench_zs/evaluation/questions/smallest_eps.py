@@ -52,7 +52,7 @@ class EpsSearch(Question[Distances]):
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
-            raise RequestError(f"the norm is one of {', '.join(NORMS)}, not {self.norm!r}")
+            raise RequestError(f"the norm must be one of {', '.join(NORMS)}, not {self.norm!r}")
         check_whole("steps of the search", self.steps, MAX_STEPS)
         object.__setattr__(self, "eps", parse_number(self.eps, "eps", 0, MAX_EPS[self.norm], open_low=True))
 

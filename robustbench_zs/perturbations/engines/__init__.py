@@ -1,4 +1,4 @@
-"""Who carries an attack out: our own engine (`perturbations.native`), or a library, imported when it is first used."""
+"""The engines that run attacks: our own (`perturbations.native`), or a library, which is imported when it is first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PGD by a library, which knows one start, from several."""
+"""PGD with several restarts by a library that has a single one."""
 
 from __future__ import annotations
 

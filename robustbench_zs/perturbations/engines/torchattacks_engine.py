@@ -1,4 +1,4 @@
-"""Attacks by torchattacks (Kim 2020), an extra: it pins an old `requests` that other packages refuse to live beside."""
+"""Attacks by torchattacks (Kim 2020), an extra, since it pins an old `requests` that conflicts with other packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ try:
     import torchattacks
 except ImportError as error:
     raise RequestError(
-        "the engine torchattacks is not installed: pip install 'robustbench_zs[torchattacks]', or use --engine foolbox"
+        "the engine torchattacks needs the extra torchattacks: run `pip install 'robustbench_zs[torchattacks]'`, or use the "
+        "engine foolbox"
     ) from error
 
 
@@ -52,7 +53,7 @@ LIBRARY_NORM = {"linf": "Linf", "l2": "L2"}
 def auto_attack(
     network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, eps: float, norm: str, seed: int
 ) -> Tensor:
-    """AutoAttack's standard version, each attack on what those before it left standing.
+    """The standard version of AutoAttack, with each attack on the images that those before it left standing.
 
     Raises:
         RequestError: the network has fewer than four classes.
@@ -60,7 +61,9 @@ def auto_attack(
     with torch.no_grad():
         classes = network(images[:1]).shape[1]
     if classes < MIN_CLASSES:
-        raise RequestError(f"AutoAttack needs {MIN_CLASSES} classes, and this network has {classes}: use --attack apgd")
+        raise RequestError(
+            f"AutoAttack needs at least {MIN_CLASSES} classes, but this network has {classes}: use the attack apgd"
+        )
     words = [seed, int(indices[0])]
     common = {"norm": LIBRARY_NORM[norm], "eps": eps, "seed": _seed(words)}
     targeted = {"steps": AUTO_STEPS, "n_classes": min(classes, AUTO_TARGETS + 1)}

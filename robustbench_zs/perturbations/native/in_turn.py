@@ -1,4 +1,4 @@
-"""Several methods one after the other, each on the images that still stand."""
+"""Runs several methods one after another, each on the images that still stand."""
 
 from __future__ import annotations
 

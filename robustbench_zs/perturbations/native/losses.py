@@ -1,4 +1,4 @@
-"""What an attack makes larger, image by image; N×K logits and N labels → N."""
+"""Losses that attacks maximize, image by image: N×K logits and N labels → N."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
         RequestError: there are fewer than three classes.
     """
     if logits.shape[1] < 3:
-        raise RequestError("the DLR loss needs at least three classes: use the margin")
+        raise RequestError(f"the DLR loss needs at least 3 classes, but this network has {logits.shape[1]}: use the margin")
     top = logits.topk(3, dim=1).values
     return margin(logits, labels) / (top[:, 0] - top[:, 2]).clamp_min(torch.finfo(logits.dtype).tiny)
 
@@ -66,7 +66,7 @@ def targeted_logits_ratio(logits: Tensor, labels: Tensor, targets: Tensor) -> Te
         RequestError: there are fewer than four classes.
     """
     if logits.shape[1] < 4:
-        raise RequestError(f"targeted attacks on the DLR loss need 4 classes, and this network has {logits.shape[1]}")
+        raise RequestError(f"the targeted DLR loss needs at least 4 classes, but this network has {logits.shape[1]}")
     top = logits.topk(4, dim=1).values
     spread = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
     return lead(logits, labels, targets) / spread.clamp_min(torch.finfo(logits.dtype).tiny)

@@ -1,4 +1,4 @@
-"""What a search is asked, what it goes through, and what it finds."""
+"""The values of a search: the images, the method, the attempts and what was found."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Method:
-    """How iterates move, in which ball, to make what larger.
+    """How an attack searches: the rule by which iterates move, the ball they stay in, and the loss they maximize.
 
     Args:
         restarts: starts an ε and target, random but for the first where an image goes on from a smaller ε.

@@ -1,4 +1,4 @@
-"""How the network is passed: all in float32, or gradients in bfloat16 whose verdicts float32 gives.
+"""Passes of the network: all in float32, or with gradients in bfloat16 and verdicts in float32.
 
 An attack follows the sign of a gradient (L2: its direction), which bfloat16 has nearly as well in about 0.6 of the time. A
 verdict is always that of the float32 network: bfloat16 logits only say which iterates may have fooled.
@@ -186,7 +186,7 @@ def gradient_at(x: Tensor, loss: Tensor, again: bool = False) -> Tensor:
     """
     gradient = torch.autograd.grad(loss, x, allow_unused=True, retain_graph=again)[0] if loss.requires_grad else None
     if gradient is None:
-        raise RequestError("no gradient of this network reaches the image: `--attack square` needs none")
+        raise RequestError("the network has no gradient with respect to its input: use the attack square, which needs none")
     return gradient
 
 

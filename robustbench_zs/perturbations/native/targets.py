@@ -1,4 +1,4 @@
-"""Which classes an image is driven to."""
+"""Chooses the target classes of an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Targets:
-    """Classes that an image is driven to one after the other, each with all restarts.
+    """Target classes that are tried one after another, each with all restarts.
 
     Args:
         choice: which classes. An attempt at the label itself is not made.
@@ -68,5 +68,5 @@ class One:
             place = (unit * (classes - 1)).long().clamp_max(classes - 2)
             return place + (place >= labels)
         if int(self.name) >= classes:
-            raise RequestError(f"the target is a class from 0 to {classes - 1}, not {self.name}")
+            raise RequestError(f"the target must be a class from 0 to {classes - 1}, not {self.name}")
         return torch.full_like(labels, int(self.name))

@@ -1,4 +1,4 @@
-"""What the atlas measured: `NAME.csv` of a data set has one row per scheme; `benchmarks/atlas/export_atlas.py` writes it.
+"""What the atlas measured: `NAME.csv` of a dataset has one row per scheme; `benchmarks/atlas/export_atlas.py` writes it.
 
 Columns: `scheme`, `depth`, `seeds`, `clean_accuracy` (percent), `gap` (points), `smallest_eps` (the mean of the images
 classified correctly when clean, a fraction of the pixel range), and `lost_…` (the share of these images that a perturbation

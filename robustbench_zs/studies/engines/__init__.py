@@ -1,4 +1,4 @@
-"""Who does the work of a study: processes of this machine, or a cluster of Ray."""
+"""The engines that run a study: processes on this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def open_engine(name: str, compute: Compute, address: str | None = None) -> Iter
 
         engine = RayEngine(address, compute.device, compute.threads)
     elif name != "local":
-        raise RequestError(f"the engine is one of {', '.join(ENGINES)}, not {name[:40]!r}")
+        raise RequestError(f"the engine must be one of {', '.join(ENGINES)}, not {name[:40]!r}")
     elif address is not None:
-        raise RequestError("an address is that of a Ray cluster: it goes with the engine ray")
+        raise RequestError(f"the address {address[:80]!r} of a Ray cluster requires the engine ray, not {name!r}")
     else:
         engine = LocalEngine(compute.device, compute.threads, compute.workers)
     try:

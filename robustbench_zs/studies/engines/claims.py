@@ -18,7 +18,7 @@ FULL_STEP = 5e11
 """Multiply-adds of a training step that keeps a current GPU busy for some ten milliseconds, as its kernels take to start."""
 
 MAX_SHARING = 8
-"""Jobs on one GPU: each needs memory for its code and the data set as well."""
+"""Jobs on one GPU: each needs memory for its code and the dataset as well."""
 
 
 @dataclass(frozen=True)

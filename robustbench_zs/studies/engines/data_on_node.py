@@ -17,15 +17,15 @@ from robustbench_zs.system.locks import held
 from robustbench_zs.training.task import TrainingTask
 
 MAX_BYTES = 4 * 2**30
-"""Of a data set that is sent to the nodes; a larger one has to be on a path that they share."""
+"""Of a dataset that is sent to the nodes; a larger one has to be on a path that they share."""
 
 Files = Mapping[str, bytes]
-"""Contents by path below the folder of a data set."""
+"""Contents by path below the folder of a dataset."""
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The folder of a data set where the study is run, and the digest of its files if they may be sent (else empty)."""
+    """The folder of a dataset where the study is run, and the digest of its files if they may be sent (else empty)."""
 
     path: Path
     digest: str = ""
@@ -43,8 +43,8 @@ class DataFolder:
             return self.path
         if not self.digest:
             raise RequestError(
-                f"the data set {self.path} is not on this node and is too large to be sent: put it on a path that all "
-                "nodes share"
+                f"the dataset {self.path} is not on this node and is too large to be sent: put it on a path that all nodes "
+                "share"
             )
         folder = node_folder() / self.digest / self.path.name
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -58,13 +58,13 @@ class DataFolder:
 
 
 def folder_of(task: TrainingTask) -> Path | None:
-    """The folder that a task's data set is read from; None for one that comes with the package."""
+    """The folder that a task's dataset is read from; None for one that comes with the package."""
     inside = Path(task.data_dir or default_data_dir()) / task.dataset
     return next((path.absolute() for path in (inside, Path(task.dataset)) if path.is_dir()), None)
 
 
 def read_folder(path: Path) -> tuple[DataFolder, Files]:
-    """A data set's folder with its contents; without them where they are more than `MAX_BYTES`."""
+    """A dataset's folder with its contents; without them where they are more than `MAX_BYTES`."""
     found = sorted(file for file in path.rglob("*") if file.is_file())
     if sum(file.stat().st_size for file in found) > MAX_BYTES:
         return DataFolder(path), {}
@@ -84,5 +84,5 @@ def node_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"zsbench-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise RequestError(f"{folder} belongs to another user: set $TMPDIR on the nodes")
+        raise RequestError(f"{folder} belongs to another user: set $TMPDIR on the nodes to a folder of your own")
     return folder

@@ -1,4 +1,4 @@
-"""The interface between what is to be done for a study and who does it."""
+"""The interface between a study and the engine that runs it."""
 
 from __future__ import annotations
 

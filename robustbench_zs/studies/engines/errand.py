@@ -95,7 +95,7 @@ def run_errand(errand: Errand, files: Callable[[], Files], send: Send) -> News:
     """Do what an errand asks, in a folder of its own.
 
     Args:
-        files: fetches the data set, where this node lacks it.
+        files: fetches the dataset if this node lacks it.
         send: gets what comes into being, while it does.
 
     Returns:
@@ -105,13 +105,18 @@ def run_errand(errand: Errand, files: Callable[[], Files], send: Send) -> News:
         RequestError: this node has another version of the package or other images.
     """
     if errand.version != _version():
-        raise RequestError(f"zsbench has version {_version()} on this node, but {errand.version} where the study is run")
+        raise RequestError(
+            f"this node has version {_version()} of zsbench, but the study was started with {errand.version}: install the "
+            "same version everywhere"
+        )
     with tempfile.TemporaryDirectory(prefix="job-", dir=node_folder()) as scratch:
         here = _Moved(Path(scratch), errand.data.here(files) if errand.data else None)
         steps = [here.step(step) for step in errand.steps]
         tasks = tasks_of(steps)  # type: ignore[arg-type]
         if tuple(task.key for task in tasks) != errand.keys:
-            raise RequestError(f"the images of {errand.tasks[0].dataset} on this node are not those of the study")
+            raise RequestError(
+                f"the images of {errand.tasks[0].dataset} on this node are not those of the study: give all nodes the same"
+            )
         for parcel in errand.files:
             parcel.unpack(here.folder / parcel.name)
         if errand.known:

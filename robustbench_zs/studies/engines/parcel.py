@@ -36,7 +36,7 @@ class Parcel:
             UnfinishedError: its bytes are not those that were sent, or it cannot be written.
         """
         if hashlib.sha256(self.content).hexdigest() != self.digest:
-            raise UnfinishedError(f"{self.name} was damaged on its way")
+            raise UnfinishedError(f"{self.name} was damaged in transit")
         write_atomically(path, self.content)
 
 

@@ -67,7 +67,7 @@ class RayEngine:
         kind = device or ("cuda" if gpus else "cpu")
         if kind not in ("cpu", "cuda") or (kind == "cuda" and not gpus):
             self.close()
-            raise RequestError(f"the cluster has no device {kind[:40]!r}: give --device {'cuda or ' if gpus else ''}cpu")
+            raise RequestError(f"the cluster has no device {kind[:40]!r}: use {'cuda or ' if gpus else ''}cpu")
         self.device = torch.device(kind)
         self._work = self.ray.remote(do_errand)
         self._sent: dict[Path, tuple[DataFolder, list[Any]]] = {}
@@ -160,11 +160,13 @@ class RayEngine:
                         job.failures += 1
                         job.attempt += 1
                         if job.failures < MAX_FAILURES:
-                            assignment.events.say(f"{job.name}: {_reason(error)}; it goes on elsewhere from what was saved")
+                            assignment.events.say(
+                                f"{job.name}: {_reason(error)}; it resumes elsewhere from the last saved state"
+                            )
                             waiting.appendleft(job)
                         else:
                             assignment.events.say(
-                                f"{job.name} failed {MAX_FAILURES} times and is given up: {_reason(error)}"
+                                f"{job.name} failed {MAX_FAILURES} times and will not be tried again: {_reason(error)}"
                             )
                             given_up.append(f"{job.name}: {_reason(error)}")
                             count.failed += 1
@@ -201,7 +203,7 @@ class RayEngine:
         return self._work.options(**options).remote(errand, job.number, job.attempt, inbox, files, reference)
 
     def _data(self, task: TrainingTask) -> tuple[DataFolder | None, list[Any]]:
-        """The folder of a task's data set and, where it may be sent, a reference to its files, in a list."""
+        """The folder of a task's dataset and, where it may be sent, a reference to its files, in a list."""
         path = folder_of(task)
         if path is None:
             return None, []
@@ -251,7 +253,7 @@ def _connected(address: str | None) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise RequestError("the engine ray needs the extra ray: pip install 'robustbench_zs[ray]'") from error
+        raise RequestError("the engine ray needs the extra ray: run `pip install 'robustbench_zs[ray]'`") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
