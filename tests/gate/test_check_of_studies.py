@@ -144,7 +144,9 @@ def test_a_single_seed_that_was_trained_again_gives_no_verdict(
     assert (suite.get("failures"), suite.get("skipped")) == ("0", "3")
     code, _, err = run(*asked, "--strict")
     assert code == 2
-    assert err.strip().splitlines()[-1] == "Error: with --strict every network needs a verdict, see above"
+    assert err.strip().splitlines()[-1] == (
+        "Error: --strict requires a verdict on every network: see above for those that have none"
+    )
     with pytest.warns(NoVerdictWarning, match="about these weights instead"):
         found = check("small.toml", "baseline.json", device="cpu", threads=1)
     assert found.passed

@@ -95,7 +95,7 @@ def test_run_does_everything_once_and_reports() -> None:
     for picture in pictures:
         assert (Path("reports/tiny") / picture).stat().st_size > 1000
     assert "## Which quantity predicts it best?" in text
-    assert "The smallest ε was not searched in this study" in text
+    assert "The smallest ε of each image was not searched in this study" in text
     tables = ("results", "gaps", "outcomes", "degradation", "correlations", "effects", "predictors", "best_predictors")
     for name in tables:
         assert len(pd.read_csv(f"reports/tiny/{name}.csv"))
