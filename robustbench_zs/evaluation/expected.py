@@ -79,7 +79,8 @@ def expected_accuracy(
     whole = not isinstance(draws, bool) and isinstance(draws, (int, np.integer))
     if not whole or not 1 < draws <= MAX_PASSES:
         raise RequestError(
-            f"the number of draws for expectation over transformation must be a whole number from 2 to {MAX_PASSES}, not {draws!r}"
+            "the number of draws for expectation over transformation must be a whole number from 2 to "
+            f"{MAX_PASSES}, not {draws!r}"
         )
     compute = Compute(device, threads, 1, batch_size)
     execution = compute.execution(1)
