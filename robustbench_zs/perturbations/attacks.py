@@ -176,5 +176,4 @@ class GradientAttack(Attack):
 
     def _by_library(self, network: nn.Module, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """The examples that a library finds; an attack whose `engine` can be a library overrides this."""
-        # No attack of our own engine alone gets here: its `engine` takes no other value, which a test holds.
-        raise NotImplementedError(f"no library runs {self.kind}")
+        raise NotImplementedError(f"no library runs {self.kind}")  # not reached: native attacks refuse other engines
