@@ -16,7 +16,7 @@ from robustbench_zs.reporting.plain import beside_paper, bullets
 
 def accuracies(study: Findings) -> Section:
     """Accuracy of every network under every perturbation."""
-    named, seeds = study.named(study.results), study.results["seed"].nunique()
+    named = study.named(study.results)
     flag = f" {tables.FLAG}: a check for gradient masking was raised, so this accuracy is likely too high."
     flagged = bool(study.flagged and study.attacks)
     figure = figures.accuracy_against_level(named.assign(perturbation=study.results["perturbation"]))
@@ -24,8 +24,8 @@ def accuracies(study: Findings) -> Section:
         Table(
             "table6",
             tables.table_6(named, study.flagged),
-            f"Accuracy in percent, {'mean ± standard deviation over seeds' if seeds > 1 else 'of one seed'}; moduli in "
-            "descending order." + (flag if flagged else ""),
+            f"Accuracy in percent, {'mean ± standard deviation over seeds' if study.seeds > 1 else 'of one seed'}; moduli "
+            "in descending order." + (flag if flagged else ""),
             {short: label for label, short in study.perturbations.items()},
         )
     ]

@@ -114,6 +114,11 @@ class Findings:
         return perturbation_labels(dict.fromkeys(self.results["perturbation"]))
 
     @cached_property
+    def seeds(self) -> int:
+        """How many seeds networks were trained with."""
+        return int(self.results["seed"].nunique())
+
+    @cached_property
     def digests(self) -> set[str]:
         """Of the weights of all networks."""
         return set(self.results["digest"])

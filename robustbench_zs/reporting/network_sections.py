@@ -20,7 +20,7 @@ def compared(study: Findings) -> Section:
     """Which networks were trained and tested on what."""
     facts, headers = study.facts, study.facts.headers
     schemes = len({network_spec(h.network).scheme for h in headers})
-    depths, seeds = sorted({h.network.depth for h in headers}), len({h.seed for h in headers})
+    depths = sorted({h.network.depth for h in headers})
     some = in_a_row([str(depth) for depth in depths])
     layers = some if len(depths) < 4 else f"{len(depths)} depths of {depths[0]} to {depths[-1]}"
     data, stable = headers[0].dataset, sum(s.zero_stable for s in study.schemes.values())
@@ -37,7 +37,7 @@ def compared(study: Findings) -> Section:
     return Section(
         "What was compared",
         f"The study `{facts.name}` trained {len(headers)} networks: {count(schemes, 'scheme')}, {layers} layers, "
-        f"{count(seeds, 'seed')}. {stable} of the {count(len(study.schemes), 'scheme')} with known roots "
+        f"{count(study.seeds, 'seed')}. {stable} of the {count(len(study.schemes), 'scheme')} with known roots "
         f"{'is' if stable == 1 else 'are'} zero-stable.{rootless} All were trained on {data.train_examples:,} images of "
         f"`{data.name}` with the same recipe and tested on the same {int(study.results['examples'].iloc[0]):,}.",
         [*blocks, *shared_networks(study.folder, study.digests)],

@@ -186,7 +186,7 @@ def roots(study: Findings) -> Section | None:
                 "roots",
                 by_roots,
                 "Clean accuracy for each pattern of root moduli, sorted by the largest, as in the paper's Figure 4."
-                + (" Bars are one standard deviation over seeds." if named["seed"].nunique() > 1 else ""),
+                + (" Bars are one standard deviation over seeds." if study.seeds > 1 else ""),
                 alternatives.roots_text(named),
             )
         )
