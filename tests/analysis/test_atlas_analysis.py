@@ -50,7 +50,7 @@ def test_the_test_finds_what_is_there_and_states_a_sign_only_where_the_checks_ag
     assert (found.relations["p"] <= found.relations["adjusted"]).all()
     assert found.relations["adjusted_studies"].tolist() == pytest.approx(np.minimum(1, 3 * found.relations["adjusted"]))
     turned = confirm(half(2, shared=-1), "x", draws=4999)
-    assert turned.relations["finding"].iloc[0].startswith("no direction: the sign is another on images")
+    assert turned.relations["finding"].iloc[0].startswith("no direction: the sign reverses on images")
     nothing = confirm(half(0), "x", draws=4999)
     assert not nothing.relations["finding"].str.startswith("established").any()
 
@@ -130,7 +130,7 @@ def test_agreement_states_established_signs_alone() -> None:
         ("a", "y", eps, -0.5, "established, falling"),
         ("b", "x", lost, 0.5, "established, rising"),
         ("b", "y", eps, -0.5, "established, falling"),
-        ("c", "x", eps, -0.5, "no direction: the sign is another given the clean accuracy"),
+        ("c", "x", eps, -0.5, "no direction: the sign reverses given the clean accuracy"),
         ("c", "y", eps, 0.1, "not established"),
     ]
     columns = ["predictor", "study", "outcome", "rho", "finding"]

@@ -84,10 +84,10 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
         if len(some)
     ]
     undirected = rows["finding"].str.startswith(NO_DIRECTION)
-    rest = in_a_row([HOW_MUCH[p] for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
+    rest = in_a_row([f"to {HOW_MUCH[p]}" for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
     if not moves:
-        return f"{where} no relation of robustness{f' to {rest}' if rest else ' in one direction'} is established."
-    return f"{where} networks are {', and '.join(moves)}." + (f" No relation to {rest} is established." if rest else "")
+        return f"{where} no relation of robustness {rest or 'in one direction'} is established."
+    return f"{where} networks are {', and '.join(moves)}." + (f" No relation {rest} is established." if rest else "")
 
 
 def _bends(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
@@ -99,11 +99,11 @@ def _bends(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
         turn = turning_point(smooth(x[known], y[known]))
         if turn:
             value, (first, then) = np.quantile(x[known], turn[0]), ("rises", "falls") if turn[1] else ("falls", "rises")
-            said.append(
-                f"The relation bends: the {atlas.outcome} {first} with the {PREDICTORS[predictor]} up to about {value:.2g} "
-                f"and {then} beyond."
-            )
-    return said
+            said.append(f"{first} with the {PREDICTORS[predictor]} up to about {value:.2g} and {then} beyond")
+    if not said:
+        return []
+    bend = "The relation bends" if len(said) == 1 else "The relations bend"
+    return [f"{bend}: the {atlas.outcome} {'; it '.join(said)}."]
 
 
 def _undirected(rows: pd.DataFrame) -> list[str]:
