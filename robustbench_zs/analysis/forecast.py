@@ -73,7 +73,7 @@ def _forecast(scheme: MultistepScheme, depth: int, dataset: str, outcome: str) -
 def outside(scheme: MultistepScheme, depth: int, dataset: str) -> str:
     """Why the atlas does not cover a scheme; empty where it does."""
     if scheme.beta is None:
-        return "β is not known (--beta)"
+        return "β is not known"
     if scheme.order > MAX_ORDER:
         return f"its schemes have orders 1 to {MAX_ORDER}, not {scheme.order}"
     design = _design(dataset, depth)

@@ -101,7 +101,8 @@ def roots(
     if output.file is None and output.kind == "table":
         for row in rows:
             for line in _forecast_lines(row.get("atlas", []), f"{row['scheme']}: " if len(rows) > 1 else ""):
-                click.echo(textwrap.fill(line, room(), subsequent_indent="  "))
+                hint = " (give it with --beta)" if row["beta"] is None else ""
+                click.echo(textwrap.fill(line + hint, room(), subsequent_indent="  "))
 
 
 def _forecast_lines(forecasts: list[dict[str, Any]], name: str) -> list[str]:

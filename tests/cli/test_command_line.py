@@ -110,6 +110,11 @@ def test_consistency_without_beta_is_null(tmp_path: Path) -> None:
     assert row["parasitic_modulus"] is None
 
 
+def test_a_prediction_of_the_atlas_takes_beta(tmp_path: Path) -> None:
+    assert "β is not known (give it with --beta)" in zsbench("roots", "1", "--depth", "20", cwd=tmp_path).stdout
+    assert "--beta" not in zsbench("roots", "1", "--beta", "1", "--depth", "20", cwd=tmp_path).stdout
+
+
 def test_roots_to_csv_and_a_picture(tmp_path: Path) -> None:
     assert zsbench("roots", "--catalog", "--plot", "roots.png", "--output", "roots.csv", cwd=tmp_path).returncode == 0
     assert (tmp_path / "roots.png").read_bytes().startswith(b"\x89PNG")
