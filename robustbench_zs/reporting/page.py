@@ -98,5 +98,5 @@ def _markdown_block(block: str | Picture | Table) -> list[str]:
         return [block]
     if isinstance(block, Table):
         return [block.caption, cells.markdown(block.frame)]
-    alternative = re.sub(r"[\[\]\\\n]", " ", block.alternative)
+    alternative = re.sub(r"[\\\n]", " ", block.alternative.translate(str.maketrans("[]", "()")))
     return [f"![{alternative}]({block.name})", block.caption]
