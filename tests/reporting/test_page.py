@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pytest
+from browsers import chromium, opened
 from synthetic_studies import custom, findings
 
 from robustbench_zs.reporting import page as pages
@@ -18,10 +18,6 @@ from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Number, Picture, Section, Table
 from robustbench_zs.reporting.report import write_report
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef"
     "0000000049454e44ae426082"
@@ -114,24 +110,8 @@ def test_markdown_and_latex_say_the_same(written: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-def opened(browser: Any, path: Path, **context: Any) -> tuple[Page, list[str]]:
-    """The page, and what it should not do: messages on the console, errors, requests beyond the file itself."""
-    page: Page = browser.new_context(**context).new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if request.url.startswith(("http", "ws")) else None)
-    page.goto(path.as_uri())
-    return page, wrong
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
