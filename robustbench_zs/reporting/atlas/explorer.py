@@ -28,6 +28,7 @@ AXES = ("noise_gain", "largest_modulus", "log_modulus", "parasitic_modulus", "im
 DIGITS = 4
 TICKS = [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 100, 300, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e10]
 """Vega's own for such a scale crowd at its far end."""
+IMPULSE_TICKS = [sign * tick for tick in (0.5, 1, 2, 5, 10, 100, 1e3, 1e4, 1e6, 1e8) for sign in (1, -1)] + [0]
 TICK_LABEL = "abs(datum.value) < 1e4 ? format(datum.value, '~r') : replace(format(datum.value, '~e'), '+', '')"
 SYMLOG = "linear near 0, then logarithmic"
 PICKED = {"filter": {"param": "picked", "empty": False}}
@@ -141,7 +142,7 @@ def _points(first: str) -> dict[str, Any]:
                 **_quantity("horizontal"),
                 "scale": {"type": "symlog", "zero": False},
                 "axis": {
-                    "title": {"expr": f"names[horizontal] + ' ({SYMLOG})'"},
+                    "title": {"expr": f"[names[horizontal], '{SYMLOG}']"},
                     "values": TICKS,
                     "labelExpr": TICK_LABEL,
                     "labelOverlap": "greedy",
@@ -156,6 +157,7 @@ def _points(first: str) -> dict[str, Any]:
             "color": COLOUR,
             "opacity": {"condition": {**chosen, "value": 1}, "value": 0.35},
             "size": {"condition": {**chosen, "value": 160}, "value": 30},
+            "stroke": {"condition": {**chosen, "value": "black"}, "value": None},
         },
     }
 
@@ -208,7 +210,7 @@ def _impulse() -> dict[str, Any]:
             "y": {
                 **_quantity("g"),
                 "scale": {"type": "symlog"},
-                "axis": {"labelExpr": TICK_LABEL, "labelOverlap": "greedy"},
+                "axis": {"values": IMPULSE_TICKS, "grid": False, "labelExpr": TICK_LABEL, "labelOverlap": "greedy"},
             },
             "color": COLOUR,
         },
