@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,33 @@ def test_tables_sort_by_click_and_by_keyboard(browser: Any, written: Path) -> No
     assert [name[0] for name in column(0)] == ["a", "b", "c", "d"]
     assert page.locator("th").nth(1).get_attribute("aria-sort") == "none"
     assert wrong == []
+
+
+def test_what_is_wider_than_its_frame_fades_out_until_its_end(browser: Any, written: Path) -> None:
+    def fade(page: Any) -> str:
+        style = "frame => { const { maskImage, maskSize } = getComputedStyle(frame); return `${maskImage} ${maskSize}`; }"
+        return str(page.locator(".table").evaluate(style))
+
+    wide, _ = opened(browser, written, viewport={"width": 1280, "height": 900})
+    assert fade(wide).startswith("none")
+    narrow, _ = opened(browser, written, viewport={"width": 200, "height": 900})
+    assert fade(narrow).endswith(") 100% 100%")
+    narrow.locator(".table").evaluate("frame => frame.scrollTo(frame.scrollWidth, 0)")
+    narrow.wait_for_function("() => getComputedStyle(document.querySelector('.table')).maskSize.includes('48px')")
+    narrow.emulate_media(media="print")
+    assert fade(narrow).startswith("none")
+
+
+def test_numbers_with_many_intervals_are_laid_on_their_side(tmp_path: Path) -> None:
+    def written_with(columns: int) -> Elements:
+        frame = pd.DataFrame({"Network": ["a [b]"], **{f"σ {i}": ["74.5 [73.6, 75.3]"] for i in range(columns)}})
+        write_page(tmp_path, replace(PAGE, sections=[Section("All", "A table.", [Table("all", frame)])]), {})
+        return Elements((tmp_path / "index.html").read_text(encoding="utf-8"))
+
+    assert written_with(9).of("table") == [{"class": "many"}]
+    broad = written_with(10)
+    assert broad.of("table") == [{"class": "many broad"}]
+    assert len([span for span in broad.of("span") if span.get("class") == "range"]) == 10
 
 
 def test_the_answer_comes_before_the_contents(browser: Any, written: Path) -> None:
