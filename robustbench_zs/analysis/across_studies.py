@@ -13,6 +13,8 @@ from robustbench_zs.analysis.holm import holm
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST
 from robustbench_zs.analysis.resampling import Floats
 
+NO_RELATION = "nothing is established"
+
 
 def across_studies(found: Mapping[str, Confirmation]) -> pd.DataFrame:
     """The relations of all studies, corrected for the candidates within each and for the studies by Holm's method.
@@ -58,9 +60,16 @@ def agreement(relations: pd.DataFrame) -> pd.DataFrame:
         studies: dict[str, list[str]] = {}
         for _, row in group.iterrows():
             studies.setdefault(_said(row), []).append(row["study"])
-        words = "; ".join(f"{what} in {', '.join(names)}" for what, names in studies.items())
+        words = "; ".join(f"{what} in {_where(names, len(group), what == NO_RELATION)}" for what, names in studies.items())
         rows.append({"predictor": predictor, "signs": words})
     return pd.DataFrame(rows, columns=["predictor", "signs"])
+
+
+def _where(names: Sequence[str], studies: int, negated: bool) -> str:
+    if 1 < len(names) == studies:
+        of_two, of_more = ("either study", "any study") if negated else ("both studies", "all studies")
+        return of_two if studies == 2 else of_more
+    return ", ".join(names)
 
 
 def change_of_robustness(row: pd.Series) -> str | None:
@@ -75,4 +84,4 @@ def _said(row: pd.Series) -> str:
     """What may be said of robustness and a candidate in one study."""
     if change := change_of_robustness(row):
         return f"{change} with it"
-    return "no direction can be stated" if row["finding"].startswith(NO_DIRECTION) else "nothing is established"
+    return "no direction can be stated" if row["finding"].startswith(NO_DIRECTION) else NO_RELATION

@@ -197,7 +197,7 @@ def direction(row: Mapping[Any, Any], checks: Mapping[str, str] = CHECKS) -> str
         if np.isnan(row[column]):
             return f"{NO_DIRECTION}: not known {where}"
         if row[column] * row["rho"] <= 0:
-            return f"{NO_DIRECTION}: the sign reverses {where}"
+            return f"{NO_DIRECTION}: the sign does not hold {where}"
     return f"{ESTABLISHED}, {'rising' if row['rho'] > 0 else 'falling'}"
 
 

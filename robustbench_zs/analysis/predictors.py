@@ -24,7 +24,7 @@ PREDICTORS = {
     "impulse_supremum": "supremum of the impulse response",
     "effective_depth": "effective depth",
     "amplification": "amplification (eq. 6)",
-    "log_modulus": "distance of log modulus from 0",
+    "log_modulus": "distance of the modulus from 1 (|log|)",
     "noise_gain": "noise gain",
     "response_norm": "1-norm of the impulse response",
     "dc_gain": "DC gain",

@@ -36,20 +36,28 @@ def smooth(x: Floats, y: Floats) -> pd.DataFrame:
 
 
 def turning_point(line: pd.DataFrame) -> tuple[float, bool] | None:
-    """Where a smooth turns: the rank, and whether that is a peak; None where its bands allow that it only rises or falls.
+    """Where a smooth turns most clearly: the rank, and whether that is a peak; None where its bands allow that it only rises
+    or falls.
 
-    The band at the turning point then lies on one side of the bands at both ends.
+    The band at a peak lies above the band somewhere to its left and somewhere to its right. These bands hold point by point,
+    so now and then chance draws such a line: only what several lines share is to be believed.
 
     Args:
         line: as `smooth` gives it.
     """
-    peak, trough = int(line["mean"].argmax()), int(line["mean"].argmin())
-    ends = line.iloc[[0, -1]]
-    if line["low"].iloc[peak] > ends["high"].max():
-        return float(line["rank"].iloc[peak]), True
-    if line["high"].iloc[trough] < ends["low"].min():
-        return float(line["rank"].iloc[trough]), False
-    return None
+    low, high = line["low"].to_numpy(), line["high"].to_numpy()
+    found = [(*_clearest_peak(low, high), True), (*_clearest_peak(-high, -low), False)]
+    clearance, place, peak = max(found, key=lambda turn: turn[0])
+    return (float(line["rank"].iloc[place]), peak) if clearance > 0 else None
+
+
+def _clearest_peak(low: Floats, high: Floats) -> tuple[float, int]:
+    """By how much the band at one point clears the bands on both sides, and which point that is."""
+    left = np.concatenate([[np.inf], np.minimum.accumulate(high)[:-1]])
+    right = np.concatenate([np.minimum.accumulate(high[::-1])[::-1][1:], [np.inf]])
+    clearance = low - np.maximum(left, right)
+    place = int(clearance.argmax())
+    return float(clearance[place]), place
 
 
 def _local_lines(ranks: Floats, y: Floats, grid: Floats, counts: Floats) -> Floats:

@@ -85,7 +85,7 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int, headline: int | Non
     ]
     others = [str(outcome).partition(", ")[2] or str(outcome) for outcome in rows["outcome"].drop(established.index)]
     if 0 < len(others) <= MAX_LISTED:
-        said.insert(1, f"Nothing is established for the other{'s' if len(others) > 1 else ''}: {', '.join(others)}.")
+        said.insert(1, f"For the other{'s' if len(others) > 1 else ''}, no relation is established: {', '.join(others)}.")
     return said
 
 

@@ -15,7 +15,7 @@ from robustbench_zs.analysis.network_outcomes import (
     SMALLEST_EPS,
 )
 from robustbench_zs.analysis.permutation import LEVEL
-from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.analysis.predictors import LARGEST_MODULUS, PREDICTORS
 
 
 def share(value: float | None, digits: int = 2) -> str:
@@ -33,10 +33,14 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def p_text(value: float | None) -> str:
-    """`".045"`, `".27"`, `"< .001"`; three digits below .1, so that none near .05 is rounded away."""
+    """`".045"`, `".27"`, `"< .001"`; three digits below .1, and one more where it would be rounded to
+    .05."""
     if value is None or pd.isna(value):
         return "–"
-    return "< .001" if value < 0.001 else share(value, 3 if value < 0.0995 else 2)
+    if value < 0.001:
+        return "< .001"
+    digits = 3 if value < 0.0995 else 2
+    return share(value, digits + 1 if round(value, digits) == LEVEL != value else digits)
 
 
 def share_interval(low: float | None, high: float | None) -> str:
@@ -144,12 +148,13 @@ def _best(conclusions: Conclusions) -> list[str]:
         ]
     compared = found["lead_low"].notna()
     sentences = [f"{capital(row['outcome'])}: {best_text(row)}." for _, row in found[compared].iterrows()]
-    for quantity, group in found[~compared].groupby("best", sort=False):
-        sentences.append(f"The {PREDICTORS[str(quantity)]} goes most closely with {_with_rho(group)}.")
-    if not compared.all():
+    rest = found[~compared & (found["best"] != LARGEST_MODULUS)]
+    if len(rest):
+        most = rest.iloc[int(rest["rho"].abs().argmax())]
         sentences.append(
-            f"With {conclusions.schemes} schemes, the quantities of the last sentences cannot be separated from others that "
-            "go with the same outcomes, such as the largest modulus."
+            f"In {len(rest)} of {known} outcomes, another quantity of the scheme has a larger |ρ| than the largest modulus "
+            f"(up to {share(abs(most['rho']))}: the {PREDICTORS[most['best']]} with {most['outcome']}). With "
+            f"{conclusions.schemes} schemes, whether it predicts better cannot be tested."
         )
     return sentences
 
@@ -182,7 +187,13 @@ def strength(rho: float) -> str:
 
 def of_100(p: float) -> str:
     """A p-value as a frequency that people can picture."""
-    return "fewer than 1 of 1,000" if p < 0.001 else f"{1000 * p:.0f} of 1,000" if p < 0.01 else f"{100 * p:.0f} of 100"
+    return (
+        "fewer than 1 of 1,000"
+        if p < 0.001
+        else f"{1000 * p:.0f} of 1,000"
+        if p < 0.01
+        else f"{round(100 * p + 1e-9, 1) + 0.05:.0f} of 100"
+    )
 
 
 def outcome_words(outcome: str) -> str:

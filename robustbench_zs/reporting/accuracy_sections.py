@@ -34,8 +34,9 @@ def accuracies(study: Findings) -> Section:
             drawing.picture(
                 "accuracy",
                 figure,
-                f"{figures.LINES} A network that classifies more images correctly has more to lose, so steepness is no "
-                "measure of robustness; the relations above are those of the share of correct images lost.",
+                f"{figures.lines_caption(len(study.networks))} A network that classifies more images correctly has "
+                "more to lose, so steepness is no measure of robustness; the relations above are those of the share of "
+                "correct images lost.",
                 alternatives.accuracy_text(named),
             )
         )

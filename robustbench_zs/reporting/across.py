@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from robustbench_zs.analysis.across_studies import across_studies, agreement, change_of_robustness
-from robustbench_zs.analysis.confirmation import confirm
+from robustbench_zs.analysis.confirmation import STUDIES, confirm
 from robustbench_zs.analysis.halves import AtlasHalf, headline, whole_study
+from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictions import judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import capital, p_text, share, share_interval
@@ -19,6 +20,7 @@ from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Page, Section, Table
 from robustbench_zs.reporting.plain import bullets, versions
+from robustbench_zs.reporting.tables import GIVEN, SHARED
 
 
 def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
@@ -65,7 +67,8 @@ def _verdict(relations: pd.DataFrame, agreed: pd.DataFrame, studies: int) -> str
     names = [PREDICTORS[p] for p in agreed["predictor"]]
     each = " ".join(f"{capital(n)}: {words}." for n, words in zip(names, agreed["signs"], strict=True))
     first = f"{in_all.capitalize()}, {', and '.join(everywhere)}" if everywhere else None
-    return f"{first or f'No candidate is established with the same sign {in_all}'}.\n\n{each}"
+    nowhere = f"No candidate has an established relation to robustness with the same direction {in_all}"
+    return f"{first or nowhere}.\n\n{each}"
 
 
 COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]
@@ -83,8 +86,8 @@ def _candidates(relations: pd.DataFrame, studies: int) -> Section:
             "Study": relations["study"],
             "ρ": [share(v) for v in relations["rho"]],
             "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
-            "Given acc.": [share(v) for v in relations["partial_rho"]],
-            "Shared": [share(v) for v in relations["shared_rho"]],
+            GIVEN: [share(v) for v in relations["partial_rho"]],
+            SHARED: [share(v) for v in relations["shared_rho"]],
             "Adjusted p": [p_text(v) for v in relations["adjusted_studies"]],
             "Schemes": relations["schemes"],
             "Finding": relations["finding"],
@@ -93,19 +96,25 @@ def _candidates(relations: pd.DataFrame, studies: int) -> Section:
     order = relations["predictor"].map({p: i for i, p in enumerate(dict.fromkeys(relations["predictor"]))})
     return Section(
         "Does the sign agree?",
-        "The three candidates with the headline outcome of each study; of an atlas only the confirmation half counts.",
+        "The table relates three candidates to the robustness of the networks in each study: the noise gain of a scheme, "
+        "its largest root modulus, and how far that is from 1. Of an atlas, only the schemes set aside for the test count.",
         [
             Table(
                 "relations",
                 shown.loc[order.sort_values(kind="stable").index],
                 heads={
-                    "Given acc.": "partial ρ given clean accuracy",
-                    "Shared": "ρ on the images that at least 95% of the networks classify correctly",
+                    GIVEN: "partial ρ given the clean accuracy",
+                    SHARED: "ρ on the images that at least 95% of the networks classify correctly",
                     "Adjusted p": f"step-down max-T over the candidates of a study, then Holm over {studies} studies",
                 },
             ),
-            "Where the mean smallest ε was searched it is the outcome, and more is better. Otherwise the outcome is a share "
-            "lost, and less is better, so signs turn.",
+            f"The adjusted p allows for the candidates and, by Holm's method, for the {studies} studies of this page. The "
+            f"report of an atlas by itself multiplies by {STUDIES}, for all studies that were planned, so its p is larger."
+            + (
+                ""
+                if (relations["outcome"] == SMALLEST_EPS).all()
+                else " Where the mean smallest ε was not searched, the outcome is a share lost: less is more robust."
+            ),
         ],
     )
 
@@ -135,7 +144,7 @@ def _other_sign(judged: pd.DataFrame) -> str:
 
 
 def _every(beside: pd.DataFrame, studies: list[str]) -> Section:
-    cells: dict[str, object] = {"Candidate": list(PREDICTORS.values())}
+    cells: dict[str, object] = {"Quantity": list(PREDICTORS.values())}
     for study in studies:
         rows = beside[beside["study"] == study]
         cells[study] = [
@@ -143,8 +152,8 @@ def _every(beside: pd.DataFrame, studies: list[str]) -> Section:
             for rho, low, high in zip(rows["rho"], rows["low"], rows["high"], strict=True)
         ]
     return Section(
-        "Every candidate",
-        "All candidates in every study, without a claim.",
+        "All quantities",
+        f"The table has the same correlations for all {len(PREDICTORS)} quantities. No claim is made from them.",
         [Table("halves", pd.DataFrame(cells), "Spearman's ρ with its 95% interval.")],
     )
 
@@ -155,7 +164,7 @@ def _studies(studies: Sequence[Findings], halves: dict[str, AtlasHalf]) -> Secti
         f"({halves[s.facts.name].name}), `{s.facts.headers[0].dataset.name}`, outcome: {headline(halves[s.facts.name])}."
         for s in studies
     ]
-    again = f"Again: `zsbench report {' '.join(s.facts.again for s in studies)}`."
+    again = f"To repeat: `zsbench report {' '.join(s.facts.again for s in studies)}`."
     return Section(
         "The studies", "Each has a report of its own.", [bullets([*lines, again, f"Reported with {versions()}."])]
     )

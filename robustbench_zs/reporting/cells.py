@@ -31,7 +31,7 @@ def moduli_text(moduli: Sequence[float] | None) -> str:
 
 
 def verdict(zero_stable: bool | None) -> str:
-    """The paper's column Z. stab."""
+    """The column Zero-stable."""
     return "–" if zero_stable is None else "yes" if zero_stable else "no"
 
 

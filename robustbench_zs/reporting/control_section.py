@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from robustbench_zs.analysis.labels import network_labels, perturbation_labels
@@ -66,7 +68,7 @@ def controls(study: Findings) -> Section | None:
         f"Do the differences between schemes come from a recipe that suits some of them better? {by} trained some of the "
         "networks by other recipes.",
         [
-            bullets(_sentences(rows)),
+            bullets([_which(rows, names, len(study.networks)), *_sentences(rows)]),
             Table(
                 "controls",
                 table,
@@ -93,11 +95,27 @@ def _sentences(rows: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _which(rows: pd.DataFrame, names: Mapping[str, str], of: int) -> str:
+    """Which networks were trained again, and that nothing follows for the others."""
+    sides = {
+        stable: [f"`{names[n]}`" for n in dict.fromkeys(part["network"])] for stable, part in rows.groupby("zero_stable")
+    }
+    listed = [
+        f"{in_a_row(sides[stable])} ({words})"
+        for stable, words in ((True, "zero-stable"), (False, "not zero-stable"))
+        if stable in sides
+    ]
+    return (
+        f"Trained again were {rows['network'].nunique()} of the {of} networks: {in_a_row(listed)}. With the others, no "
+        "other recipe was tried."
+    )
+
+
 def _apart(rows: pd.DataFrame) -> str:
     clean = rows.groupby(rows["zero_stable"].astype(bool))["clean_accuracy"]
     low, high = clean.min()[True], clean.max()[False]
     words = f"{low - high:.1f} points above" if low > high else f"{high - low:.1f} points below"
     return (
-        f"the worst zero-stable network ({low:.1f}% clean accuracy) lies {words} the best one that is not zero-stable "
-        f"({high:.1f}%)."
+        f"the least accurate of these zero-stable networks ({low:.1f}% clean) lies {words} the most accurate of those that "
+        f"are not ({high:.1f}%)."
     )

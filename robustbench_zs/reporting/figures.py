@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
@@ -20,6 +19,7 @@ from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
 from robustbench_zs.reporting.drawing import DENSE, panels, scatter
 from robustbench_zs.reporting.names import name_points
+from robustbench_zs.reporting.plain import NORMS
 
 MAX_OUTCOMES = 24
 """Panels of the outcomes of robustness."""
@@ -28,13 +28,18 @@ MAX_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
 
 MAX_NAMES = 12
-"""Up to so many networks are named in a figure; beyond, a colour bar says which line has which modulus."""
+"""Up to so many networks are named in a figure; beyond, lines have the colour of their verdict."""
 
-LINES = (
-    "Each line is a network, darker for a larger root modulus (in the legend or on the colour bar) and dashed if its scheme "
-    "is not zero-stable."
-)
-"""What `_Lines` draws, for captions."""
+
+def lines_caption(networks: int) -> str:
+    """What the lines of so many networks mean."""
+    if networks <= MAX_NAMES:
+        return (
+            "Each line is a network, darker for a larger root modulus (in the legend) and dashed if its scheme is not "
+            "zero-stable."
+        )
+    return "Each line is a network: blue if it is zero-stable, orange and dashed if it is not, grey if it has no roots."
+
 
 _LEVEL = re.compile(
     r"(?P<kind>gaussian|constant|fgsm|pgd|apgd(-t)?|fab|autoattack|square)\((?P<name>delta|mu|eps)=(?P<level>-?[0-9.e-]+)(?P<over>/255)?[,)]"
@@ -116,8 +121,8 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
     for label in results["perturbation"].unique():
         match = _LEVEL.match(label)
         if match:
-            level = float(match["level"]) / (255 if match["over"] else 1)
-            parts.append(results[results["perturbation"] == label].assign(kind=match["kind"], level=level))
+            kind = match["kind"] + (match["over"] or "")
+            parts.append(results[results["perturbation"] == label].assign(kind=kind, level=float(match["level"])))
     kinds = [k for k, g in pd.concat(parts).groupby("kind", sort=False) if g["level"].nunique() > 1] if parts else []
     if not kinds:
         return None
@@ -129,7 +134,9 @@ def accuracy_against_level(results: pd.DataFrame) -> Figure | None:
         for network in lines.order:
             line = means.loc[kind, network]
             lines.draw(axis, network, line.index, line["mean"], line["mean"] - line["std"], line["mean"] + line["std"])
-        axis.set(xlabel=_AXIS[str(kind)], ylabel="accuracy, %" if axis is axes[0] else "")
+        name, slash, over = str(kind).partition("/")
+        axis.set(xlabel=_AXIS[name] + (f" in 1/{over}" if slash else ""), ylabel="accuracy, %" if axis is axes[0] else "")
+        axis.sharey(axes[0])
     lines.explain(figure, axes)
     return figure
 
@@ -149,34 +156,32 @@ def robustness_curves(curves: pd.DataFrame) -> Figure:
         few = slice(None, None, 1 if lines.named else 4)  # many lines at full length would make the page heavy
         eps = np.array(group["eps"].iloc[0])[few]
         lines.draw(axes[0], network, eps, accuracy.mean(0)[few], accuracy.min(0)[few], accuracy.max(0)[few])
-    norm = {"linf": "L∞", "l2": "L2"}[str(curves["norm"].iloc[0])]
+    norm = NORMS[str(curves["norm"].iloc[0])]
     axes[0].set(xlabel=f"ε ({norm})", ylabel="robust accuracy, % (upper bound)", ylim=(0, None), xlim=(0, None))
     lines.explain(figure, axes)
     return figure
 
 
 class _Lines:
-    """One line per network, darker for a larger modulus, dashed if it is not zero-stable.
+    """One line per network, dashed if it is not zero-stable.
 
-    A legend names up to `MAX_NAMES` networks with their moduli; beyond, a colour bar gives their moduli.
+    A legend names up to `MAX_NAMES` networks with their moduli, darker for a larger one; beyond, it names the verdicts.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         networks = with_largest_modulus(frame).drop_duplicates("network").sort_values(LARGEST_MODULUS, kind="stable")
         self.networks = networks.set_index("network")
         self.order = list(networks["network"])
-        moduli = self.networks[LARGEST_MODULUS]
-        self.colours = ScalarMappable(Normalize(moduli.min(), max(moduli.max(), moduli.min() + 0.1)), "viridis_r")
-        ranks = sns.color_palette("viridis_r", len(self.order))
         self.named = len(self.order) <= MAX_NAMES
-        self.colour = dict(
-            zip(self.order, ranks if self.named else self.colours.to_rgba(moduli.fillna(1).to_numpy()), strict=True)
-        )
+        verdicts = [_verdict(value) for value in self.networks["zero_stable"]]
+        ranks = sns.color_palette("viridis_r", len(self.order))
+        self.colour = dict(zip(self.order, ranks if self.named else [VERDICTS[v] for v in verdicts], strict=True))
+        self.verdict = dict(zip(self.order, verdicts, strict=True))
 
     def draw(self, axis: Axes, network: str, x: Any, y: Any, low: Any, high: Any) -> None:
         row = self.networks.loc[network]
         modulus = f" ({row[LARGEST_MODULUS]:.2f})" if pd.notna(row[LARGEST_MODULUS]) else ""
-        style = "--" if row["zero_stable"] is False else "-"
+        style = "--" if self.verdict[network] == "not zero-stable" else "-"
         axis.plot(
             x,
             y,
@@ -193,8 +198,18 @@ class _Lines:
             figure.legend(
                 *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
             )
-        elif self.networks[LARGEST_MODULUS].notna().any():
-            figure.colorbar(self.colours, ax=axes, label="largest root modulus")
+            return
+        shown = [verdict for verdict in VERDICTS if verdict in self.verdict.values()]
+        lines = [Line2D([], [], color=VERDICTS[v], linestyle="--" if v == "not zero-stable" else "-") for v in shown]
+        figure.legend(lines, shown, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+
+
+VERDICTS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no roots": "0.6"}
+"""Blue and orange of Okabe and Ito."""
+
+
+def _verdict(zero_stable: bool | None) -> str:
+    return "no roots" if zero_stable is None else "zero-stable" if zero_stable else "not zero-stable"
 
 
 def example_images(examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> Figure:

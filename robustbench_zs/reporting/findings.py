@@ -14,7 +14,8 @@ from robustbench_zs.analysis import Conclusions, ImageOutcomes, conclude, networ
 from robustbench_zs.analysis.degradation import losses_by_verdict
 from robustbench_zs.analysis.labels import network_labels, outcome_labels, perturbation_labels
 from robustbench_zs.analysis.masking import flagged_networks
-from robustbench_zs.reporting.plain import in_a_row
+from robustbench_zs.perturbations.numbers import format_number
+from robustbench_zs.reporting.plain import NORMS, in_a_row
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training.header import Header, network_spec
 
@@ -122,6 +123,17 @@ class Findings:
     def digests(self) -> set[str]:
         """Of the weights of all networks."""
         return set(self.results["digest"])
+
+    @cached_property
+    def search(self) -> str:
+        """How the smallest ε was searched, in the middle of a sentence; empty where it was not."""
+        if self.images is None or self.images.largest_eps is None:
+            return ""
+        norm = f" (in {NORMS[self.curves['norm'].iloc[0]]})" if len(self.curves) else ""
+        return (
+            f", as far as a minimum-norm attack{norm} found one up to {format_number(self.images.largest_eps)}; an image "
+            "that withstands it counts with that value"
+        )
 
     @cached_property
     def attacks(self) -> set[str]:

@@ -80,6 +80,7 @@ def examples(study: Findings) -> Section | None:
     shown = examples_of(study)
     if shown is None:
         return None
+    shown_names = [_with_verdict(study, str(name)) for name in dict.fromkeys(study.named(shown)["network"])]
     picture = Picture(
         "examples.png",
         (study.folder / "examples.png").read_bytes(),
@@ -88,9 +89,16 @@ def examples(study: Findings) -> Section | None:
     )
     return Section(
         "What the networks see",
-        "These are the first test images that both networks classify correctly when clean, shown clean and perturbed.",
+        f"These are the first test images that {in_a_row(shown_names)} both classify correctly when clean, shown clean and "
+        "perturbed.",
         [picture],
     )
+
+
+def _with_verdict(study: Findings, name: str) -> str:
+    if name not in study.schemes:
+        return name
+    return f"{name} ({'zero-stable' if study.schemes[name].zero_stable else 'not zero-stable'})"
 
 
 def examples_of(study: Findings) -> pd.DataFrame | None:
@@ -107,8 +115,8 @@ def examples_of(study: Findings) -> pd.DataFrame | None:
 
 def every_network(study: Findings) -> Section:
     """Accuracies of single networks, and full names."""
-    names = pd.DataFrame({"Name here": study.networks.values(), "Network": [f"`{name}`" for name in study.networks]})
-    shortened = any(short != name for name, short in study.networks.items())
+    shortened = {short: f"`{name}`" for name, short in study.networks.items() if short != name}
+    names = pd.DataFrame({"Name here": shortened.keys(), "Network": shortened.values()})
     return Section(
         "Every network",
         "The first table gives the accuracy of every trained network in percent, with its 95% Wilson interval.",

@@ -22,6 +22,8 @@ _COUNTED = {
     "the paper gives no figure": "{n} that the paper does not print",
 }
 
+NORMS = {"linf": "L∞", "l2": "L2"}
+
 
 class Described(Protocol):
     """What a page says about its study: `request` is what `zsbench run` takes."""

@@ -39,7 +39,7 @@ def write_report(study: Findings, parts: Sequence[Callable[[Findings], Section |
         picture=answer.picture(study),
         numbers=answer.numbers(study),
         sections=[
-            glossary.of_study(study.seeds > 1),
+            glossary.of_study(study.seeds > 1, study.search),
             *(section for part in parts if (section := part(study))),
         ],
     )

@@ -14,11 +14,12 @@ from robustbench_zs.analysis.predictors import MEANINGS, PREDICTORS
 from robustbench_zs.analysis.words import capital, lead_text, p_text, share, share_interval, signed
 from robustbench_zs.reporting.cells import estimate, interval, moduli_text, spread, verdict
 
+GIVEN, SHARED = "ρ given accuracy", "ρ on shared images"
 SECOND_LOOKS = (
-    "Given acc. is the partial ρ given the clean accuracy; Shared is ρ on the images that at least 95% of the networks "
+    "Given accuracy means the partial ρ given the clean accuracy; shared images are those that at least 95% of the networks "
     "classify correctly."
 )
-"""Two column heads in words."""
+"""Two column heads, and what they mean."""
 
 
 def _first(results: pd.DataFrame, network: str) -> pd.Series:
@@ -51,7 +52,7 @@ def table_6(results: pd.DataFrame, flagged: Collection[str] = ()) -> pd.DataFram
             {
                 "Network": network,
                 "Moduli of roots": moduli_text(first["moduli"]),
-                "Z. stab.": verdict(first["zero_stable"]),
+                "Zero-stable": verdict(first["zero_stable"]),
                 **{
                     str(r["perturbation"]): spread(r["mean"], r["std"]) + _mark(r, attacked, flagged)
                     for _, r in group.iterrows()
@@ -71,7 +72,7 @@ def table_7(gaps: pd.DataFrame) -> pd.DataFrame:
             {
                 "Network": network,
                 "Moduli of roots": moduli_text(first["moduli"]),
-                "Z. stab.": verdict(first["zero_stable"]),
+                "Zero-stable": verdict(first["zero_stable"]),
                 **{
                     title: spread(parts[column].loc[network, "mean"], parts[column].loc[network, "std"])
                     for title, column in (("Training", "train_accuracy"), ("Test", "test_accuracy"), ("Gap", "gap"))
@@ -116,7 +117,7 @@ def smallest_eps_table(curves: pd.DataFrame) -> pd.DataFrame:
             {
                 "Network": network,
                 "Moduli of roots": moduli_text(first["moduli"]),
-                "Z. stab.": verdict(first["zero_stable"]),
+                "Zero-stable": verdict(first["zero_stable"]),
                 **cells,
             }
         )
@@ -178,16 +179,16 @@ def correlation_table(relations: pd.DataFrame) -> pd.DataFrame:
 def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
     """The predictor that goes with each outcome most closely, and how it stands to another: rows of `Conclusions.best`."""
     cells = _relation_cells(best)
+    compared = [
+        "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else capital(lead_text(row)) for _, row in best.iterrows()
+    ]
     return pd.DataFrame(
         {
             "Outcome": best["outcome"],
             "Best": ["–" if pd.isna(p) else capital(PREDICTORS[p]) for p in best["best"]],
             "Finding": best["finding"],
             **{column: cells[column] for column in ("ρ", "95% interval", "Adjusted p")},
-            "Beside another": [
-                "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else capital(lead_text(row))
-                for _, row in best.iterrows()
-            ],
+            **({"Beside another": compared} if best["lead_low"].notna().any() else {}),
         }
     )
 
@@ -196,8 +197,8 @@ def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:
     return {
         "ρ": [share(v) for v in relations["rho"]],
         "95% interval": [share_interval(*n) for n in zip(relations["rho_low"], relations["rho_high"], strict=True)],
-        "Shared": [share(v) for v in relations["shared_rho"]],
-        "Given acc.": [share(v) for v in relations["partial_rho"]],
+        GIVEN: [share(v) for v in relations["partial_rho"]],
+        SHARED: [share(v) for v in relations["shared_rho"]],
         "p": [p_text(v) for v in relations["p"]],
         "Adjusted p": [
             "–" if pd.isna(p) else f"{p_text(p)} (of {n})"

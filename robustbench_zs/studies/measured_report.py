@@ -95,7 +95,7 @@ def _roots(study: Study) -> Made:
             "α": [", ".join(a) for a in frame["alphas"]],
             "β": frame["beta"],
             "Moduli of roots": [moduli_text(m) for m in frame["moduli"]],
-            "Z. stab.": [verdict(v) for v in frame["zero_stable"]],
+            "Zero-stable": [verdict(v) for v in frame["zero_stable"]],
         }
     )
     rows = []

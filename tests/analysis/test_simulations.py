@@ -72,7 +72,7 @@ def test_a_sign_that_turns_on_shared_images_states_no_direction() -> None:
     turned = frame.assign(shared=-frame["shared"])
     findings = conclude(turned, DRAWS * 5).modulus["finding"]
     assert not findings.str.startswith("established").any()
-    assert findings.eq("no direction: the sign reverses on images that nearly all networks classify correctly").any()
+    assert findings.eq("no direction: the sign does not hold on images that nearly all networks classify correctly").any()
 
 
 def test_intervals_cover_about_as_often_as_they_say() -> None:

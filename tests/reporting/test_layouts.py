@@ -6,7 +6,7 @@ import pytest
 
 from robustbench_zs.analysis import conclude, network_outcomes
 from robustbench_zs.analysis.predictors import PREDICTORS
-from robustbench_zs.analysis.words import p_text, share, share_interval
+from robustbench_zs.analysis.words import of_100, p_text, share, share_interval
 from robustbench_zs.reporting.cells import interval, markdown, moduli_text, spread
 from robustbench_zs.reporting.drawing import png, svg
 from robustbench_zs.reporting.figures import accuracy_against_level, robustness_against_modulus
@@ -48,9 +48,9 @@ def results() -> pd.DataFrame:
 
 def test_table_6_has_mean_and_deviation_over_seeds(results: pd.DataFrame) -> None:
     table = table_6(results)
-    assert list(table.columns[:4]) == ["Network", "Moduli of roots", "Z. stab.", "clean"]
+    assert list(table.columns[:4]) == ["Network", "Moduli of roots", "Zero-stable", "clean"]
     assert list(table["clean"]) == ["90.50 ± 0.71"] * 2
-    assert list(table["Z. stab."]) == ["yes", "no"]
+    assert list(table["Zero-stable"]) == ["yes", "no"]
 
 
 def test_table_7_has_the_gap(results: pd.DataFrame) -> None:
@@ -127,8 +127,11 @@ def test_the_best_predictor_is_bold_and_tables_say_what_may_be_said(results: pd.
 
 
 def test_numbers_are_written_as_statisticians_write_them() -> None:
-    assert [p_text(v) for v in (0.0004, 0.0123, 0.0449, 0.27, 1.0, None, float("nan"))] == [
-        *("< .001", ".012", ".045", ".27", "1.00", "–", "–")
+    assert [p_text(v) for v in (0.0004, 0.0123, 0.0449, 0.0497, 0.05, 0.27, 1.0, None, float("nan"))] == [
+        *("< .001", ".012", ".045", ".0497", ".050", ".27", "1.00", "–", "–")
+    ]
+    assert [of_100(p) for p in (0.0004, 0.0042, 0.0112, 0.0349, 0.27)] == [
+        *("fewer than 1 of 1,000", "4 of 1,000", "1 of 100", "4 of 100", "27 of 100")
     ]
     assert [share(v) for v in (-0.66, 0.034, -0.001, 1.0, None)] == ["−.66", ".03", ".00", "1.00", "–"]
     assert share_interval(-0.923, 0.031) == "[−.92, .03]"

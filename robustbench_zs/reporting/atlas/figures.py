@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,10 +62,18 @@ def _against(axis: Axes, halves: Sequence[AtlasHalf], outcome: str, predictor: s
         drawn.append(x)
     if drawn:
         values = np.quantile(np.concatenate(drawn), TICKS, method="nearest")
-        labels = [f"{value:.3g}" for value in values]
+        labels = [_tick(value) for value in values]
         axis.set_xticks(TICKS, [label if label not in labels[:place] else "" for place, label in enumerate(labels)])
-    axis.set(xlabel=PREDICTORS[predictor], ylabel=_unit(outcome))
+    axis.set(xlabel=PREDICTORS[predictor], ylabel=_with_unit(outcome))
     axis.tick_params(labelsize=8)
+
+
+def _tick(value: float) -> str:
+    """`"0.113"`, `"9×10⁵"`."""
+    if abs(value) < 1e4:
+        return f"{value:.3g}"
+    power = math.floor(math.log10(abs(value)))
+    return f"{value / 10**power:.0f}×10{str(power).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def halves_beside(table: pd.DataFrame) -> Figure:
@@ -124,7 +133,8 @@ def ranking(points: pd.DataFrame, outcome: str) -> Figure:
         axis = figure.subplots()
     width = frame["half_width"].to_numpy(float)
     if np.isfinite(width).any():
-        axis.vlines(frame.index, frame["value"] - width, frame["value"] + width, color="0.8", linewidth=0.8, rasterized=True)
+        low = np.maximum(frame["value"] - width, 0)
+        axis.vlines(frame.index, low, frame["value"] + width, color="0.8", linewidth=0.8, rasterized=True)
     sides = {True: ("zero-stable", "#0072B2"), False: ("not zero-stable", "#D55E00")}
     # In one call, in the order of ranks: one side drawn after the other would hide it.
     colours = [sides[bool(stable)][1] for stable in frame["zero_stable"]]

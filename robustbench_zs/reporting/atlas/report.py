@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.conclusions import ESTABLISHED, NO_DIRECTION
+from robustbench_zs.analysis.conclusions import CHECKS, ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.halves import finite
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
@@ -37,10 +39,10 @@ def atlas_page(study: Findings) -> tuple[Page, dict[str, pd.DataFrame]]:
             "From left to right, schemes are in the order of a quantity, whose values stand below the panel. The lines "
             "show the average with its 95% band; where they bend, the trend does not hold everywhere. Claims are made from "
             "the blue half alone; the grey one was there to search in.",
-            f"{atlas.outcome} against noise gain, largest modulus and its distance from 1 on a log scale. {rhos(atlas)}",
+            f"{atlas.outcome} against noise gain, largest modulus and its distance from 1. {rhos(atlas)}",
         ),
         numbers=_numbers(atlas),
-        sections=[glossary.of_atlas(), *(section for part in SECTIONS if (section := part(atlas)))],
+        sections=[glossary.of_atlas(study.search), *(section for part in SECTIONS if (section := part(atlas)))],
     )
     csv = {
         "results": _results(study),
@@ -69,11 +71,18 @@ def _verdict(atlas: AtlasStudy) -> str:
         return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
     rows = atlas.confirmation.relations
     stated = rows["finding"].str.startswith(ESTABLISHED)
-    said = [*_undirected(rows), *_bends(atlas, rows[stated]), *_how_sure(atlas, rows[stated]), _robustness(atlas.outcome)]
-    return f"{_found(atlas.outcome, rows, stated)}\n\n{' '.join(said)}{scaled}"
+    bends = _bends(atlas)
+    said = [
+        *_undirected(rows),
+        *_bent(atlas.outcome, {p: bend for p, bend in bends.items() if p in set(rows["predictor"][stated])}, bends),
+        *_alike(atlas, rows["predictor"][stated]),
+        *_how_sure(atlas, rows[stated]),
+        _robustness(atlas),
+    ]
+    return f"{_found(atlas.outcome, rows, stated, bends)}\n\n{' '.join(said)}{scaled}"
 
 
-def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
+def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series, bends: Mapping[str, Bend]) -> str:
     """What may be stated of the candidates, in one or two sentences."""
     where = f"Across {rows['schemes'].max()} schemes set aside for this test,"
     toward = rows["rho"] * (-1 if outcome.startswith(SHARE_LOST) else 1)
@@ -87,32 +96,89 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series) -> str:
     rest = in_a_row([f"to {HOW_MUCH[p]}" for p, _ in _candidates(rows[~stated & ~undirected])], " or ")
     if not moves:
         return f"{where} no relation of robustness {rest or 'in one direction'} is established."
-    return f"{where} networks are {', and '.join(moves)}." + (f" No relation {rest} is established." if rest else "")
+    on_the_whole = " on the whole" if set(rows["predictor"][stated]) & set(bends) else ""
+    return f"{where} networks are{on_the_whole} {', and '.join(moves)}." + (
+        f" No relation {rest} is established." if rest else ""
+    )
 
 
-def _bends(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
-    """Where an established relation does not hold over the whole range: ρ says only which way it goes on the whole."""
-    half, said = atlas.halves[-1], []
-    for predictor in stated["predictor"]:
-        x, y = half.means.predictors[:, list(PREDICTORS).index(predictor)], half.value(atlas.outcome)
-        known = finite(x, y)
-        turn = turning_point(smooth(x[known], y[known]))
-        if turn:
-            value, (first, then) = np.quantile(x[known], turn[0]), ("rises", "falls") if turn[1] else ("falls", "rises")
-            said.append(f"{first} with the {PREDICTORS[predictor]} up to about {value:.2g} and {then} beyond")
-    if not said:
-        return []
-    bend = "The relation bends" if len(said) == 1 else "The relations bend"
-    return [f"{bend}: the {atlas.outcome} {'; it '.join(said)}."]
+Bend = tuple[float, bool]
+"""The value of a predictor at which an outcome turns, and whether the outcome is highest there."""
+
+
+def _bends(atlas: AtlasStudy) -> dict[str, Bend]:
+    """The candidates with which the outcome turns, in both halves alike: ρ says only which way it goes on the whole."""
+    found = {}
+    for predictor in CANDIDATES:
+        turns = []
+        for half in atlas.halves:
+            x, y = half.means.predictors[:, list(PREDICTORS).index(predictor)], half.value(atlas.outcome)
+            x, y = x[finite(x, y)], y[finite(x, y)]
+            turn = turning_point(smooth(x, y)) if len(x) else None
+            turns.append((*turn, float(np.quantile(x, turn[0]))) if turn else None)
+        known = [turn for turn in turns if turn]
+        ranks, peaks = [rank for rank, _, _ in known], {peak for _, peak, _ in known}
+        if len(known) == len(turns) and len(peaks) == 1 and max(ranks) - min(ranks) <= NEAR:
+            found[predictor] = known[-1][2], known[-1][1]
+    return found
+
+
+NEAR = 0.1
+"""Share of the schemes by which the bends of two halves may be apart."""
+
+
+def _bent(outcome: str, stated: Mapping[str, Bend], bends: Mapping[str, Bend]) -> list[str]:
+    """Where established relations bend, and where others do, on which the test says nothing."""
+    others = {predictor: bend for predictor, bend in bends.items() if predictor not in stated}
+    relations = "The relation bends" if len(stated) == 1 else "These relations bend"
+    said = [f"{relations}: {_turning(outcome, stated)}."] if stated else []
+    if others:
+        said.append(f"The test asks for a steady rise or fall and says nothing of bends: {_turning(outcome, others)}.")
+    return said
+
+
+def _turning(outcome: str, bends: Mapping[str, Bend]) -> str:
+    said = []
+    for extreme, sides in (("highest", "lower"), ("lowest", "higher")):
+        places = [
+            f"where the {PREDICTORS[predictor]} is about {value:.2f}"
+            for predictor, (value, peak) in bends.items()
+            if peak == (extreme == "highest")
+        ]
+        if places:
+            said.append(f"{extreme} {in_a_row(places)} and {sides} on both sides")
+    return f"the {outcome} is {'; it is '.join(said)}"
+
+
+def _alike(atlas: AtlasStudy, stated: Iterable[str]) -> list[str]:
+    """Quantities that order the schemes almost as an established candidate does."""
+    said = []
+    for predictor in stated:
+        near = (atlas.design[predictor].abs() >= ALIKE).sum() - 1
+        if near:
+            others = f"{near} other quantities of a scheme go" if near > 1 else "Another quantity of a scheme goes"
+            said.append(
+                f"{others} with the {PREDICTORS[predictor]} so closely (|ρ| of {share(ALIKE, 1)} or more) that this study "
+                "cannot tell which of them matters."
+            )
+    return said
+
+
+ALIKE = 0.9
+"""Rank correlation of two quantities from which on a study does not tell them apart."""
 
 
 def _undirected(rows: pd.DataFrame) -> list[str]:
     """Of relations that are unlikely to be chance, but have no direction."""
-    return [
-        f"Robustness does vary with {HOW_MUCH[row['predictor']]} (ρ = {share(row['rho'])}), but no direction is stated: "
-        f"{row['finding'].removeprefix(f'{NO_DIRECTION}: ')}."
-        for _, row in rows[rows["finding"].str.startswith(NO_DIRECTION)].iterrows()
-    ]
+    said = []
+    for _, row in rows[rows["finding"].str.startswith(NO_DIRECTION)].iterrows():
+        reason = row["finding"].removeprefix(f"{NO_DIRECTION}: ")
+        value = next((row[column] for column, where in CHECKS.items() if reason.endswith(where)), None)
+        said.append(
+            f"Robustness does vary with {HOW_MUCH[row['predictor']]} (ρ = {share(row['rho'])}), but {reason} "
+            f"(ρ = {share(value)}), so no direction is stated."
+        )
+    return said
 
 
 def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
@@ -138,14 +204,14 @@ def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
     return said
 
 
-def _robustness(outcome: str) -> str:
+def _robustness(atlas: AtlasStudy) -> str:
     """What stands for robustness, in plain words."""
-    if outcome == SMALLEST_EPS:
+    if atlas.outcome == SMALLEST_EPS:
         return (
             "Robustness is measured by the mean smallest ε: the smallest change, where pixels range from 0 to 1, that makes "
-            "a network misclassify an image."
+            "a network misclassify an image that it classifies correctly without."
         )
-    return f"Robustness is measured by {outcome_words(outcome)}; a lower share is more robust."
+    return f"Robustness is measured by {outcome_words(atlas.outcome)}; a lower share is more robust."
 
 
 MORE = {
@@ -156,7 +222,7 @@ MORE = {
 HOW_MUCH = {
     "noise_gain": "how much the scheme amplifies noise",
     "largest_modulus": "the size of the largest root modulus",
-    "log_modulus": "how far the largest root modulus is from 1",
+    "log_modulus": "how far that modulus is from 1",
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from robustbench_zs.analysis.confirmation import CANDIDATES
+from robustbench_zs.analysis.confirmation import CANDIDATES, STUDIES
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY
 from robustbench_zs.analysis.predictors import PREDICTORS
-from robustbench_zs.analysis.words import share
+from robustbench_zs.analysis.words import share, share_interval
 from robustbench_zs.reporting import network_sections, provenance, sections
 from robustbench_zs.reporting.atlas import figures, tables
 from robustbench_zs.reporting.atlas.explorer import write_explorer
@@ -56,21 +56,19 @@ def confirmed(atlas: AtlasStudy) -> Section | None:
             Table(
                 "confirmation",
                 tables.confirmation_table(atlas.confirmation),
-                f"{SECOND_LOOKS} Adjusted p allows for the three candidates. With studies allows for the three studies "
-                "of the atlas as well; it is the adjusted p of the first screen, and decides what is established.",
+                f"{SECOND_LOOKS} The first adjusted p allows for the three candidates, the second for the {STUDIES} studies "
+                "of the atlas as well; it is that of the first screen, and decides what is established.",
             ),
             "A relation is *established* if its p-value, adjusted for candidates and studies, is at most .05 and ρ has the "
             "same sign given the clean accuracy and on the shared images.",
             "Intervals are Fisher's z with the variance of Bonett and Wright. The p-values come from permuting whole "
             "schemes, the three candidates together (99,999 permutations, step-down max-T), and are then multiplied by "
-            "three for the three studies of the atlas. The joint report uses Holm's correction, which finds at least as "
-            "much. On the shared images, the mean smallest ε is E (1 − the share lost, averaged over ε up to the largest "
-            "E), so the share lost has the opposite sign.",
+            "three for the three studies of the atlas.",
             Table(
                 "leads",
                 tables.leads_table(atlas.confirmation),
                 "By how much |ρ| of one candidate exceeds |ρ| of another. The intervals come from a paired bootstrap over "
-                "schemes; one that contains 0 does not separate the two.",
+                "schemes; two candidates are told apart if theirs does not contain 0.",
             ),
         ],
     )
@@ -101,8 +99,8 @@ def beside(atlas: AtlasStudy) -> Section:
             picture(
                 "halves",
                 figures.halves_beside(atlas.beside),
-                "Each dot is the rank correlation of one quantity, and its bar the 95% interval. A relation that can be "
-                "relied upon has both dots on the same side of 0 and close together.",
+                "Each dot is the rank correlation of one quantity, and its bar the 95% interval. Where both bars are clear "
+                "of 0 on the same side, the relation repeats itself; a claim is made of the three candidates only.",
                 f"Spearman's ρ of {len(PREDICTORS)} quantities by half. {rhos(atlas)}",
             ),
             Table(
@@ -122,7 +120,7 @@ def beside(atlas: AtlasStudy) -> Section:
                 figures.against_predictors(atlas.halves, [CLEAN_ACCURACY], CANDIDATES),
                 "Clean accuracy against the three candidates. A candidate that also goes with clean accuracy may predict "
                 "robustness through it, which is what “given acc.” checks.",
-                "Clean accuracy against noise gain, largest modulus and its distance from 1 on a log scale.",
+                "Clean accuracy against noise gain, largest modulus and its distance from 1.",
             ),
         ],
     )
@@ -133,15 +131,25 @@ def models(atlas: AtlasStudy) -> Section | None:
     if atlas.models.empty:
         return None
     return Section(
-        "Do two quantities predict more than one?",
-        "The table compares linear models of ranks with one and with two quantities, cross-validated over schemes (ten "
-        "folds).",
+        "Do two quantities together predict better than one?",
+        f"{_better(atlas)}The table compares linear models of ranks with one and with two quantities, cross-validated over "
+        "schemes (ten folds).",
         [
             Table("models", tables.models_table(atlas.models)),
             "The models were chosen and fitted on the discovery half and are only applied to the other. The "
             "95% intervals of the leads come from a paired bootstrap over schemes.",
         ],
     )
+
+
+def _better(atlas: AtlasStudy) -> str:
+    """Whether the model of two that discovery prefers leads the best quantity in the other half."""
+    pairs = atlas.models[atlas.models["predictors"].str.contains(" and ")]
+    if "lead" not in pairs or pairs.empty:
+        return ""
+    first = pairs.iloc[0]
+    bounds = f"the lead of the best pair is {share(first['lead'])} {share_interval(first['lead_low'], first['lead_high'])}"
+    return f"{'Yes' if first['lead_low'] > 0 else 'Not demonstrably'}: {bounds}. "
 
 
 def plane(atlas: AtlasStudy) -> Section:
@@ -154,8 +162,8 @@ def plane(atlas: AtlasStudy) -> Section:
             picture(
                 "moduli",
                 figures.plane_of_moduli(atlas.halves, [CLEAN_ACCURACY, atlas.outcome]),
-                "If colours change from left to right, the largest modulus matters; if they change from bottom to top, the "
-                "parasitic one does.",
+                "If colours change from left to right, the outcome goes with the largest modulus; if from bottom to top, "
+                "with the parasitic one. On the diagonal the two are equal and cannot be told apart.",
                 f"Clean accuracy and {atlas.outcome} over the plane of largest and parasitic modulus.",
             )
         ],
@@ -198,7 +206,7 @@ def reliable(atlas: AtlasStudy) -> Section | None:
                 "reliability",
                 tables.reliability_table(atlas.reliability),
                 "Reliability is 1 if two trainings of one scheme always rank alike and 0 if they agree no more than those "
-                "of different schemes. Twice is the number of schemes trained with two seeds.",
+                "of different schemes.",
             ),
             "The reliability is the intraclass correlation of ranks over the schemes that were trained twice. That of "
             "scheme means follows by the formula of Spearman and Brown, and its square root is the ceiling.",
@@ -219,7 +227,8 @@ def designed(atlas: AtlasStudy) -> Section:
                 "that say nearly the same.",
                 "Rank correlations of the quantities over the schemes, a matrix; the numbers are in `design.csv`.",
             ),
-            "With 200 schemes, a quantity of ρ = .70 can be told apart from one of .55; with 800, from one of .60.",
+            "Computed beforehand: 200 schemes tell a quantity of ρ = .70 apart from one of .55, 800 from one of .60. "
+            "Weaker relations take more schemes.",
         ],
     )
 

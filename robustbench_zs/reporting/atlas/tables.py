@@ -8,14 +8,17 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from robustbench_zs.analysis.confirmation import CANDIDATES, Confirmation, lead, relations
+from robustbench_zs.analysis.confirmation import CANDIDATES, STUDIES, Confirmation, lead, relations
 from robustbench_zs.analysis.correlation import spearman
 from robustbench_zs.analysis.halves import AtlasHalf, scheme_of
+from robustbench_zs.analysis.labels import outcome_labels
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.rank_regression import cross_validated, fit_ranks
 from robustbench_zs.analysis.reliability import ceiling
 from robustbench_zs.analysis.words import p_text, share, share_interval
+from robustbench_zs.reporting.cells import estimate
+from robustbench_zs.reporting.tables import GIVEN, SHARED
 
 SHOWN_MODELS, SHOWN_SCHEMES = 5, 8
 
@@ -29,11 +32,11 @@ def confirmation_table(found: Confirmation) -> pd.DataFrame:
             "Finding": rows["finding"],
             "ρ": [share(v) for v in rows["rho"]],
             "95% interval": [share_interval(*n) for n in zip(rows["rho_low"], rows["rho_high"], strict=True)],
-            "Given acc.": [share(v) for v in rows["partial_rho"]],
-            "Shared": [share(v) for v in rows["shared_rho"]],
+            GIVEN: [share(v) for v in rows["partial_rho"]],
+            SHARED: [share(v) for v in rows["shared_rho"]],
             "p": [p_text(v) for v in rows["p"]],
             "Adjusted p": [p_text(v) for v in rows["adjusted"]],
-            "With studies": [p_text(v) for v in rows["adjusted_studies"]],
+            f"Adjusted p, {STUDIES} studies": [p_text(v) for v in rows["adjusted_studies"]],
             "Schemes": rows["schemes"],
         }
     )
@@ -48,6 +51,7 @@ def leads_table(found: Confirmation) -> pd.DataFrame:
             "Over": [PREDICTORS[p] for p in rows["over"]],
             "Lead in |ρ|": [share(v) for v in rows["lead"]],
             "95% interval": [share_interval(*n) for n in zip(rows["lead_low"], rows["lead_high"], strict=True)],
+            "Told apart": ["yes" if apart else "no" for apart in rows["lead_low"] * rows["lead_high"] > 0],
         }
     )
 
@@ -96,8 +100,8 @@ def halves_table(frame: pd.DataFrame) -> pd.DataFrame:
             "ρ": [share(v) for v in order[f"rho_{last}"]],
             "95% interval": [share_interval(*n) for n in zip(order[f"low_{last}"], order[f"high_{last}"], strict=True)],
             **{f"ρ in {half}": [share(v) for v in order[f"rho_{half}"]] for half in others},
-            "Given acc.": [share(v) for v in order[f"partial_rho_{last}"]],
-            "Shared": [share(v) for v in order[f"shared_rho_{last}"]],
+            GIVEN: [share(v) for v in order[f"partial_rho_{last}"]],
+            SHARED: [share(v) for v in order[f"shared_rho_{last}"]],
         }
     )
 
@@ -117,13 +121,13 @@ def reliability_table(frame: pd.DataFrame) -> pd.DataFrame:
     """The same as people read it."""
     return pd.DataFrame(
         {
-            "Outcome": frame["outcome"],
+            "Outcome": frame["outcome"].map(outcome_labels(dict.fromkeys(frame["outcome"]))),
             "Half": frame["half"],
             "Reliability": [share(v) for v in frame["reliability"]],
             "95% interval": [share_interval(*n) for n in zip(frame["low"], frame["high"], strict=True)],
-            "Of scheme means": [share(v) for v in frame["of_means"]],
+            "Reliability of scheme means": [share(v) for v in frame["of_means"]],
             "Ceiling of |ρ|": [share(v) for v in frame["ceiling"]],
-            "Twice": frame["schemes"],
+            "Schemes with two seeds": frame["schemes"],
         }
     )
 
@@ -172,7 +176,7 @@ def models_table(frame: pd.DataFrame) -> pd.DataFrame:
     cells: dict[str, object] = {"Predictors": words, "Cross-validated ρ": [share(v) for v in frame["cross_validated"]]}
     if "rho" in frame:
         cells["ρ in the other half"] = [share(v) for v in frame["rho"]]
-        cells["Lead over the best single"] = [
+        cells["Lead over the best single quantity"] = [
             f"{share(v)} {share_interval(low, high)}"
             for v, low, high in zip(frame["lead"], frame["lead_low"], frame["lead_high"], strict=True)
         ]
@@ -209,11 +213,11 @@ def extremes_table(points: pd.DataFrame, outcome: str) -> pd.DataFrame:
             "Rank": [f"{i + 1}" for i in chosen.index],
             "Scheme": chosen["network"].map(scheme_of),
             outcome: [
-                f"{value:.{digits}f}" + ("" if np.isnan(half) else f" ± {half:.{digits}f}")
+                estimate(value, None if np.isnan(half) else max(0.0, value - half), value + half, digits)
                 for value, half in zip(chosen["value"], chosen["half_width"], strict=True)
             ],
             "Largest modulus": [f"{v:.2f}" for v in chosen["largest_modulus"]],
             "Noise gain": [f"{v:.3g}" for v in chosen["noise_gain"]],
-            "Z. stab.": ["yes" if stable else "no" for stable in chosen["zero_stable"]],
+            "Zero-stable": ["yes" if stable else "no" for stable in chosen["zero_stable"]],
         }
     )
