@@ -22,6 +22,9 @@ from robustbench_zs.system.files import write_atomically
 LONG = 30
 """Characters from which a cell is a sentence."""
 
+BROAD = 9
+"""Columns of numbers with intervals above which a table is broad."""
+
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -48,7 +51,9 @@ def html_page(page: Page) -> str:
     """The page with its pictures inside and tables that sort."""
     templates = PackageLoader("robustbench_zs.reporting", "")
     environment = Environment(loader=templates, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=True)
-    environment.filters.update(prose=_prose, inline=_inline, source=_source, least_width=_least_width, cells=_cells)
+    environment.filters.update(
+        prose=_prose, inline=_inline, source=_source, least_width=_least_width, cells=_cells, crowding=_crowding
+    )
     return environment.get_template("page.html.j2").render(page=page)
 
 
@@ -107,5 +112,17 @@ def _cells(frame: pd.DataFrame) -> list[tuple[str, str, list[Markup]]]:
     for i, (head, numeric) in enumerate(zip(frame.columns, numeric_columns(frame), strict=True)):
         texts = [str(cell) for cell in frame.iloc[:, i]]
         kind = "number" if numeric else "sentence" if max(map(len, texts), default=0) > LONG else "word"
-        columns.append((str(head), kind, [_inline(text) for text in texts]))
+        columns.append((str(head), kind, [_number(text) if numeric else _inline(text) for text in texts]))
     return columns
+
+
+def _number(text: str) -> Markup:
+    """An interval after its number stands below it where a table is crowded."""
+    return Markup(re.sub(r"^(\S+) (\[[^\[\]]+\])$", r'\1 <span class="range">\2</span>', str(_inline(text))))
+
+
+def _crowding(columns: list[tuple[str, str, list[Markup]]]) -> str:
+    """How crowded a table is: `broad` is laid on its side in print, since numbers would break."""
+    ranges = sum('class="range"' in "".join(cells) for _, _, cells in columns)
+    names = {"many": len(columns) > 9, "crowded": len(columns) > 20, "broad": ranges > BROAD}
+    return " ".join(name for name, applies in names.items() if applies)

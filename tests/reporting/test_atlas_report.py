@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from browsers import chromium, opened
 from synthetic_studies import findings
 
 import robustbench_zs as zs
@@ -70,6 +73,56 @@ def test_the_interactive_page_asks_nobody_and_holds_every_scheme(tmp_path: Path)
     assert len(rows) == 12
     assert all(len(row["g"]) == 9 and len(row["re"]) == len(row["im"]) for row in rows)
     assert vl_convert.vegalite_to_vega(spec)["marks"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("vl_convert", reason="the extra `interactive` is not installed")
+    folder = tmp_path_factory.mktemp("explorer")
+    write_explorer(folder / "schemes.html", "An atlas", AtlasStudy(study(folder, 12)).schemes, 9)
+    return folder / "schemes.html"
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("touch", [False, True])
+def test_a_click_or_a_touch_chooses_a_scheme_and_holds_it(browser: Any, explorer: Path, width: int, touch: bool) -> None:
+    page, wrong = opened(browser, explorer, viewport={"width": width, "height": 900}, has_touch=touch)
+    shown = page.locator("#facts dd").first
+    assert shown.inner_text() == "atlas-001, discovery half"
+    plot = page.locator("canvas")
+    box = plot.bounding_box()
+    assert box is not None
+    for right in (0.6, 0.3):  # near no point in particular
+        before = shown.inner_text()
+        position = {"x": right * box["width"], "y": 0.2 * box["height"]}
+        plot.tap(position=position) if touch else plot.click(position=position)  # type: ignore[arg-type]
+        page.wait_for_function("old => document.querySelector('#facts dd').textContent !== old", arg=before)
+        held = shown.inner_text()
+        page.mouse.move(box["x"] + 0.45 * box["width"], box["y"] + 0.3 * box["height"])
+        page.wait_for_timeout(50)
+        assert shown.inner_text() == held
+        assert page.locator("#scheme").input_value() == held.split(",")[0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert box["x"] + box["width"] <= width
+    assert wrong == []
+
+
+def test_a_scheme_is_found_by_its_number(browser: Any, explorer: Path) -> None:
+    page, wrong = opened(browser, explorer)
+    field, shown = page.locator("#scheme"), page.locator("#facts dd").first
+    for typed, name in (("402", "atlas-402"), ("atlas-003", "atlas-003"), ("7", "atlas-007"), ("none", "atlas-007")):
+        field.fill(typed)
+        field.press("Enter")
+        page.wait_for_function("name => document.querySelector('#facts dd').textContent.startsWith(name)", arg=name)
+        assert field.input_value() == name
+        assert shown.inner_text().startswith(name)
+    assert wrong == []
 
 
 def test_several_studies_are_corrected_together(tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pytest
+from browsers import chromium, opened
 from synthetic_studies import custom, findings
 
 from robustbench_zs.reporting import page as pages
@@ -18,10 +19,6 @@ from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Number, Picture, Section, Table
 from robustbench_zs.reporting.report import write_report
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef"
     "0000000049454e44ae426082"
@@ -114,24 +111,8 @@ def test_markdown_and_latex_say_the_same(written: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-def opened(browser: Any, path: Path, **context: Any) -> tuple[Page, list[str]]:
-    """The page, and what it should not do: messages on the console, errors, requests beyond the file itself."""
-    page: Page = browser.new_context(**context).new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if request.url.startswith(("http", "ws")) else None)
-    page.goto(path.as_uri())
-    return page, wrong
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +157,33 @@ def test_tables_sort_by_click_and_by_keyboard(browser: Any, written: Path) -> No
     assert [name[0] for name in column(0)] == ["a", "b", "c", "d"]
     assert page.locator("th").nth(1).get_attribute("aria-sort") == "none"
     assert wrong == []
+
+
+def test_what_is_wider_than_its_frame_fades_out_until_its_end(browser: Any, written: Path) -> None:
+    def fade(page: Any) -> str:
+        style = "frame => { const { maskImage, maskSize } = getComputedStyle(frame); return `${maskImage} ${maskSize}`; }"
+        return str(page.locator(".table").evaluate(style))
+
+    wide, _ = opened(browser, written, viewport={"width": 1280, "height": 900})
+    assert fade(wide).startswith("none")
+    narrow, _ = opened(browser, written, viewport={"width": 200, "height": 900})
+    assert fade(narrow).endswith(") 100% 100%")
+    narrow.locator(".table").evaluate("frame => frame.scrollTo(frame.scrollWidth, 0)")
+    narrow.wait_for_function("() => getComputedStyle(document.querySelector('.table')).maskSize.includes('48px')")
+    narrow.emulate_media(media="print")
+    assert fade(narrow).startswith("none")
+
+
+def test_numbers_with_many_intervals_are_laid_on_their_side(tmp_path: Path) -> None:
+    def written_with(columns: int) -> Elements:
+        frame = pd.DataFrame({"Network": ["a [b]"], **{f"σ {i}": ["74.5 [73.6, 75.3]"] for i in range(columns)}})
+        write_page(tmp_path, replace(PAGE, sections=[Section("All", "A table.", [Table("all", frame)])]), {})
+        return Elements((tmp_path / "index.html").read_text(encoding="utf-8"))
+
+    assert written_with(9).of("table") == [{"class": "many"}]
+    broad = written_with(10)
+    assert broad.of("table") == [{"class": "many broad"}]
+    assert len([span for span in broad.of("span") if span.get("class") == "range"]) == 10
 
 
 def test_the_answer_comes_before_the_contents(browser: Any, written: Path) -> None:
