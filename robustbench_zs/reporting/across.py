@@ -14,6 +14,7 @@ from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictions import judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import capital, p_text, share, share_interval
+from robustbench_zs.reporting import glossary
 from robustbench_zs.reporting.atlas import tables
 from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.findings import Findings
@@ -42,6 +43,7 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     )
     judged = pd.concat([judge(predictions_of(name), found[name]).assign(study=name) for name in found], ignore_index=True)
     sections = [
+        *([glossary.of_atlas(studies[0].search)] if all(study.facts.atlas for study in studies) else []),
         _candidates(relations, len(found)),
         *([_predicted(judged)] if len(judged) else []),
         _every(beside, list(found)),

@@ -242,7 +242,7 @@ def interactive(atlas: AtlasStudy) -> Section | None:
     return Section(
         "Every scheme",
         f"The interactive page [`{EXPLORER}`]({EXPLORER}) shows the roots, the impulse response and the outcomes of the "
-        "scheme that you point at.",
+        "scheme that you choose.",
     )
 
 
