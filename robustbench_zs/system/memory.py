@@ -17,7 +17,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the memory of tensors on the CPU stay with this process until it ends, where glibc manages it.
+    """Let the memory of tensors on the CPU stay with this process, where glibc manages it, until `give_freed_memory_back`.
 
     By default every large tensor is mapped afresh and given back, so each step takes hundreds of thousands of page faults:
     with two threads that costs about a quarter of the speed (`benchmarks/speed`). The peak stays the same.
@@ -27,6 +27,13 @@ def keep_freed_memory() -> None:
         mallopt(M_MMAP_THRESHOLD, 2**30)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_TOP_PAD, 2**26)
+
+
+def give_freed_memory_back() -> None:
+    """Give the system what keeping has gathered: batches of ever other sizes leave gaps that the next ones do not fill."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from robustbench_zs.system.memory import keep_freed_memory
+from robustbench_zs.system.memory import give_freed_memory_back, keep_freed_memory
 
 
 @contextmanager
@@ -20,3 +20,4 @@ def torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+        give_freed_memory_back()
