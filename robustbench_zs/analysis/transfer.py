@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robustbench_zs.analysis.resampling import Floats, percentile_interval
+from robustbench_zs.analysis.words import signed
 
 VERDICTS = {True: "zero-stable", False: "non-zero-stable"}
 RESAMPLES = 2000
@@ -105,9 +106,9 @@ def transfer_sentence(summary: pd.DataFrame) -> str | None:
     if pd.isna(last["fooled_low"]):
         finding = "too few schemes for an interval"
     else:
-        bounds = f"[{last['fooled_low']:.1f}, {last['fooled_high']:.1f}]"
+        bounds = f"[{signed(last['fooled_low'])}, {signed(last['fooled_high'])}]"
         sure = last["fooled_low"] > 0 or last["fooled_high"] < 0
-        finding = f"a difference of {last['fooled']:.1f} {bounds} points, "
+        finding = f"a difference of {signed(last['fooled'])} points {bounds}, "
         finding += "by an interval that is not adjusted for the other outcomes" if sure else "within noise"
     return (
         f"Examples made on non-zero-stable networks fool zero-stable ones for {there:.1f}% of the images that these "

@@ -7,7 +7,7 @@ import pandas as pd
 from robustbench_zs.analysis.conclusions import ESTABLISHED, NO_DIRECTION, NOTHING, Conclusions
 from robustbench_zs.analysis.correlation import MIN_FOR_A_STATEMENT
 from robustbench_zs.analysis.leads import MIN_TO_SEPARATE
-from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, ROBUSTNESS, SHARE_LOST
+from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, GAP, ROBUSTNESS, SHARE_LOST
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.words import found_in_four_of_five, of_100, outcome_words, share
 
@@ -27,7 +27,12 @@ def verdict(conclusions: Conclusions, headline: int | None = None) -> list[str]:
             "Nothing can be concluded about schemes from this study.",
             f"It compares {n} with known roots, and a conclusion takes at least {MIN_FOR_A_STATEMENT}.",
         ]
-    kinds = {"robustness": rows[rows["family"] == ROBUSTNESS], "clean accuracy": rows[rows["kind"] == CLEAN_ACCURACY]}
+    kinds = {
+        "robustness": rows[rows["family"] == ROBUSTNESS],
+        "clean accuracy": rows[rows["kind"] == CLEAN_ACCURACY],
+        # Only where there is something to say: a network that has learned little has a small gap as well.
+        GAP: rows[(rows["kind"] == GAP) & rows["finding"].str.startswith(ESTABLISHED)],
+    }
     asked = {what: of for what, of in kinds.items() if len(of)}
     alike = [what for what, of in asked.items() if (of["finding"] == NOTHING).all()]
     nothing = (
@@ -72,12 +77,14 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int, headline: int | Non
         reason = closest["finding"].partition(": ")[2]
         chance = f"is unlikely to be chance, but no direction can be stated ({reason})"
     if established.empty:
+        observed = f"The closest ({where})" if len(rows) > 1 else f"The one observed (ρ = {share(closest['rho'])})"
         return [
             f"Across {schemes} schemes, no relation between the largest root modulus and {what} was established.",
-            f"The closest ({where}) {chance}.",
+            f"{observed} {chance}.",
         ]
     signs = {_more(row) for _, row in established.iterrows()}
-    direction = f"have {signs.pop()} {what}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
+    how = f"{'a ' if what == GAP else ''}{' '.join(signs)} {what}"
+    direction = f"have {how}" if len(signs) == 1 else f"differ in {what}, in more than one direction"
     number = f" in {len(established)} of {len(rows)} outcomes" if len(rows) > 1 else ""
     said = [
         f"Across {schemes} schemes, those with a larger root modulus {direction}{number}.",
@@ -91,4 +98,6 @@ def _verdict_on(rows: pd.DataFrame, what: str, schemes: int, headline: int | Non
 
 def _more(row: pd.Series) -> str:
     rising = row["rho"] > 0
+    if row["kind"] == GAP:
+        return "larger" if rising else "smaller"
     return "higher" if rising == (row["kind"] != SHARE_LOST) else "lower"

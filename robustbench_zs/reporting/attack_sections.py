@@ -48,8 +48,8 @@ def curves(study: Findings) -> Section | None:
             Table(
                 "smallest_eps",
                 tables.smallest_eps_table(named),
-                "The values of ε that fool a quarter, half and three quarters of the images classified correctly when "
-                "clean, mean ± standard deviation over seeds.",
+                "The values of ε that fool a quarter, half and three quarters of the images classified correctly when clean"
+                + (", mean ± standard deviation over seeds." if study.seeds > 1 else "."),
             ),
             "Each ε found is an upper bound: an adversarial example that the attack missed may lie nearer.",
         ],

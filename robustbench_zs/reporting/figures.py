@@ -24,6 +24,9 @@ from robustbench_zs.reporting.plain import NORMS
 MAX_OUTCOMES = 24
 """Panels of the outcomes of robustness."""
 
+MAX_POINTS = 4000
+"""Points of all lines together."""
+
 MAX_BANDS = 4
 """With more networks than this the bands of accuracies would hide each other."""
 
@@ -153,7 +156,7 @@ def robustness_curves(curves: pd.DataFrame) -> Figure:
     for network in lines.order:
         group = curves[curves["network"] == network]
         accuracy = np.array(group["robust_accuracy"].tolist())
-        few = slice(None, None, 1 if lines.named else 4)  # many lines at full length would make the page heavy
+        few = slice(None, None, max(1, accuracy.size * len(lines.order) // MAX_POINTS))  # many would make the page heavy
         eps = np.array(group["eps"].iloc[0])[few]
         lines.draw(axes[0], network, eps, accuracy.mean(0)[few], accuracy.min(0)[few], accuracy.max(0)[few])
     norm = NORMS[str(curves["norm"].iloc[0])]
