@@ -33,8 +33,7 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def p_text(value: float | None) -> str:
-    """`".045"`, `".27"`, `"< .001"`; three digits below .1, and one more where it would be rounded to
-    .05."""
+    """`".045"`, `".27"`, `"< .001"`; three digits below .1, and one more where they would be those of .05."""
     if value is None or pd.isna(value):
         return "–"
     if value < 0.001:
@@ -187,13 +186,10 @@ def strength(rho: float) -> str:
 
 def of_100(p: float) -> str:
     """A p-value as a frequency that people can picture."""
-    return (
-        "fewer than 1 of 1,000"
-        if p < 0.001
-        else f"{1000 * p:.0f} of 1,000"
-        if p < 0.01
-        else f"{round(100 * p + 1e-9, 1) + 0.05:.0f} of 100"
-    )
+    if p < 0.001:
+        return "fewer than 1 of 1,000"
+    # .0349 is shown as .035, so it is 4 of 100 and not 3.
+    return f"{1000 * p:.0f} of 1,000" if p < 0.01 else f"{round(100 * p, 1) + 0.05:.0f} of 100"
 
 
 def outcome_words(outcome: str) -> str:
