@@ -103,7 +103,7 @@ def test_the_page_holds_its_pictures_and_escapes_everything_else(written: Path) 
 def test_markdown_and_latex_say_the_same(written: Path) -> None:
     text = (written.parent / "report.md").read_text(encoding="utf-8")
     assert "- ρ = .33 [.1, .5]: A relation\n" in text
-    assert "![Accuracy   from 1 to 2%](accuracy.png)" in text
+    assert "![Accuracy ) from 1 to 2%](accuracy.png)" in text
     assert (written.parent / "accuracy.png").read_bytes() == PIXEL
     assert r"78.29 $\pm$ 0.09" in (written.parent / "numbers.tex").read_text(encoding="utf-8")
     assert len(pd.read_csv(written.parent / "numbers.csv")) == 4
