@@ -64,6 +64,7 @@ def panels(count: int, columns: int, width: float, height: float) -> tuple[Figur
 
 
 def verdict_of(frame: pd.DataFrame) -> pd.Series:
+    """Which of `VERDICT_COLOURS` each row has, by its column `zero_stable`."""
     return frame["zero_stable"].map({True: "zero-stable", False: "not zero-stable"}).fillna("no verdict")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS
 from robustbench_zs.analysis.predictors import LARGEST_MODULUS
 from robustbench_zs.analysis.summary import CLEAN, with_largest_modulus
 from robustbench_zs.reporting.alternatives import class_name
-from robustbench_zs.reporting.drawing import DENSE, panels, scatter
+from robustbench_zs.reporting.drawing import DENSE, VERDICT_COLOURS, panels, scatter, verdict_of
 from robustbench_zs.reporting.names import name_points
 from robustbench_zs.reporting.plain import NORMS
 
@@ -41,7 +41,7 @@ def lines_caption(networks: int) -> str:
             "Each line is a network, darker for a larger root modulus (in the legend) and dashed if its scheme is not "
             "zero-stable."
         )
-    return "Each line is a network: blue if it is zero-stable, orange and dashed if it is not, grey if it has no roots."
+    return "Each line is a network: blue if it is zero-stable, orange and dashed if it is not, grey if it has no verdict."
 
 
 _LEVEL = re.compile(
@@ -176,19 +176,18 @@ class _Lines:
         self.networks = networks.set_index("network")
         self.order = list(networks["network"])
         self.named = len(self.order) <= MAX_NAMES
-        verdicts = [_verdict(value) for value in self.networks["zero_stable"]]
+        self.verdict = dict(zip(self.order, verdict_of(networks), strict=True))
         ranks = sns.color_palette("viridis_r", len(self.order))
-        self.colour = dict(zip(self.order, ranks if self.named else [VERDICTS[v] for v in verdicts], strict=True))
-        self.verdict = dict(zip(self.order, verdicts, strict=True))
+        colours = ranks if self.named else [VERDICT_COLOURS[v] for v in self.verdict.values()]
+        self.colour = dict(zip(self.order, colours, strict=True))
 
     def draw(self, axis: Axes, network: str, x: Any, y: Any, low: Any, high: Any) -> None:
         row = self.networks.loc[network]
         modulus = f" ({row[LARGEST_MODULUS]:.2f})" if pd.notna(row[LARGEST_MODULUS]) else ""
-        style = "--" if self.verdict[network] == "not zero-stable" else "-"
         axis.plot(
             x,
             y,
-            style,
+            _style(self.verdict[network]),
             color=self.colour[network],
             label=f"{network}{modulus}",
             linewidth=1.5 if self.named else 0.7,
@@ -202,17 +201,13 @@ class _Lines:
                 *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
             )
             return
-        shown = [verdict for verdict in VERDICTS if verdict in self.verdict.values()]
-        lines = [Line2D([], [], color=VERDICTS[v], linestyle="--" if v == "not zero-stable" else "-") for v in shown]
+        shown = [verdict for verdict in VERDICT_COLOURS if verdict in self.verdict.values()]
+        lines = [Line2D([], [], color=VERDICT_COLOURS[v], linestyle=_style(v)) for v in shown]
         figure.legend(lines, shown, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
 
 
-VERDICTS = {"zero-stable": "#0072B2", "not zero-stable": "#D55E00", "no roots": "0.6"}
-"""Blue and orange of Okabe and Ito."""
-
-
-def _verdict(zero_stable: bool | None) -> str:
-    return "no roots" if zero_stable is None else "zero-stable" if zero_stable else "not zero-stable"
+def _style(verdict: str) -> Literal["-", "--"]:
+    return "--" if verdict == "not zero-stable" else "-"
 
 
 def example_images(examples: pd.DataFrame, pixels: npt.NDArray[np.float32]) -> Figure:

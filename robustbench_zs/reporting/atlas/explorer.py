@@ -19,6 +19,7 @@ from jinja2 import Environment, StrictUndefined
 from robustbench_zs.analysis.halves import scheme_of
 from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
 from robustbench_zs.analysis.predictors import PREDICTORS
+from robustbench_zs.reporting.drawing import VERDICT_COLOURS
 from robustbench_zs.schemes import format_coefficient, impulse_response
 from robustbench_zs.schemes.atlas import atlas_scheme
 from robustbench_zs.schemes.coefficients import Coefficient
@@ -32,9 +33,10 @@ IMPULSE_TICKS = [sign * tick for tick in (0.5, 1, 2, 5, 10, 100, 1e3, 1e4, 1e6, 
 TICK_LABEL = "abs(datum.value) < 1e4 ? format(datum.value, '~r') : replace(format(datum.value, '~e'), '+', '')"
 SYMLOG = "linear near 0, then logarithmic"
 PICKED = {"filter": {"param": "picked", "empty": False}}
+VERDICTS = ["zero-stable", "not zero-stable"]
 COLOUR = {
     "field": "verdict",
-    "scale": {"domain": ["zero-stable", "not zero-stable"], "range": ["#0072B2", "#D55E00"]},
+    "scale": {"domain": VERDICTS, "range": [VERDICT_COLOURS[verdict] for verdict in VERDICTS]},
     "legend": {"orient": "top", "title": None},
 }
 
