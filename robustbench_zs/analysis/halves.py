@@ -10,6 +10,7 @@ import pandas as pd
 
 from robustbench_zs.analysis.images import Bools, ImageOutcomes
 from robustbench_zs.analysis.network_outcomes import ROBUSTNESS, SMALLEST_EPS, network_outcomes
+from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.resampling import Floats
 from robustbench_zs.analysis.scheme_means import SchemeMeans, scheme_means
 from robustbench_zs.schemes.atlas import HALVES, atlas_names
@@ -42,6 +43,12 @@ class AtlasHalf:
     def value(self, outcome: str) -> Floats:
         """The scheme means of an outcome."""
         return self.means.values[:, self._column(outcome)]
+
+    def against(self, predictor: str, outcome: str) -> tuple[Floats, Floats]:
+        """A predictor and the means of an outcome, of the schemes that have both."""
+        x, y = self.means.predictors[:, list(PREDICTORS).index(predictor)], self.value(outcome)
+        known = finite(x, y)
+        return x[known], y[known]
 
     def shared(self, outcome: str) -> Floats:
         """The same on images that nearly all networks have right."""

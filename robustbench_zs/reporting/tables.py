@@ -179,18 +179,18 @@ def correlation_table(relations: pd.DataFrame) -> pd.DataFrame:
 def best_predictor_table(best: pd.DataFrame) -> pd.DataFrame:
     """The predictor that goes with each outcome most closely, and how it stands to another: rows of `Conclusions.best`."""
     cells = _relation_cells(best)
-    compared = [
-        "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else capital(lead_text(row)) for _, row in best.iterrows()
-    ]
-    return pd.DataFrame(
-        {
-            "Outcome": best["outcome"],
-            "Best": ["–" if pd.isna(p) else capital(PREDICTORS[p]) for p in best["best"]],
-            "Finding": best["finding"],
-            **{column: cells[column] for column in ("ρ", "95% interval", "Adjusted p")},
-            **({"Beside another": compared} if best["lead_low"].notna().any() else {}),
-        }
-    )
+    table = {
+        "Outcome": best["outcome"],
+        "Best": ["–" if pd.isna(p) else capital(PREDICTORS[p]) for p in best["best"]],
+        "Finding": best["finding"],
+        **{column: cells[column] for column in ("ρ", "95% interval", "Adjusted p")},
+    }
+    if best["lead_low"].notna().any():
+        table["Beside another"] = [
+            "–" if pd.isna(row["best"]) or row["finding"] == NOTHING else capital(lead_text(row))
+            for _, row in best.iterrows()
+        ]
+    return pd.DataFrame(table)
 
 
 def _relation_cells(relations: pd.DataFrame) -> dict[str, Sequence[Any]]:

@@ -14,11 +14,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from robustbench_zs.analysis.halves import AtlasHalf, finite
+from robustbench_zs.analysis.halves import AtlasHalf
 from robustbench_zs.analysis.network_outcomes import CLEAN_ACCURACY, SHARE_LOST
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.resampling import Floats
 from robustbench_zs.analysis.smooth import smooth
+from robustbench_zs.reporting.drawing import VERDICT_COLOURS, verdict_of
 
 COLOURS = {"discovery": "#777777", "confirmation": "#0072B2"}
 """Grey, and blue of Okabe and Ito: what is claimed stands out."""
@@ -47,11 +48,9 @@ def against_predictors(
 
 
 def _against(axis: Axes, halves: Sequence[AtlasHalf], outcome: str, predictor: str) -> None:
-    column = list(PREDICTORS).index(predictor)
     drawn: list[Floats] = []
     for half in halves:
-        x, y = half.means.predictors[:, column], half.value(outcome)
-        x, y = x[finite(x, y)], y[finite(x, y)]
+        x, y = half.against(predictor, outcome)
         if len(x) < 3:
             continue
         colour, ranks = COLOURS[half.name], (rankdata(x) - 0.5) / len(x)
@@ -135,12 +134,11 @@ def ranking(points: pd.DataFrame, outcome: str) -> Figure:
     if np.isfinite(width).any():
         low = np.maximum(frame["value"] - width, 0)
         axis.vlines(frame.index, low, frame["value"] + width, color="0.8", linewidth=0.8, rasterized=True)
-    sides = {True: ("zero-stable", "#0072B2"), False: ("not zero-stable", "#D55E00")}
     # In one call, in the order of ranks: one side drawn after the other would hide it.
-    colours = [sides[bool(stable)][1] for stable in frame["zero_stable"]]
+    colours = verdict_of(frame).map(VERDICT_COLOURS)
     axis.scatter(frame.index, frame["value"], s=4, c=colours, linewidths=0, zorder=3, rasterized=True)
-    for words, colour in sides.values():
-        axis.plot([], [], ".", color=colour, label=words)
+    for verdict in ("zero-stable", "not zero-stable"):
+        axis.plot([], [], ".", color=VERDICT_COLOURS[verdict], label=verdict)
     axis.set(xlabel="rank of the scheme, 1 for the best", ylabel=_with_unit(outcome))
     axis.legend(frameon=True)
     return figure

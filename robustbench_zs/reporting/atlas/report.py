@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from robustbench_zs.analysis.conclusions import CHECKS, ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import CANDIDATES
-from robustbench_zs.analysis.halves import finite
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
 from robustbench_zs.analysis.predictions import FAILED, HELD
 from robustbench_zs.analysis.predictors import PREDICTORS
@@ -74,10 +73,10 @@ def _verdict(atlas: AtlasStudy) -> str:
     bends = _bends(atlas)
     said = [
         *_undirected(rows),
-        *_bent(atlas.outcome, {p: bend for p, bend in bends.items() if p in set(rows["predictor"][stated])}, bends),
+        *_bent(atlas.outcome, bends, set(rows["predictor"][stated])),
         *_alike(atlas, rows["predictor"][stated]),
         *_how_sure(atlas, rows[stated]),
-        _robustness(atlas),
+        _robustness(atlas.outcome),
     ]
     return f"{_found(atlas.outcome, rows, stated, bends)}\n\n{' '.join(said)}{scaled}"
 
@@ -110,16 +109,11 @@ def _bends(atlas: AtlasStudy) -> dict[str, Bend]:
     """The candidates with which the outcome turns, in both halves alike: ρ says only which way it goes on the whole."""
     found = {}
     for predictor in CANDIDATES:
-        turns = []
-        for half in atlas.halves:
-            x, y = half.means.predictors[:, list(PREDICTORS).index(predictor)], half.value(atlas.outcome)
-            x, y = x[finite(x, y)], y[finite(x, y)]
-            turn = turning_point(smooth(x, y)) if len(x) else None
-            turns.append((*turn, float(np.quantile(x, turn[0]))) if turn else None)
-        known = [turn for turn in turns if turn]
-        ranks, peaks = [rank for rank, _, _ in known], {peak for _, peak, _ in known}
-        if len(known) == len(turns) and len(peaks) == 1 and max(ranks) - min(ranks) <= NEAR:
-            found[predictor] = known[-1][2], known[-1][1]
+        pairs = [half.against(predictor, atlas.outcome) for half in atlas.halves]
+        turns = [turn for x, y in pairs if len(x) and (turn := turning_point(smooth(x, y)))]
+        ranks, peaks = [rank for rank, _ in turns], [peak for _, peak in turns]
+        if len(turns) == len(pairs) and len(set(peaks)) == 1 and max(ranks) - min(ranks) <= NEAR:
+            found[predictor] = float(np.quantile(pairs[-1][0], ranks[-1])), peaks[-1]
     return found
 
 
@@ -127,11 +121,11 @@ NEAR = 0.1
 """Share of the schemes by which the bends of two halves may be apart."""
 
 
-def _bent(outcome: str, stated: Mapping[str, Bend], bends: Mapping[str, Bend]) -> list[str]:
+def _bent(outcome: str, bends: Mapping[str, Bend], stated: Collection[str]) -> list[str]:
     """Where established relations bend, and where others do, on which the test says nothing."""
-    others = {predictor: bend for predictor, bend in bends.items() if predictor not in stated}
-    relations = "The relation bends" if len(stated) == 1 else "These relations bend"
-    said = [f"{relations}: {_turning(outcome, stated)}."] if stated else []
+    established, others = ({p: bend for p, bend in bends.items() if (p in stated) == side} for side in (True, False))
+    relations = "The relation bends" if len(established) == 1 else "These relations bend"
+    said = [f"{relations}: {_turning(outcome, established)}."] if established else []
     if others:
         said.append(f"The test asks for a steady rise or fall and says nothing of bends: {_turning(outcome, others)}.")
     return said
@@ -204,14 +198,14 @@ def _how_sure(atlas: AtlasStudy, stated: pd.DataFrame) -> list[str]:
     return said
 
 
-def _robustness(atlas: AtlasStudy) -> str:
+def _robustness(outcome: str) -> str:
     """What stands for robustness, in plain words."""
-    if atlas.outcome == SMALLEST_EPS:
+    if outcome == SMALLEST_EPS:
         return (
             "Robustness is measured by the mean smallest ε: the smallest change, where pixels range from 0 to 1, that makes "
             "a network misclassify an image that it classifies correctly without."
         )
-    return f"Robustness is measured by {outcome_words(atlas.outcome)}; a lower share is more robust."
+    return f"Robustness is measured by {outcome_words(outcome)}; a lower share is more robust."
 
 
 MORE = {
