@@ -10,7 +10,7 @@ import pandas as pd
 from robustbench_zs.analysis.across_studies import across_studies, agreement, change_of_robustness
 from robustbench_zs.analysis.confirmation import STUDIES, confirm
 from robustbench_zs.analysis.halves import AtlasHalf, headline, whole_study
-from robustbench_zs.analysis.network_outcomes import SMALLEST_EPS
+from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
 from robustbench_zs.analysis.predictions import judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import capital, p_text, share, share_interval
@@ -20,7 +20,7 @@ from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.reporting.findings import Findings
 from robustbench_zs.reporting.html import write_page
 from robustbench_zs.reporting.page import Page, Section, Table
-from robustbench_zs.reporting.plain import bullets, versions
+from robustbench_zs.reporting.plain import bullets, in_a_row, versions
 from robustbench_zs.reporting.tables import GIVEN, SHARED
 
 
@@ -30,7 +30,11 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     Raises:
         UnfinishedError: the folder cannot be written.
     """
-    halves = {study.facts.name: tested_half(study) for study in studies}
+    atlases = {study.facts.name: AtlasStudy(study) for study in studies if study.facts.atlas}
+    halves = {
+        study.facts.name: atlases[study.facts.name].halves[-1] if study.facts.atlas else whole_study(study.outcomes)
+        for study in studies
+    }
     outcomes = {name: headline(half) for name, half in halves.items()}
     found = {name: confirm(half, outcomes[name]) for name, half in halves.items()}
     relations = across_studies(found)
@@ -51,7 +55,7 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     page = Page(
         folder.name,
         f"Do the same candidates predict robustness in {len(found)} studies?",
-        _verdict(relations, agreed, len(found)),
+        _verdict(relations, agreed, len(found)) + _bent(list(atlases.values())),
         [*sections, _studies(studies, halves)],
     )
     csv = {"relations": relations, "agreement": agreed, "halves": beside, **({"predictions": judged} if len(judged) else {})}
@@ -76,9 +80,24 @@ def _verdict(relations: pd.DataFrame, agreed: pd.DataFrame, studies: int) -> str
 COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]
 
 
-def tested_half(study: Findings) -> AtlasHalf:
-    """The confirmation half of an atlas, the only half where there is one, all schemes of another study."""
-    return AtlasStudy(study).halves[-1] if study.facts.atlas else whole_study(study.outcomes)
+def _bent(atlases: Sequence[AtlasStudy]) -> str:
+    """Where robustness turns with a candidate, study by study."""
+    places: dict[tuple[str, bool], list[str]] = {}
+    for atlas in atlases:
+        for predictor, bend in atlas.bends.items():
+            best = bend.peak != atlas.outcome.startswith(SHARE_LOST)
+            places.setdefault((predictor, best), []).append(f"{bend.value:.2f} in {atlas.study.facts.name}")
+    turns = [
+        f"{'highest' if best else 'lowest'} where the {PREDICTORS[predictor]} is about {in_a_row(where, ' and ')}, and "
+        f"{'lower' if best else 'higher'} on both sides"
+        for (predictor, best), where in places.items()
+    ]
+    if not turns:
+        return ""
+    return (
+        "\n\nA relation may also bend, of which neither ρ nor the test says anything: in both halves, robustness is "
+        f"{'; it is '.join(turns)}."
+    )
 
 
 def _candidates(relations: pd.DataFrame, studies: int) -> Section:

@@ -31,8 +31,14 @@ PERTURBATIONS = (
 )
 
 
-def findings(folder: Path, networks: Sequence[NetworkSpec], seeds: int = 2, curves: bool = True) -> Findings:
-    """A study in which networks with a larger modulus are less robust; every network was also transferred to the first."""
+def findings(
+    folder: Path, networks: Sequence[NetworkSpec], seeds: int = 2, curves: bool = True, bent: bool = False
+) -> Findings:
+    """A study in which networks with a larger modulus are less robust; every network was also transferred to the first.
+
+    Args:
+        bent: the smallest ε is largest for a modulus of 1 instead.
+    """
     draws = np.random.default_rng(0)
     rows, gaps, drawn, checks, transfers = [], [], [], [], []
     headers: list[Header] = []
@@ -45,7 +51,8 @@ def findings(folder: Path, networks: Sequence[NetworkSpec], seeds: int = 2, curv
                 header, f"{len(headers):064x}", f"checkpoints/{len(headers)}.safetensors", _no_weights
             )
             clean = draws.random(IMAGES) < 0.9
-            distances = np.where(clean, draws.gamma(4, 0.02 / max(modulus, 0.5), IMAGES), 0.0)
+            harm = np.exp(2 * abs(np.log(modulus))) if bent else max(modulus, 0.5)
+            distances = np.where(clean, draws.gamma(4, 0.02 / harm, IMAGES), 0.0)
             strength = np.clip(0.9 - 0.1 * modulus + draws.normal(0, 0.05, len(PERTURBATIONS)), 0.05, 1)
             right = {p.label: clean & (draws.random(IMAGES) < s) for p, s in zip(PERTURBATIONS, strength, strict=True)}
             rows.append(result_row(subject, "digits", "test", None, _outcomes(clean), _outcomes(clean)))

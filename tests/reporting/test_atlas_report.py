@@ -24,9 +24,12 @@ from robustbench_zs.reporting.report import write_report
 from robustbench_zs.schemes.atlas import atlas_names
 
 
-def study(folder: Path, each: int, seeds: int = 1, halves: tuple[str, ...] = ("discovery", "confirmation")) -> Findings:
+def study(
+    folder: Path, each: int, seeds: int = 1, halves: tuple[str, ...] = ("discovery", "confirmation"), bent: bool = False
+) -> Findings:
     names = [name for half in halves for name in atlas_names(half, each)]  # type: ignore[arg-type]
-    found = findings(folder, [zs.network_from_name(f"{name}:depth=20,widths=8-16-32") for name in names], seeds)
+    networks = [zs.network_from_name(f"{name}:depth=20,widths=8-16-32") for name in names]
+    found = findings(folder, networks, seeds, bent=bent)
     return replace(found, facts=replace(found.facts, atlas=True, name="atlas-digits"))
 
 
@@ -134,3 +137,20 @@ def test_several_studies_are_corrected_together(tmp_path: Path) -> None:
     assert (relations["adjusted_studies"] >= relations["adjusted"]).all()
     text = (tmp_path / "joint" / "report.md").read_text()
     assert "## What was predicted, and what was found" in text
+
+
+def test_a_bend_is_said_where_both_halves_have_it(tmp_path: Path) -> None:
+    steady, bent = study(tmp_path, 60), study(tmp_path, 60, bent=True)
+    bent = replace(bent, facts=replace(bent.facts, name="bent"))
+    assert AtlasStudy(steady).bends == {}
+    assert AtlasStudy(study(tmp_path, 60, halves=("confirmation",), bent=True)).bends == {}
+    found = AtlasStudy(bent).bends["largest_modulus"]
+    assert found.peak
+    assert found.value == pytest.approx(1, abs=0.1)
+    write_joint_findings(tmp_path / "joint", [steady, bent])
+    text = (tmp_path / "joint" / "report.md").read_text()
+    assert (
+        f"robustness is highest where the largest modulus is about {found.value:.2f} in bent, and lower on both sides"
+        in text
+    )
+    assert "in atlas-digits, and lower" not in text

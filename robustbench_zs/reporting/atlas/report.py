@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-import numpy as np
 import pandas as pd
 
+from robustbench_zs.analysis.bends import Bend
 from robustbench_zs.analysis.conclusions import CHECKS, ESTABLISHED, NO_DIRECTION
 from robustbench_zs.analysis.confirmation import CANDIDATES
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
 from robustbench_zs.analysis.predictions import FAILED, HELD
 from robustbench_zs.analysis.predictors import PREDICTORS
-from robustbench_zs.analysis.smooth import smooth, turning_point
 from robustbench_zs.analysis.words import of_100, outcome_words, p_words, share, share_interval, strength
 from robustbench_zs.reporting import glossary
 from robustbench_zs.reporting.atlas import figures, tables
@@ -70,15 +69,14 @@ def _verdict(atlas: AtlasStudy) -> str:
         return f"Only the discovery half of the atlas is here, so nothing is claimed.{scaled}"
     rows = atlas.confirmation.relations
     stated = rows["finding"].str.startswith(ESTABLISHED)
-    bends = _bends(atlas)
     said = [
         *_undirected(rows),
-        *_bent(atlas.outcome, bends, set(rows["predictor"][stated])),
+        *_bent(atlas.outcome, atlas.bends, set(rows["predictor"][stated])),
         *_alike(atlas, rows["predictor"][stated]),
         *_how_sure(atlas, rows[stated]),
         _robustness(atlas.outcome),
     ]
-    return f"{_found(atlas.outcome, rows, stated, bends)}\n\n{' '.join(said)}{scaled}"
+    return f"{_found(atlas.outcome, rows, stated, atlas.bends)}\n\n{' '.join(said)}{scaled}"
 
 
 def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series, bends: Mapping[str, Bend]) -> str:
@@ -101,26 +99,6 @@ def _found(outcome: str, rows: pd.DataFrame, stated: pd.Series, bends: Mapping[s
     )
 
 
-Bend = tuple[float, bool]
-"""The value of a predictor at which an outcome turns, and whether the outcome is highest there."""
-
-
-def _bends(atlas: AtlasStudy) -> dict[str, Bend]:
-    """The candidates with which the outcome turns, in both halves alike: ρ says only which way it goes on the whole."""
-    found = {}
-    for predictor in CANDIDATES:
-        pairs = [half.against(predictor, atlas.outcome) for half in atlas.halves]
-        turns = [turn for x, y in pairs if len(x) and (turn := turning_point(smooth(x, y)))]
-        ranks, peaks = [rank for rank, _ in turns], [peak for _, peak in turns]
-        if len(turns) == len(pairs) and len(set(peaks)) == 1 and max(ranks) - min(ranks) <= NEAR:
-            found[predictor] = float(np.quantile(pairs[-1][0], ranks[-1])), peaks[-1]
-    return found
-
-
-NEAR = 0.1
-"""Share of the schemes by which the bends of two halves may be apart."""
-
-
 def _bent(outcome: str, bends: Mapping[str, Bend], stated: Collection[str]) -> list[str]:
     """Where established relations bend, and where others do, on which the test says nothing."""
     established, others = ({p: bend for p, bend in bends.items() if (p in stated) == side} for side in (True, False))
@@ -135,9 +113,9 @@ def _turning(outcome: str, bends: Mapping[str, Bend]) -> str:
     said = []
     for extreme, sides in (("highest", "lower"), ("lowest", "higher")):
         places = [
-            f"where the {PREDICTORS[predictor]} is about {value:.2f}"
-            for predictor, (value, peak) in bends.items()
-            if peak == (extreme == "highest")
+            f"where the {PREDICTORS[predictor]} is about {bend.value:.2f}"
+            for predictor, bend in bends.items()
+            if bend.peak == (extreme == "highest")
         ]
         if places:
             said.append(f"{extreme} {in_a_row(places)} and {sides} on both sides")

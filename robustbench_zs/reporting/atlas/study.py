@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from robustbench_zs.analysis.bends import Bend, bends
 from robustbench_zs.analysis.confirmation import Confirmation, confirm
 from robustbench_zs.analysis.halves import AtlasHalf, atlas_halves, headline
 from robustbench_zs.analysis.predictions import judge, predictions_of
@@ -36,6 +37,11 @@ class AtlasStudy:
         """None where the confirmation half is not there."""
         tested = [half for half in self.halves if half.name == "confirmation"]
         return confirm(tested[0], self.outcome) if tested else None
+
+    @cached_property
+    def bends(self) -> dict[str, Bend]:
+        """Of the candidates, see `analysis.bends`."""
+        return bends(self.halves, self.outcome)
 
     @cached_property
     def judged(self) -> pd.DataFrame:
