@@ -20,7 +20,7 @@ MAX_LINES = 8
 """Networks with a bar of their own at a time; more are only counted, and finished ones leave the screen."""
 
 SECONDS_BETWEEN_LINES = 60.0
-"""Between lines on a whole study, where there is no terminal."""
+"""Between lines on evaluations and on a whole study, where there is no terminal."""
 
 
 class Progress:
@@ -36,6 +36,7 @@ class Progress:
         self.live = self.console.is_terminal
         self.total = total
         self.finished = 0
+        self.evaluations = 0
         self.start = time.monotonic()
         self.bars = Bars(
             TextColumn("{task.description}"),
@@ -65,8 +66,10 @@ class Progress:
             self._done(name, f"{ending}: {name}, {note}, train {epoch.train_accuracy:.1f}%")
 
     def evaluated(self, name: str, label: str) -> None:
-        """One evaluation of one network is done."""
+        """One evaluation of one network is done: a bar in a terminal, elsewhere a line each minute."""
+        self.evaluations += 1
         self._show("evaluations", None, f"{name}: {label}", advance=1)
+        self._each_minute(f"{self.evaluations} evaluations are done, the last of {name}: {label}")
 
     def standing(self, standing: Standing) -> None:
         """How far the whole study is: in a terminal always on the screen, elsewhere a line each minute."""
@@ -74,9 +77,15 @@ class Progress:
             if self.study is None:
                 self.study = self.bars.add_task("study", total=standing.jobs, note="")
             self.bars.update(self.study, completed=standing.done, note=str(standing))
-        elif time.monotonic() - self.told >= SECONDS_BETWEEN_LINES:
+        self._each_minute(str(standing))
+
+    def _each_minute(self, line: str) -> None:
+        if not self.live and time.monotonic() - self.told >= SECONDS_BETWEEN_LINES:
             self.told = time.monotonic()
-            self.console.print(str(standing), highlight=False, markup=False, soft_wrap=True)
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self.console.print(f"{line} ({time.monotonic() - self.start:.0f} s)", highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, name: str, total: int | None, note: str, **moved: int) -> None:
         """Move the bar of a network, which it gets if there is room."""
@@ -104,9 +113,7 @@ class Progress:
                 self.bars.advance(self.all)
             self._count_hidden()
         count = f"[{self.finished}/{self.total}] " if self.total > 1 else ""
-        self.console.print(
-            f"{count}{line} ({time.monotonic() - self.start:.0f} s)", highlight=False, markup=False, soft_wrap=True
-        )
+        self._print(f"{count}{line}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from robustbench_zs.cli import progress
 from robustbench_zs.gate.baseline import Baseline, Entry, read_baseline, write_baseline_file
 from robustbench_zs.studies.toml import read_toml
 from robustbench_zs.training.step import can_compile
@@ -42,6 +43,17 @@ def test_forced_colours_draw_no_bars_in_a_log(working_folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=variables, check=True)
     assert b"\x1b" not in done.stderr
     assert b"[1/2] trained: a" in done.stderr
+
+
+def test_a_log_has_a_line_on_evaluations_each_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = progress.Progress(2)
+    shown.evaluated("a", "clean test")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
+    shown.evaluated("a", "pgd(eps=0.1)")
+    assert capsys.readouterr().err.startswith("2 evaluations are done, the last of a: pgd(eps=0.1) (")
 
 
 def test_marks_at_the_head_of_files(working_folder: Path) -> None:
