@@ -59,22 +59,38 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
-def kill_runs(place: Path, text: str, kills: int, draw: random.Random) -> Tally:
-    """Kill `zsbench run` so many times, and compare each run that then ends with an undisturbed one."""
-    whole = Folder(place / "whole").begin(text)
-    seconds = whole.finish()
-    tally, parts = Tally(), Folder(place / "parts").begin(text, like=whole)
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody disturbed, and how many seconds it took."""
+
+    text: str
+    folder: Folder
+    seconds: float
+
+    @classmethod
+    def of(cls, text: str, place: Path) -> Undisturbed:
+        folder = Folder(place).begin(text)
+        return cls(text, folder, folder.finish())
+
+
+def kill_runs(whole: Undisturbed, parts: Folder, kills: int, draw: random.Random) -> Tally:
+    """Kill `zsbench run` so many times, and compare each run that then ends with an undisturbed one.
+
+    Args:
+        parts: where to run; what was begun there goes on.
+    """
+    tally = Tally()
     while True:
-        if tally.kills < kills and parts.kill_after(draw.uniform(0.2, 1) * seconds):
+        if tally.kills < kills and parts.kill_after(draw.uniform(0.2, 1) * whole.seconds):
             tally.kills += 1
             tally.where[parts.standing] += 1
             continue
         parts.finish()
         tally.compared += 1
-        tally.wrong += differences(whole, parts)
+        tally.wrong += differences(whole.folder, parts)
         if tally.kills >= kills:
             return tally
-        parts.begin(text, like=whole)
+        parts.begin(whole.text, like=whole.folder)
 
 
 def kill_writers(place: Path, kills: int, draw: random.Random) -> Tally:
@@ -123,8 +139,10 @@ def main() -> None:
     given = parser.parse_args()
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as place:
+        whole = Undisturbed.of(STUDY, Path(place) / "whole")
+        parts = Folder(Path(place) / "parts").begin(STUDY, like=whole.folder)
         tallies = {
-            "`zsbench run`": kill_runs(Path(place) / "runs", STUDY, given.kills, draw),
+            "`zsbench run`": kill_runs(whole, parts, given.kills, draw),
             "a process that only writes": kill_writers(Path(place) / "writers", given.kills, draw),
         }
     print("| killed | kills | in the middle of | looked at | lost, doubled or torn |")

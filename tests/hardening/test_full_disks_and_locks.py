@@ -1,9 +1,8 @@
-"""Disks that are full or cannot be written, stores that another process holds, two runs at once: all of it for real."""
+"""Disks that are full or cannot be written, stores that another process holds: all of it for real."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,8 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kill import SHORT_STUDY
-from runs import Folder, differences
 
 from robustbench_zs.training import Checkpoint, read_checkpoint
 
@@ -124,15 +121,3 @@ def test_a_store_that_another_process_holds_is_waited_for(tmp_path: Path, checkp
         noisy = zsbench(tmp_path, "evaluate", given, "--noise", "gaussian", "--delta", "0.1", "--format", "csv")
         assert noisy.returncode == 0, noisy.stderr
         assert time.monotonic() - start > held - 1
-
-
-def test_two_runs_of_one_study_at_once_do_the_work_of_one(tmp_path: Path) -> None:
-    whole = Folder(tmp_path / "whole").begin(SHORT_STUDY)
-    whole.finish()
-    both = Folder(tmp_path / "both").begin(SHORT_STUDY)
-    processes = [both.start(), both.start()]
-    assert [process.wait(200) for process in processes] == [0, 0]
-    log = (both.path / "log.txt").read_text()
-    assert len(re.findall("waiting until it is done", log)) == 1
-    assert len(re.findall("2 networks, 0 to train, 0 to evaluate", log)) == 1
-    assert differences(whole, both) == []
