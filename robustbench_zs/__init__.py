@@ -47,18 +47,12 @@ if TYPE_CHECKING:
     )
     from robustbench_zs.schemes import MultistepScheme, catalog, one_step, scheme_from_name, third_order, two_step
     from robustbench_zs.schemes.table import atlas, roots_table
-    from robustbench_zs.studies import (
-        Study,
-        check,
-        load_study,
-        make_baseline,
-        make_plan,
-        pack,
-        report,
-        run_study,
-        train_study,
-        unpack,
-    )
+    from robustbench_zs.studies.archive import pack, unpack
+    from robustbench_zs.studies.check import check, make_baseline
+    from robustbench_zs.studies.load import load_study
+    from robustbench_zs.studies.plan import make_plan
+    from robustbench_zs.studies.run import report, run_study, train_study
+    from robustbench_zs.studies.study import Study
     from robustbench_zs.training import Checkpoint, Recipe, load_model, read_checkpoint, recipe_from_name, train
 
 __version__ = "0.1.0"
@@ -101,18 +95,12 @@ _HOMES = {
     ),
     "schemes": ("MultistepScheme", "catalog", "one_step", "scheme_from_name", "third_order", "two_step"),
     "schemes.table": ("atlas", "roots_table"),
-    "studies": (
-        "Study",
-        "check",
-        "load_study",
-        "make_baseline",
-        "make_plan",
-        "pack",
-        "report",
-        "run_study",
-        "train_study",
-        "unpack",
-    ),
+    "studies.archive": ("pack", "unpack"),
+    "studies.check": ("check", "make_baseline"),
+    "studies.load": ("load_study",),
+    "studies.plan": ("make_plan",),
+    "studies.run": ("report", "run_study", "train_study"),
+    "studies.study": ("Study",),
     "training": ("Checkpoint", "Recipe", "load_model", "read_checkpoint", "recipe_from_name", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

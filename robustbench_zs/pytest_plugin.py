@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from torch import nn
 
-    from robustbench_zs.studies import CheckResult
+    from robustbench_zs.studies.check import CheckResult
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +43,7 @@ def zsbench_check(request: pytest.FixtureRequest) -> Callable[..., CheckResult |
         from robustbench_zs.errors import ZsbenchError
         from robustbench_zs.gate import rendering
         from robustbench_zs.reporting import cells
-        from robustbench_zs.studies import check, make_baseline
+        from robustbench_zs.studies.check import check, make_baseline
 
         try:
             if request.config.getoption("--zsbench-update"):

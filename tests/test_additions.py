@@ -23,7 +23,8 @@ from robustbench_zs.perturbations.attacks import DEFAULT_ENGINE, DEFAULT_SEED, A
 from robustbench_zs.perturbations.make import ATTACKS
 from robustbench_zs.perturbations.parameters import Meaning
 from robustbench_zs.reporting.commands import command_of
-from robustbench_zs.studies import Study, run_study
+from robustbench_zs.studies.run import run_study
+from robustbench_zs.studies.study import Study
 from robustbench_zs.training import Checkpoint
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).parents[1] / "robustbench_zs"
 
@@ -58,3 +62,10 @@ def test_no_room_imports_one_that_stands_after_it() -> None:
 
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
     TopologicalSorter(imports()).prepare()
+
+
+@pytest.mark.parametrize("worker", ["studies.engines.work", "training.train", "evaluation.evaluator"])
+def test_a_worker_process_imports_neither_reports_nor_statistics(worker: str) -> None:
+    code = f"import robustbench_zs.{worker}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pandas", "scipy", "matplotlib", "seaborn", "sklearn", "jinja2"} & set(done.stdout.split())

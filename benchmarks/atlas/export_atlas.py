@@ -15,7 +15,7 @@ import pandas as pd
 
 from robustbench_zs.reporting.atlas.study import AtlasStudy
 from robustbench_zs.schemes import measured
-from robustbench_zs.studies import stored_findings
+from robustbench_zs.studies.study_report import stored_findings
 
 FOLDER = Path(measured.__file__).parent
 NAMES = {"clean accuracy": "clean_accuracy", "generalization gap": "gap", "mean smallest ε": "smallest_eps"}

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from runs import TABLES, Folder, study_text
 
-from robustbench_zs.studies import load_study, make_plan
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.studies.study import Study
 
 SCHEMES = [f"table10-{i}" for i in range(1, 11)]

@@ -20,7 +20,7 @@ def pack(study: str, file: Path, scale: str | None, data_dir: Path | None) -> No
 
     The results are stored image by image, so others can make the report again without the weights: see `zsbench unpack`.
     """
-    from robustbench_zs.studies import pack as pack_results
+    from robustbench_zs.studies.archive import pack as pack_results
 
     rows = pack_results(study, file, scale=scale, data_dir=data_dir)
     click.echo(f"{rows} rows, {file.stat().st_size:,} bytes: {file}")
@@ -33,6 +33,6 @@ def unpack(file: Path) -> None:
 
     FILE was written by `zsbench pack`; the store is reports/results.sqlite, from which `zsbench report` makes the report.
     """
-    from robustbench_zs.studies import unpack as unpack_results
+    from robustbench_zs.studies.archive import unpack as unpack_results
 
     click.echo(f"{unpack_results(file)} new rows")

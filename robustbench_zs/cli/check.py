@@ -45,7 +45,7 @@ def baseline(study: str, out: Path, **options: Any) -> None:
     Later runs are compared with it by `zsbench check`. The file contains every outcome, image by image, and every setting;
     keep it in git.
     """
-    from robustbench_zs.studies import make_baseline
+    from robustbench_zs.studies.check import make_baseline
 
     made = make_baseline(study, out, models=take_own_models(options), **_options(options))
     click.echo(f"{out}: {len(made.entries)} networks, {len(made.entries[0].correct)} kinds of images")
@@ -84,8 +84,8 @@ def check(
     from robustbench_zs.cli.progress import say
     from robustbench_zs.gate import Rule
     from robustbench_zs.gate import rendering as render
-    from robustbench_zs.studies import NoVerdictWarning
-    from robustbench_zs.studies import check as check_study
+    from robustbench_zs.studies.check import NoVerdictWarning
+    from robustbench_zs.studies.check import check as check_study
 
     rule = Rule(alpha, min_drop)
     with warnings.catch_warnings():

@@ -50,9 +50,8 @@ def emit_list(kinds: tuple[str, ...], output: Output, data_dir: Path | None = No
 
 def _studies() -> Entries:
     from robustbench_zs.errors import RequestError
-    from robustbench_zs.studies import load_study
     from robustbench_zs.studies.duration import in_words, training_seconds
-    from robustbench_zs.studies.load import known_studies
+    from robustbench_zs.studies.load import known_studies, load_study
 
     for name in known_studies():
         try:

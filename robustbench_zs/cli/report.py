@@ -20,8 +20,8 @@ def report(studies: tuple[str, ...], scale: str | None, data_dir: Path | None) -
     For several studies, one report says in which of them each candidate predicts robustness, and with which sign. The
     weights are not needed; the images are, since results are stored by the digest of the images.
     """
-    from robustbench_zs.studies import report as report_again
-    from robustbench_zs.studies import report_together
+    from robustbench_zs.studies.run import report as report_again
+    from robustbench_zs.studies.several import report_together
 
     if len(studies) > 1:
         print_findings(report_together(studies, scale=scale, data_dir=data_dir))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from robustbench_zs.studies import Plan, Study
+    from robustbench_zs.studies.plan import Plan
     from robustbench_zs.studies.status import Status
+    from robustbench_zs.studies.study import Study
     from robustbench_zs.training.loop import Epoch
     from robustbench_zs.training.task import TrainingTask
 
@@ -76,7 +77,9 @@ def run(
     STUDY is a TOML file or a name such as digits. Only what is not in the results store (reports/results.sqlite) yet is
     done, so run the same command again to resume a study. The report is written to reports/NAME/.
     """
-    from robustbench_zs.studies import load_study, make_plan, run_study, train_study
+    from robustbench_zs.studies.load import load_study
+    from robustbench_zs.studies.plan import make_plan
+    from robustbench_zs.studies.run import run_study, train_study
     from robustbench_zs.system.workers import available_cores
 
     if study is None:

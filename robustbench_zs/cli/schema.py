@@ -19,6 +19,6 @@ def schema() -> None:
     zsbench schema > study.schema.json
     #:schema ./study.schema.json
     """
-    from robustbench_zs.studies import study_schema
+    from robustbench_zs.studies.schema import study_schema
 
     click.echo(json.dumps(study_schema(), indent=2, ensure_ascii=False))

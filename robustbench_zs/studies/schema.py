@@ -80,7 +80,7 @@ def study_schema() -> dict[str, Any]:
     the names of schemes nor which values go together.
 
     Examples:
-        >>> from robustbench_zs.studies import study_schema
+        >>> from robustbench_zs.studies.schema import study_schema
         >>> study_schema()["$defs"]["Study"]["required"]
         ['name', 'dataset']
     """

@@ -17,7 +17,7 @@ from robustbench_zs.datasets import LabelledImages, load_dataset
 from robustbench_zs.errors import RequestError, ZsbenchWarning
 from robustbench_zs.evaluation import attack, evaluate, gap, measure, robustness_curve, transfer_attack
 from robustbench_zs.perturbations import PGD, GaussianNoise
-from robustbench_zs.studies import make_baseline
+from robustbench_zs.studies.check import make_baseline
 
 FEW = 60
 TF32_BY_DEFAULT = (("cuda", "conv"), ("cuda", "rnn"))

@@ -18,7 +18,7 @@ from robustbench_zs.evaluation.answer import answer
 from robustbench_zs.evaluation.questions import Accuracy, Bench, Question
 from robustbench_zs.evaluation.sources import images_of
 from robustbench_zs.perturbations import FGSM, PGD, GaussianNoise
-from robustbench_zs.studies import run_study
+from robustbench_zs.studies.run import run_study
 from robustbench_zs.training import Checkpoint
 from robustbench_zs.training.execution import Compute
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from robustbench_zs import RequestError, Rule, check, make_baseline, read_baseline
 from robustbench_zs.cli.main import main
-from robustbench_zs.studies import NoVerdictWarning
+from robustbench_zs.studies.check import NoVerdictWarning
 from robustbench_zs.training import read_checkpoint
 from robustbench_zs.training.checkpoint import save_checkpoint
 

@@ -37,8 +37,8 @@ from robustbench_zs.perturbations import parse_number
 from robustbench_zs.perturbations.corruptions import published_images
 from robustbench_zs.schemes import MultistepScheme, scheme_from_name
 from robustbench_zs.schemes.table import roots_table
-from robustbench_zs.studies import load_study, make_plan
-from robustbench_zs.studies.load import find_study
+from robustbench_zs.studies.load import find_study, load_study
+from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.training import read_checkpoint, training_table
 from robustbench_zs.training.state import StateFile, restore
 from robustbench_zs.training.trial import _known

@@ -11,7 +11,9 @@ import pytest
 from torch import Tensor
 
 from robustbench_zs.datasets import load_dataset
-from robustbench_zs.studies import load_study, make_plan, report, run_study
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
+from robustbench_zs.studies.run import report, run_study
 from robustbench_zs.training.checkpoint import save_checkpoint
 from robustbench_zs.training.train import train
 

@@ -23,7 +23,8 @@ from robustbench_zs.gate import read_baseline
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.perturbations.corruptions import CORRUPTIONS, published_images
 from robustbench_zs.schemes import scheme_from_name
-from robustbench_zs.studies import load_study, make_plan
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
 from robustbench_zs.training import find_checkpoints, read_checkpoint
 
 Reader = Callable[[Path], object]

@@ -14,7 +14,7 @@ from tiny_files import DIGEST, baseline, header, safetensors_with, state_header
 from robustbench_zs.cli.main import main
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate import read_baseline
-from robustbench_zs.studies import load_study
+from robustbench_zs.studies.load import load_study
 from robustbench_zs.training import read_checkpoint
 from robustbench_zs.training.state import StateFile
 from robustbench_zs.training.trial import _known

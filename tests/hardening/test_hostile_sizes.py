@@ -21,7 +21,7 @@ from robustbench_zs.datasets import load_dataset, parquet
 from robustbench_zs.errors import RequestError
 from robustbench_zs.gate import read_baseline
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.studies import load_study
+from robustbench_zs.studies.load import load_study
 from robustbench_zs.training import read_checkpoint
 
 HEADROOM = 1200 * 2**20

@@ -22,7 +22,9 @@ from robustbench_zs.gate import Rule, compare
 from robustbench_zs.gate.rendering import junit_xml, markdown_summary
 from robustbench_zs.reporting import drawing, root_figures
 from robustbench_zs.schemes import MultistepScheme
-from robustbench_zs.studies import load_study, make_plan, run_study
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
+from robustbench_zs.studies.run import run_study
 from robustbench_zs.training import read_checkpoint, train
 from robustbench_zs.training.checkpoint import METADATA_KEY
 from robustbench_zs.training.header import Header

@@ -18,7 +18,7 @@ from robustbench_zs.reporting.page import Section
 from robustbench_zs.reporting.plain import plain_page
 from robustbench_zs.reporting.report import write_report
 from robustbench_zs.reporting.sections import SECTIONS
-from robustbench_zs.studies import load_study
+from robustbench_zs.studies.load import load_study
 
 MIXED = ("zerosnet20-tra", "resnet20", "preresnet20", "zerosnet20-opt", "lm-resnet20", "table10-3:depth=20")
 WIDEST = 10 * 72

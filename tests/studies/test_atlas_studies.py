@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.studies import Study, load_study, make_plan, report, run_study, train_study
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
+from robustbench_zs.studies.run import report, run_study, train_study
+from robustbench_zs.studies.study import Study
 
 SMALL = """
 name = "phases"

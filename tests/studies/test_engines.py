@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from robustbench_zs import RequestError, Study, UnfinishedError, make_plan, network_from_name
 from robustbench_zs.evaluation.store import ResultsStore
-from robustbench_zs.studies import Plan
 from robustbench_zs.studies.cost import estimated, multiply_adds, time_on, training_work
 from robustbench_zs.studies.engines.claims import Node, claim_of
 from robustbench_zs.studies.engines.data_on_node import folder_of, read_folder
 from robustbench_zs.studies.engines.errand import Errand, News, run_errand
 from robustbench_zs.studies.engines.parcel import Parcel
 from robustbench_zs.studies.engines.standing import Count
+from robustbench_zs.studies.plan import Plan
 from robustbench_zs.training import Recipe, recipe_from_name, train
 from robustbench_zs.training.execution import Execution
 from robustbench_zs.training.launch import train_in_processes

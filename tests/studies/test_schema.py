@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from robustbench_zs.cli.main import cli
-from robustbench_zs.studies import study_schema
+from robustbench_zs.studies.schema import study_schema
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "benchmarks").glob("*.toml"))

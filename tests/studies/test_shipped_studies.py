@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from robustbench_zs.errors import RequestError
-from robustbench_zs.studies import load_study, make_plan, report, run_study
+from robustbench_zs.studies.load import load_study
+from robustbench_zs.studies.plan import make_plan
+from robustbench_zs.studies.run import report, run_study
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data"

@@ -12,7 +12,7 @@ from robustbench_zs.evaluation import evaluate, gap
 from robustbench_zs.networks import network_from_name
 from robustbench_zs.networks.build import build_network
 from robustbench_zs.schemes import third_order
-from robustbench_zs.studies import run_study
+from robustbench_zs.studies.run import run_study
 from robustbench_zs.training import Checkpoint, Recipe, read_checkpoint, train
 from robustbench_zs.training.step import parameter_groups
 from robustbench_zs.training.table import training_table
