@@ -61,7 +61,7 @@ def roots(
 
     With --depth, the prediction of the atlas comes from a model of two quantities of the scheme that was fitted to its
     discovery half; the intervals contain 95% of the schemes of its confirmation half. It applies to networks like those of
-    the atlas, which are narrow and saw few images: see the studies `atlas-digits` and `atlas-mnist`.
+    the atlas, which are narrow and saw few images: see the studies `atlas-digits`, `atlas-mnist`, `atlas-cifar10`.
     """
     from robustbench_zs.schemes.table import roots_table
 

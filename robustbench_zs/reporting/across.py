@@ -11,7 +11,7 @@ from robustbench_zs.analysis.across_studies import across_studies, agreement, ch
 from robustbench_zs.analysis.confirmation import STUDIES, confirm
 from robustbench_zs.analysis.halves import AtlasHalf, headline, whole_study
 from robustbench_zs.analysis.network_outcomes import SHARE_LOST, SMALLEST_EPS
-from robustbench_zs.analysis.predictions import judge, predictions_of
+from robustbench_zs.analysis.predictions import FAILED, HELD, judge, predictions_of
 from robustbench_zs.analysis.predictors import PREDICTORS
 from robustbench_zs.analysis.words import capital, p_text, share, share_interval
 from robustbench_zs.reporting import glossary
@@ -157,10 +157,10 @@ def _other_sign(judged: pd.DataFrame) -> str:
     both = [gains.get(study) for study in ("atlas-digits", "atlas-cifar10")]
     if None in both:
         return ""
-    held = gains["atlas-cifar10"] == "held"
+    became = {HELD: "held", FAILED: "failed"}.get(str(gains["atlas-cifar10"]), "could not be decided")
     return (
         "That the sign of the noise gain on CIFAR-10 is not that on digits was predicted too; "
-        f"the sign predicted for CIFAR-10 {'held' if held else 'did not hold'}."
+        f"the sign predicted for CIFAR-10 {became}."
     )
 
 
