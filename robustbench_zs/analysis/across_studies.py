@@ -69,7 +69,8 @@ def _where(names: Sequence[str], studies: int, negated: bool) -> str:
     if 1 < len(names) == studies:
         of_two, of_more = ("either study", "any study") if negated else ("both studies", "all studies")
         return of_two if studies == 2 else of_more
-    return ", ".join(names)
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def change_of_robustness(row: pd.Series) -> str | None:

@@ -47,7 +47,7 @@ def write_joint_findings(folder: Path, studies: Sequence[Findings]) -> None:
     )
     judged = pd.concat([judge(predictions_of(name), found[name]).assign(study=name) for name in found], ignore_index=True)
     sections = [
-        *([glossary.of_atlas(studies[0].search)] if all(study.facts.atlas for study in studies) else []),
+        *([glossary.of_atlas(_search(studies))] if all(study.facts.atlas for study in studies) else []),
         _candidates(relations, len(found)),
         *([_predicted(judged)] if len(judged) else []),
         _every(beside, list(found)),
@@ -78,6 +78,17 @@ def _verdict(relations: pd.DataFrame, agreed: pd.DataFrame, studies: int) -> str
 
 
 COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]
+
+
+def _search(studies: Sequence[Findings]) -> str:
+    """How the smallest ε was searched, see `Findings.search`; the studies may differ in how far."""
+    searches = {study.search for study in studies}
+    if len(searches) == 1:
+        return searches.pop()
+    return (
+        ", as far as a minimum-norm attack found one up to the largest ε of its study; an image that withstands it counts "
+        "with that value"
+    )
 
 
 def _bent(atlases: Sequence[AtlasStudy]) -> str:
