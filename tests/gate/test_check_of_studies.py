@@ -312,26 +312,32 @@ def test_strict_recipe(zsbench_check):
 """
 
 
-@pytest.mark.parametrize("scope", ["module", "session"])
-def test_the_pytest_plugin(folder: Path, scope: str) -> None:
-    (folder / "checks").mkdir()
-    (folder / "checks" / "test_own.py").write_text(TEST.replace("{scope}", scope))
+def test_the_pytest_plugin(folder: Path) -> None:
+    checks = folder / "checks"
+    checks.mkdir()
+    scopes = ("module", "session")
+    for scope in scopes:
+        (checks / f"test_{scope}.py").write_text(TEST.replace("{scope}", scope).replace("plugin.json", f"{scope}.json"))
 
     def pytest_run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "checks/test_own.py", *options]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "checks", *options]
         return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=200)
 
     written = pytest_run("--zsbench-update", "-k", "good")
     assert written.returncode == 0, written.stdout
-    (folder / "plugin.json").rename(folder / "checks" / "plugin.json")
+    for scope in scopes:
+        (folder / f"{scope}.json").rename(checks / f"{scope}.json")
     done = pytest_run()
     assert done.returncode == 1
-    assert "2 failed, 2 passed, 1 warning" in done.stdout
+    assert "4 failed, 4 passed, 2 warnings" in done.stdout
     assert "NoVerdictWarning: No verdict on 1 of 1 networks" in done.stdout
-    assert "Sequential got worse" in done.stdout
+    assert done.stdout.count("Sequential got worse") >= 2
     assert "| regression |" in done.stdout
-    (folder / "checks" / "plugin.json").unlink()
-    assert "there is no baseline plugin.json" in pytest_run("-k", "good").stdout
+    for scope in scopes:
+        (checks / f"{scope}.json").unlink()
+    absent = pytest_run("-k", "good").stdout
+    for scope in scopes:
+        assert f"there is no baseline {scope}.json" in absent
 
 
 def test_rules_reach_the_decision(folder: Path) -> None:
