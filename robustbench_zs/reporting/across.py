@@ -83,12 +83,7 @@ COLUMNS = ["predictor", "rho", "low", "high", "partial_rho", "shared_rho"]
 def _search(studies: Sequence[Findings]) -> str:
     """How the smallest ε was searched, see `Findings.search`; the studies may differ in how far."""
     searches = {study.search for study in studies}
-    if len(searches) == 1:
-        return searches.pop()
-    return (
-        ", as far as a minimum-norm attack found one up to the largest ε of its study; an image that withstands it counts "
-        "with that value"
-    )
+    return searches.pop() if len(searches) == 1 else glossary.SEARCHED.format("", "the largest ε of its study")
 
 
 def _bent(atlases: Sequence[AtlasStudy]) -> str:

@@ -15,6 +15,7 @@ from robustbench_zs.analysis.degradation import losses_by_verdict
 from robustbench_zs.analysis.labels import network_labels, outcome_labels, perturbation_labels
 from robustbench_zs.analysis.masking import flagged_networks
 from robustbench_zs.perturbations.numbers import format_number
+from robustbench_zs.reporting.glossary import SEARCHED
 from robustbench_zs.reporting.plain import NORMS, in_a_row
 from robustbench_zs.schemes import MultistepScheme
 from robustbench_zs.training.header import Header, network_spec
@@ -130,10 +131,7 @@ class Findings:
         if self.images is None or self.images.largest_eps is None:
             return ""
         norm = f" (in {NORMS[self.curves['norm'].iloc[0]]})" if len(self.curves) else ""
-        return (
-            f", as far as a minimum-norm attack{norm} found one up to {format_number(self.images.largest_eps)}; an image "
-            "that withstands it counts with that value"
-        )
+        return SEARCHED.format(norm, format_number(self.images.largest_eps))
 
     @cached_property
     def attacks(self) -> set[str]:

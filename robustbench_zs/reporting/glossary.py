@@ -48,6 +48,10 @@ NOTHING = (
 )
 
 
+SEARCHED = ", as far as a minimum-norm attack{} found one up to {}; an image that withstands it counts with that value"
+"""How the smallest ε was searched, in the middle of a sentence, with the norm and the largest ε."""
+
+
 def of_study(several_seeds: bool, search: str = "") -> Section:
     """The words of a study's report; with one seed per scheme nothing is known of reliability.
 
