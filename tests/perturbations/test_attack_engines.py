@@ -109,7 +109,7 @@ def test_the_engines_agree_on_pgd_within_sampling_error(
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
     # McNemar's exact test on the images on which they differ
     assert only_one + only_other == 0 or binomtest(only_one, only_one + only_other).pvalue > 0.01
-    assert only_one + only_other <= 0.1 * len(digits)  # random starts differ
+    assert only_one + only_other <= 0.05 * len(digits)
 
 
 def test_our_pgd_is_as_strong_as_foolbox_called_directly(network: nn.Module, digits: LabelledImages) -> None:
