@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,27 +18,6 @@ from robustbench_zs.training.header import Header, network_spec
 def file_stem(network: str) -> str:
     """The name of a network as part of a file's."""
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", network)
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """A network in float32 and rounded: accuracies in percent under one perturbation, and how many images differ."""
-
-    perturbation: str
-    attack: bool
-    images: int
-    float32: float
-    half: float
-    changed: int
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The file of weights: `rounded` is whether they are stored in half precision, which `roundings` decided."""
-
-    checkpoint: Checkpoint
-    rounded: bool
-    roundings: Sequence[Rounding]
 
 
 def accuracy_table(baselines: Sequence[Baseline], network: str) -> str:
@@ -76,30 +54,30 @@ def _images(baseline: Baseline) -> int:
     return len(baseline.entries[0].correct["clean"])
 
 
-def model_card(headers: Sequence[Header], weights: Weights | None, baselines: Sequence[Baseline]) -> str:
+def model_card(headers: Sequence[Header], weights: Checkpoint, baselines: Sequence[Baseline]) -> str:
     """The card of one network.
 
     Args:
         headers: of its seeds, the first one's first.
-        weights: of the first seed; None where there is no file.
+        weights: the file of the first seed.
         baselines: see `accuracy_table`.
     """
     first = headers[0]
     name, dataset = first.network.name, first.dataset.name
-    lines = [f"# `{name}` on {dataset}", ""]
-    if weights:
-        lines += [f'`robustbench_zs.load_model("{name}", dataset="{dataset}")`', ""]
+    lines = [f"# `{name}` on {dataset}", "", f'`robustbench_zs.load_model("{name}", dataset="{dataset}")`', ""]
     lines += [*(f"- {what}: {value}" for what, value in _facts(headers)), "", "## Accuracy", ""]
     lines += [
-        "Accuracies are percentages and drops are percentage points, measured with float32 weights. The intervals are "
+        "Accuracies are percentages and drops are percentage points, computed in float32. The intervals are "
         "Wilson's and cover only the choice of images. Under an attack, an image that is misclassified when clean counts as "
         "wrong, and a robust accuracy is an upper bound. The network was trained without adversarial examples.",
         "",
         accuracy_table(baselines, name),
         "",
+        "## Weights",
+        "",
+        _weights(weights),
+        "",
     ]
-    if weights:
-        lines += ["## Weights", "", *_weights(weights), ""]
     return "\n".join(lines)
 
 
@@ -132,25 +110,9 @@ def _facts(headers: Sequence[Header]) -> list[tuple[str, str]]:
     return [*rows, ("Versions", versions)]
 
 
-def _weights(weights: Weights) -> list[str]:
-    checkpoint = weights.checkpoint
-    size = f"{checkpoint.path.stat().st_size:,} bytes, digest `{checkpoint.digest}`"
-    if weights.rounded:
-        what = f"float16, rounded from the weights `{checkpoint.header.rounded_from}`; batch-norm statistics are float32"
-    else:
-        what = "float32, since rounding to float16 changes an accuracy too much"
-    return [f"`{checkpoint.path.name}`, {size}: {what}.", "", markdown(rounding_table(weights.roundings))]
-
-
-def rounding_table(roundings: Sequence[Rounding]) -> pd.DataFrame:
-    """What rounding changes, as people read it."""
-    return pd.DataFrame(
-        {
-            "Perturbation": [f"`{r.perturbation}`" for r in roundings],
-            "Images": [f"{r.images:,}" for r in roundings],
-            "float32": [f"{r.float32:.2f}" for r in roundings],
-            "Rounded": [f"{r.half:.2f}" for r in roundings],
-            "Change": [f"{r.half - r.float32:+.2f}" for r in roundings],
-            "Images that differ": [str(r.changed) for r in roundings],
-        }
-    )
+def _weights(checkpoint: Checkpoint) -> str:
+    size = f"`{checkpoint.path.name}`, {checkpoint.path.stat().st_size:,} bytes, digest `{checkpoint.digest}`"
+    if checkpoint.header.rounded_from is None:
+        return f"{size}: float32."
+    origin = f"rounded from the weights `{checkpoint.header.rounded_from}`; batch-norm statistics are float32"
+    return f"{size}: float16, {origin}. The accuracies above are those of the rounded weights."

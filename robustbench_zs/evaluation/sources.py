@@ -105,9 +105,13 @@ def images_of(
 
 
 def remember(store: ResultsStore, checkpoint: Checkpoint) -> None:
-    """Note a checkpoint's header in the store; not that of rounded weights, which no training gives."""
-    if checkpoint.header.rounded_from is not None:
-        return
+    """Note a checkpoint that a user named in the store; not one of rounded weights, which no training gives."""
+    if checkpoint.header.rounded_from is None:
+        remember_trained(store, checkpoint)
+
+
+def remember_trained(store: ResultsStore, checkpoint: Checkpoint) -> None:
+    """Note the checkpoint in the place of a training, rounded or not: it is what a study's report is about."""
     store.remember_checkpoint(
         checkpoint.header.training_key, checkpoint.digest, checkpoint.path, checkpoint.header.model_dump_json()
     )

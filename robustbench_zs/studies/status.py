@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from robustbench_zs.errors import RequestError
 from robustbench_zs.evaluation.questions import Accuracy, Question
-from robustbench_zs.evaluation.sources import remember
+from robustbench_zs.evaluation.sources import remember_trained
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.subject import Subject
 from robustbench_zs.evaluation.transfer import Shown, transfer_of
@@ -98,7 +98,7 @@ def known_network(task: TrainingTask, store: ResultsStore) -> KnownNetwork | Non
     checkpoint, remembered = task.existing(), store.checkpoint(task.key)
     if checkpoint is not None:
         if remembered is None or remembered[0] != checkpoint.digest:
-            remember(store, checkpoint)  # the file decides; the store only stands in for it where it is gone
+            remember_trained(store, checkpoint)  # the file decides; the store only stands in for it where it is gone
         return KnownNetwork(checkpoint.digest, str(checkpoint.path), checkpoint.header, checkpoint)
     if remembered is None:
         return None

@@ -12,6 +12,7 @@ import pytest
 import reproduce_zoo
 from finished import finished_study
 from reproduce_zoo import How, disagreements, read_outcomes, reproduced
+from round_weights import Judgement, round_weights
 
 from robustbench_zs import RequestError, load_model, load_study, read_baseline, run_study
 from robustbench_zs.gate.baseline import Baseline, Entry, write_baseline_file
@@ -50,6 +51,8 @@ MORE = (
 )
 STORE = Path("reports/results.sqlite")
 ZOO = Path("checkpoints/zoo/digits")
+ALLOWED = Judgement(tolerance=2 * 100 / 40, attack_tolerance=2 * 100 / 40, device="cpu")
+"""Two images of 40."""
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +65,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         assert run_study("tiny", device="cpu", threads=1).trained == 4
+        rounded = round_weights(finished_study("tiny", None, None, STORE), STORE, ALLOWED)
+        assert set(rounded["Stored in"]) == {"float16"}
+        assert run_study("tiny", device="cpu", threads=1).evaluated == 2  # the first seed's networks, now rounded
         more = run_study("tiny-more", device="cpu", threads=1)
         assert (more.trained, more.evaluated) == (0, 2)  # its networks are those of the other study
-        export_zoo.export_zoo(
-            [finished_study(name, None, None, STORE) for name in ("tiny", "tiny-more")], STORE, device="cpu"
-        )
+        export_zoo.export_zoo([finished_study(name, None, None, STORE) for name in ("tiny", "tiny-more")])
     return path
 
 
@@ -109,7 +113,7 @@ def test_the_files_of_the_zoo() -> None:
 def test_the_numbers_come_again() -> None:
     frame = reproduced(ZOO, How(store=None))
     assert len(frame) == 2 * (1 + 5 + 2)
-    assert frame["difference"].abs().max() <= 100 / 40 + 1e-9  # an image of 40, where half precision decides otherwise
+    assert frame["difference"].abs().max() == 0
     assert set(frame["split"]) == {"train", "test"}
     only = reproduced(ZOO, How(store=None, kinds=("gaussian",), examples=20))
     assert set(only["perturbation"]) == {"gaussian(delta=0.1)", "gaussian(delta=0.2)"}
@@ -166,21 +170,52 @@ def test_weights_of_another_network_are_refused() -> None:
         reproduced(ZOO, How(store=None, kinds=("clean",)))
 
 
+def originals() -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in Path("checkpoints/tiny").glob("*.float32")}
+
+
+def restore() -> None:
+    for path in Path("checkpoints/tiny").glob("*.float32"):
+        path.rename(path.with_suffix(""))
+
+
+def test_the_zoo_has_the_rounded_weights_that_were_measured() -> None:
+    measured = read_outcomes(ZOO)["tiny-test.json"].entries
+    assert {c.digest for c in find_checkpoints(ZOO)} == {e.digest for e in measured if e.seed == 0}
+    assert all(c.header.rounded_from for c in find_checkpoints(ZOO))
+    results = pd.read_csv("reports/tiny/results.csv")
+    assert {c.digest for c in find_checkpoints(ZOO)} == set(results.loc[results["seed"] == 0, "digest"])
+
+
+def test_the_original_weights_stay_and_rounding_again_does_nothing() -> None:
+    before = originals()
+    assert len(before) == 2
+    assert round_weights(finished_study("tiny", None, None, STORE), STORE, ALLOWED).empty
+    assert originals() == before
+    rounded = {c.header.rounded_from for c in find_checkpoints("checkpoints/tiny")} - {None}
+    restore()
+    assert rounded == {c.digest for c in find_checkpoints("checkpoints/tiny") if c.header.seed == 0}
+
+
 def test_what_rounding_changes_too_much_stays_float32() -> None:
+    restore()
     study = finished_study("tiny", None, None, STORE)
-    table, files = export_zoo.export_zoo([study], STORE, device="cpu", attack_tolerance=-1.0)
+    table = round_weights(study, STORE, Judgement(attack_tolerance=-1.0, device="cpu"))
     assert set(table["Stored in"]) == {"float32"}
-    weights = [path for path in files if path.suffix == ".safetensors"]
-    digests = {c.digest for c in find_checkpoints("checkpoints/tiny") if c.header.seed == 0}
-    assert {c.digest for c in find_checkpoints(ZOO)} == digests
-    assert len(weights) == 2
-    assert reproduced(ZOO, How(store=None, kinds=("clean", "gaussian")))["difference"].abs().max() == 0
+    assert not originals()
+    assert not any(c.header.rounded_from for c in find_checkpoints("checkpoints/tiny"))
 
 
 def test_a_kind_that_was_not_asked_is_named() -> None:
     """Else a slip would let clean images alone judge the rounding."""
     with pytest.raises(RequestError, match="no outcomes under 'gausian'"):
-        export_zoo.export_zoo([finished_study("tiny", None, None, STORE)], STORE, device="cpu", kinds=["gausian"])
+        round_weights(finished_study("tiny", None, None, STORE), STORE, Judgement(kinds=["gausian"]))
+
+
+def test_weights_that_are_gone_cannot_be_rounded() -> None:
+    next(Path("checkpoints/tiny").glob("zerosnet*seed0*.safetensors")).unlink()
+    with pytest.raises(RequestError, match="is gone: its weights cannot be rounded"):
+        round_weights(finished_study("tiny", None, None, STORE), STORE)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +227,7 @@ def test_what_is_too_large_is_refused_and_nothing_is_written(
     monkeypatch.setattr(export_zoo, limit, 2_000)
     before = {p: p.stat().st_mtime_ns for p in ZOO.iterdir()}
     with pytest.raises(RequestError, match=message):
-        export_zoo.export_zoo([finished_study("tiny", None, None, STORE)], STORE, device="cpu")
+        export_zoo.export_zoo([finished_study("tiny", None, None, STORE)])
     assert {p: p.stat().st_mtime_ns for p in ZOO.iterdir()} == before
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robustbench_zs.errors import UnfinishedError
-from robustbench_zs.evaluation.sources import remember
+from robustbench_zs.evaluation.sources import remember_trained
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.studies.engines.engine import Assignment
 from robustbench_zs.studies.engines.errand import STORE, News
@@ -56,7 +56,7 @@ class Delivery:
             file.unpack(path)
             checkpoint = task.existing() if path == task.path else None
             if checkpoint is not None:
-                remember(self.assignment.store, checkpoint)
+                remember_trained(self.assignment.store, checkpoint)
                 task.state_path.unlink(missing_ok=True)
 
     def _tell(self, task: TrainingTask, event: Epoch | str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from robustbench_zs.evaluation.evaluator import EvaluationTask, evaluate_one
-from robustbench_zs.evaluation.sources import remember
+from robustbench_zs.evaluation.sources import remember_trained
 from robustbench_zs.evaluation.store import ResultsStore
 from robustbench_zs.evaluation.transfer import TransferTask
 from robustbench_zs.studies.plan import EvaluateStep, TransferStep
@@ -57,7 +57,7 @@ def do_networks(
     for index, step in enumerate(steps):
         checkpoint = step.task.existing()
         assert checkpoint is not None
-        remember(ResultsStore(store), checkpoint)
+        remember_trained(ResultsStore(store), checkpoint)
         if step.questions:
             task = EvaluationTask(checkpoint, step.task.images, step.questions, execution, batch_size, store)
             evaluate_one(task, numbered(send, index))
