@@ -105,11 +105,14 @@ def test_pgd_finds_the_worst_image_of_a_linear_network(digits: LabelledImages, e
 def test_the_engines_agree_on_pgd_within_sampling_error(
     network: nn.Module, digits: LabelledImages, eps: float, engine: str
 ) -> None:
-    one, other = (outcomes(PGD(eps, engine, last=True), network, digits).correct for engine in ("foolbox", engine))
+    attacks = [PGD(eps, "foolbox", last=True), PGD(eps, engine, last=True), PGD(eps, "foolbox", last=True, seed=2)]
+    one, other, again = (outcomes(attack, network, digits).correct for attack in attacks)
     only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
     # McNemar's exact test on the images on which they differ
     assert only_one + only_other == 0 or binomtest(only_one, only_one + only_other).pvalue > 0.01
-    assert only_one + only_other <= 0.05 * len(digits)
+    # On no more images than on which foolbox differs from itself, from other starts
+    differ, by_starts = only_one + only_other, int((one != again).sum())
+    assert differ == 0 or binomtest(differ, differ + by_starts, alternative="greater").pvalue > 0.05
 
 
 def test_our_pgd_is_as_strong_as_foolbox_called_directly(network: nn.Module, digits: LabelledImages) -> None:
