@@ -34,7 +34,7 @@ from robustbench_zs.training import find_checkpoints
 from robustbench_zs.training.zoo import IN_WORKING_FOLDER
 
 TOLERANCE = 0.1
-"""Points between devices, and between weights and what is left of them in half precision."""
+"""Points between processors, which round sums differently."""
 
 STORE = Path("reports/zoo-reproduced.sqlite")
 
@@ -90,7 +90,7 @@ def reproduced(folder: Path, how: How) -> pd.DataFrame:
         there = [c for c in checkpoints if (c.header.network.name, c.header.seed) in committed]
         for checkpoint in there:
             entry = committed[checkpoint.header.network.name, checkpoint.header.seed]
-            if entry.digest not in (checkpoint.digest, checkpoint.header.rounded_from):
+            if entry.digest != checkpoint.digest:
                 raise RequestError(f"{checkpoint.path} is not of the weights whose outcomes {baseline.study!r} has")
         for perturbation, frame in _evaluated(there, wanted, settings["dataset"], split, examples, how):
             for checkpoint, now in zip(there, frame["accuracy"], strict=True):

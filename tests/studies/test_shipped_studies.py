@@ -33,7 +33,7 @@ FULL = {
     "figure4": [(10, 3, 300)],
     "fgsm-mnist": [(10, 3, 20)],
     "pgd-cifar10": [(10, 3, 160)],
-    "zoo-cifar10": [(14, 1, 18)],
+    "zoo-cifar10": [(14, 3, 18)],
     "zoo-cifar10-attacks": [(14, 1, 18)],
     "zoo-cifar10-autoattack": [(14, 1, 18)],
     "zoo-cifar10-rates": [(4, 1, 18), (4, 1, 18)],
