@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import matplotlib as mpl
@@ -25,6 +26,10 @@ DENSE = 100
 """Beyond so many points a panel is drawn in pixels, which keeps the page small."""
 
 
+_BEYOND_HUNDREDTHS = re.compile(rb"(?<![\d.])([1-9]\d*\.\d\d)\d+")
+"""What coordinates, in points, have beyond a hundredth, which nobody sees; numbers below 1 are scales and opacities."""
+
+
 def png(figure: Figure, dpi: int = 200) -> bytes:
     """The figure as PNG, the same bytes for the same figure."""
     return saved(figure, "png", dpi, {"Software": None})
@@ -32,7 +37,8 @@ def png(figure: Figure, dpi: int = 200) -> bytes:
 
 def svg(figure: Figure) -> bytes:
     """The figure as SVG with a transparent background, the same bytes for the same figure."""
-    return saved(figure, "svg", 150, {"Date": None, "Creator": None}, transparent=True)
+    drawn = saved(figure, "svg", 150, {"Date": None, "Creator": None}, transparent=True)
+    return _BEYOND_HUNDREDTHS.sub(rb"\1", drawn)
 
 
 def picture(name: str, figure: Figure, caption: str, alternative: str) -> Picture:
