@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from exit_code import exit_code
 from finished import FinishedStudy, finished_study
 from model_card import file_stem, model_card
 
-from robustbench_zs import RequestError, UnfinishedError, read_checkpoint
+from robustbench_zs import RequestError, read_checkpoint
 from robustbench_zs.evaluation.store import DEFAULT_STORE
 from robustbench_zs.gate.baseline import write_baseline_file
 from robustbench_zs.system.files import write_atomically
@@ -111,17 +112,14 @@ def main() -> int:
     parser.add_argument("--store", type=Path, default=Path(DEFAULT_STORE))
     parser.add_argument("--no-links", action="store_true", help="leave the package as it is")
     given = parser.parse_args()
-    try:
-        studies = [finished_study(name, given.scale, given.data_dir, given.store) for name in given.studies]
-        files = export_zoo(studies)
-        if not given.no_links:
-            link_files(files, IN_WORKING_FOLDER, SHIPPED)
-    except RequestError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except UnfinishedError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 3
+    return exit_code(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
+    studies = [finished_study(name, given.scale, given.data_dir, given.store) for name in given.studies]
+    files = export_zoo(studies)
+    if not given.no_links:
+        link_files(files, IN_WORKING_FOLDER, SHIPPED)
     total = sum(path.stat().st_size for path in files)
     print(f"{len(files)} files, {total:,} bytes ({total / 2**20:.2f} MiB) in {files[0].parent}")
     for study in studies:

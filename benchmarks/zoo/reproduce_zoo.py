@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from exit_code import exit_code
 from finished import perturbation_keys
 from model_card import accuracy_table, file_stem
 
-from robustbench_zs import Baseline, Checkpoint, RequestError, Study, UnfinishedError, evaluate, load_dataset, load_study
+from robustbench_zs import Baseline, Checkpoint, RequestError, Study, evaluate, load_dataset, load_study
 from robustbench_zs.evaluation.outcomes import EVALUATION_VERSION
 from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.gate import read_baseline
@@ -224,17 +225,14 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--store", type=Path, default=STORE)
     given = parser.parse_args()
+    return exit_code(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
     folder = given.zoo / given.dataset
     kinds = tuple(given.kinds.split(",")) if given.kinds else ()
-    try:
-        compared, wrong = disagreements(folder, given.reports)
-        frame = reproduced(folder, How(given.data_dir, kinds, given.examples, given.device, available_cores(), given.store))
-    except RequestError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except UnfinishedError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 3
+    compared, wrong = disagreements(folder, given.reports)
+    frame = reproduced(folder, How(given.data_dir, kinds, given.examples, given.device, available_cores(), given.store))
     print(markdown(_shown(frame)))
     far = frame[frame["difference"].abs() > TOLERANCE + EXACT]
     wrong += [f"{row.network} under {row.perturbation} differs by {row.difference:+.2f} points" for row in far.itertuples()]

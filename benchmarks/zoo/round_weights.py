@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from exit_code import exit_code
 from finished import Finished, FinishedStudy, finished_study
 from half_precision import save_in_half
 
-from robustbench_zs import RequestError, UnfinishedError
+from robustbench_zs import RequestError
 from robustbench_zs.evaluation.evaluator import Evaluated, EvaluationTask, evaluate_one
 from robustbench_zs.evaluation.questions import Accuracy
 from robustbench_zs.evaluation.store import DEFAULT_STORE
@@ -131,17 +132,14 @@ def main() -> int:
     for option, default in (("--tolerance", TOLERANCE), ("--attack-tolerance", ATTACK_TOLERANCE)):
         parser.add_argument(option, type=float, default=default, help="points an accuracy may change (%(default)s)")
     given = parser.parse_args()
+    return exit_code(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
     kinds = tuple(filter(None, given.kinds.split(",")))
     judgement = Judgement(given.tolerance, given.attack_tolerance, kinds, given.device, given.workers)
-    try:
-        study = finished_study(given.study, given.scale, given.data_dir, given.store)
-        rounded = round_weights(study, given.store, judgement)
-    except RequestError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except UnfinishedError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 3
+    study = finished_study(given.study, given.scale, given.data_dir, given.store)
+    rounded = round_weights(study, given.store, judgement)
     if rounded.empty:
         print(f"All first networks of {study.study.name} are rounded already.")
         return 0
